@@ -1,0 +1,1 @@
+"""Energy and CO2 of every training epoch, beside its loss."""

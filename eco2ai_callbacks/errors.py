@@ -1,0 +1,25 @@
+"""What can go wrong, as three exceptions."""
+
+from __future__ import annotations
+
+
+class Eco2AIError(Exception):
+    """Anything that this package raises; raised itself where a tracker is used in the wrong order."""
+
+
+class SettingsError(Eco2AIError, ValueError):
+    """A setting has a value that is not accepted; its text names the setting, the value and what is accepted."""
+
+
+class MeterUnavailable(Eco2AIError):
+    """A source of energy figures cannot be used on this machine.
+
+    Args:
+        reason: One clause that says why, fit to stand behind the source's name (``absent: virtual machine``).
+        hint: What would enable the source, as commands to type, where there is a way.
+    """
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint

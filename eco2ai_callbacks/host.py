@@ -1,0 +1,200 @@
+"""What machine this is: boot id, processor, virtual or bare, how much of it a container may use."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The facts about a machine on which measuring depends.
+
+    Args:
+        boot_id: Random id of this boot of this machine, the one thing that tells hosts apart.
+        system: ``Linux``, ``Darwin``, ``Windows``, ...
+        virtual: Whether this is a guest of a hypervisor.
+        cpu_name: The processor's name as the system spells it; empty if it gives none.
+        cpu_vendor: ``GenuineIntel``, ``AuthenticAMD``, ``HygonGenuine``, ``ARM``, ``Apple`` or empty.
+        cpu_family: x86 family number, where known.
+        cpu_number: x86 model number, where known.
+        threads: Hardware threads of the machine (of the guest, in a virtual machine).
+        sockets: Processor packages of the machine.
+        allowed_threads: Threads that this process may use, by quota, cpuset and affinity.
+        lxcfs: Whether ``/proc/stat`` is a container's own view.
+        vendor: Who made the machine or runs it, by DMI or device tree; empty where unknown.
+    """
+
+    boot_id: str
+    system: str
+    virtual: bool
+    cpu_name: str
+    cpu_vendor: str
+    threads: int
+    sockets: int
+    allowed_threads: float
+    cpu_family: int | None = None
+    cpu_number: int | None = None
+    lxcfs: bool = False
+    vendor: str = ""
+
+    @property
+    def hash(self) -> str:
+        """A short hash of the boot id: tells hosts apart in a log and says nothing else about them."""
+        return hashlib.sha256(self.boot_id.encode()).hexdigest()[:16]
+
+    @property
+    def kind(self) -> str:
+        """``virtual machine`` or ``bare metal``."""
+        return "virtual machine" if self.virtual else "bare metal"
+
+
+# DMI and device-tree vendors that mean a guest, for processors without the x86 `hypervisor` flag.
+_GUEST_VENDORS = re.compile(
+    r"qemu|kvm|amazon ec2|google|microsoft corporation.*virtual|vmware|xen|bochs|innotek|virtualbox|parallels|"
+    r"openstack|digitalocean|hetzner|alibaba cloud|nutanix|linux,dummy-virt|apple virtualization",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
+    """Read this machine's facts.
+
+    Args:
+        proc: Where procfs is mounted.
+        sys: Where sysfs is mounted.
+    """
+    if not (proc / "stat").exists():
+        return _read_elsewhere()
+    info = _cpuinfo(_text(proc / "cpuinfo"))
+    vendor = " ".join(filter(None, (_text(sys / "class/dmi/id" / n).strip() for n in ("sys_vendor", "product_name"))))
+    vendor = vendor or _text(sys / "firmware/devicetree/base/compatible").replace("\0", " ").strip()
+    flags = info.get("flags", "").split()
+    x86 = bool(flags)
+    threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or psutil.cpu_count() or 1
+    return Host(
+        boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),
+        system="Linux",
+        virtual="hypervisor" in flags if x86 else bool(_GUEST_VENDORS.search(vendor)),
+        cpu_name=info.get("model name", "").strip(),
+        cpu_vendor=info.get("vendor_id", "") or ("" if x86 else "ARM"),
+        cpu_family=_integer(info.get("cpu family")),
+        cpu_number=_integer(info.get("model")),
+        threads=threads,
+        sockets=_sockets(_text(proc / "cpuinfo")),
+        allowed_threads=_allowed(proc, sys, threads),
+        lxcfs=" fuse.lxcfs " in _text(proc / "self/mounts"),
+        vendor=vendor,
+    )
+
+
+def _read_elsewhere() -> Host:
+    system = platform.system()
+    threads = psutil.cpu_count() or 1
+    name = platform.processor()
+    return Host(
+        boot_id=_fallback_boot_id(),
+        system=system,
+        virtual=False,
+        cpu_name=name,
+        cpu_vendor="Apple" if system == "Darwin" and platform.machine() == "arm64" else "",
+        threads=threads,
+        sockets=1,
+        allowed_threads=float(threads),
+    )
+
+
+def _fallback_boot_id() -> str:
+    return f"{platform.node()}-{int(psutil.boot_time())}"
+
+
+def _text(path: Path) -> str:
+    """A small file's content; empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text) if text and text.strip().isdigit() else None
+
+
+def _cpuinfo(text: str) -> dict[str, str]:
+    """The first processor's fields."""
+    first = text.strip().split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _sockets(cpuinfo: str) -> int:
+    return len(set(re.findall(r"^physical id\s*:\s*(\d+)", cpuinfo, re.MULTILINE))) or 1
+
+
+def _allowed(proc: Path, sys: Path, threads: int) -> float:
+    return min([float(threads), *_affinity(proc), *_quotas(proc, sys)])
+
+
+def _affinity(proc: Path) -> Iterable[float]:
+    """Size of the set of threads that this process may run on (affinity and cpuset)."""
+    match = re.search(r"^Cpus_allowed_list:\s*(\S+)", _text(proc / "self/status"), re.MULTILINE)
+    if match:
+        spans = (part.partition("-") for part in match[1].split(","))
+        yield float(sum(int(last or first) - int(first) + 1 for first, _, last in spans))
+
+
+def _quotas(proc: Path, sys: Path) -> Iterable[float]:
+    """CPU quotas of this process's control groups and their ancestors (v2 `cpu.max`, v1 `cpu.cfs_quota_us`), in threads."""
+    for line in _text(proc / "self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers == "":
+            base, read = sys / "fs/cgroup", _quota_v2
+        elif "cpu" in controllers.split(","):
+            base, read = sys / "fs/cgroup" / controllers, _quota_v1
+        else:
+            continue
+        parts = [part for part in group.split("/") if part not in ("", "..")]
+        for depth in range(len(parts), -1, -1):
+            quota = read(base.joinpath(*parts[:depth]))
+            if math.isfinite(quota):
+                yield quota
+
+
+def _quota_v2(folder: Path) -> float:
+    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
+
+
+def _quota_v1(folder: Path) -> float:
+    quota, period = _integer(_text(folder / "cpu.cfs_quota_us")), _integer(_text(folder / "cpu.cfs_period_us"))
+    return quota / period if quota and period else math.inf
+
+
+def process_alive(pid: int, started: float, proc: Path = Path("/proc")) -> bool:
+    """Whether the process with this id is still the one that began at ``started`` (see :func:`process_started`)."""
+    return process_started(pid, proc) == started
+
+
+def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float | None:
+    """When a process began, in the system's own unit, so that a reused id is not taken for it; ``None`` if it is gone."""
+    pid = os.getpid() if pid is None else pid
+    stat = _text(proc / str(pid) / "stat")
+    if stat:
+        # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else float(fields[19])
+    if (proc / "stat").exists():
+        return None
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None

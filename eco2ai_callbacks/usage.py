@@ -1,0 +1,146 @@
+"""What was used in a stretch of time: seconds, joules per channel, grams of CO2e; and the only unit conversions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+JOULES_PER_KWH = 3.6e6
+GRAMS_PER_KG = 1000.0
+
+
+def kwh(joules: float) -> float:
+    """Joules as kilowatt-hours."""
+    return joules / JOULES_PER_KWH
+
+
+def component_of(channel: str) -> str:
+    """The component that a channel belongs to: ``gpu`` for ``gpu:GPU-6f...``, ``cpu`` for ``cpu``."""
+    return channel.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a channel's joules are known, and how far off they may be.
+
+    Args:
+        name: The method as records name it: ``rapl``, ``nvml-energy``, ``nvml-power``, ``cpu-model:vm``, ``ram-model``, ...
+        low: Lower end of the band, as a factor on the joules.
+        high: Upper end of the band, as a factor on the joules.
+        edge_j: Joules of uncertainty that each edge of a stretch adds on both sides (a counter's step, a clock's tick).
+        counter: Whether the joules come from a hardware counter; an estimate otherwise.
+        attribution: Whose joules they are, as one phrase (``job's process tree``, ``whole machine``, ``whole device``).
+    """
+
+    name: str
+    low: float
+    high: float
+    edge_j: float = 0.0
+    counter: bool = False
+    attribution: str = "whole machine"
+
+    def band(self, joules: float) -> tuple[float, float]:
+        """The lowest and highest joules that the truth may have, for ``joules`` read by this method."""
+        return max(0.0, joules * self.low - 2 * self.edge_j), joules * self.high + 2 * self.edge_j
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used in a stretch of time.
+
+    Args:
+        seconds: Length of the stretch.
+        joules: IT energy per channel (``cpu``, ``ram``, ``gpu:<uuid>``); a channel that was not measured is absent.
+        grams: CO2e, with the data centre's overhead (PUE); ``None`` where nothing was measured.
+
+    Example:
+        >>> (Usage(2.0, {"cpu": 7.2}, 0.9) + Usage(1.0, {"ram": 3.6}, 0.1)).energy_kwh
+        3e-06
+    """
+
+    seconds: float = 0.0
+    joules: Mapping[str, float] = field(default_factory=dict)
+    grams: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "joules", MappingProxyType(dict(self.joules)))
+
+    def __hash__(self) -> int:
+        return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Usage, (self.seconds, dict(self.joules), self.grams)
+
+    @property
+    def total_j(self) -> float | None:
+        """Joules over all channels; ``None`` where nothing was measured."""
+        return math.fsum(self.joules.values()) if self.joules else None
+
+    @property
+    def energy_kwh(self) -> float | None:
+        """IT energy in kWh; ``None`` where nothing was measured."""
+        total = self.total_j
+        return None if total is None else kwh(total)
+
+    @property
+    def co2_kg(self) -> float | None:
+        """CO2e in kg, PUE included; ``None`` where nothing was measured."""
+        return None if self.grams is None else self.grams / GRAMS_PER_KG
+
+    @property
+    def power_w(self) -> float | None:
+        """Mean power in watts; ``None`` where nothing was measured or no time has passed."""
+        total = self.total_j
+        return None if total is None or self.seconds <= 0 else total / self.seconds
+
+    def component_kwh(self, name: str) -> float | None:
+        """Energy of one component (``cpu``, ``gpu``, ``ram``) in kWh; ``None`` if it was not measured."""
+        parts = [j for channel, j in self.joules.items() if component_of(channel) == name]
+        return kwh(math.fsum(parts)) if parts else None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both stretches together, with the channels of either."""
+        joules = dict(self.joules)
+        for channel, value in other.joules.items():
+            joules[channel] = joules.get(channel, 0.0) + value
+        return Usage(self.seconds + other.seconds, joules, _plus(self.grams, other.grams))
+
+    def __sub__(self, other: Usage) -> Usage:
+        """This stretch without ``other``, with the channels of this one."""
+        joules = {channel: value - other.joules.get(channel, 0.0) for channel, value in self.joules.items()}
+        grams = None if self.grams is None else self.grams - (other.grams or 0.0)
+        return Usage(self.seconds - other.seconds, joules, grams)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"seconds": self.seconds, "joules": dict(self.joules), "grams": self.grams}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Usage:
+        """The inverse of :meth:`to_dict`."""
+        return cls(values["seconds"], values["joules"], values["grams"])
+
+
+def combined_band(parts: Iterable[tuple[str, float, tuple[float, float]]]) -> tuple[float, float]:
+    """The band of a sum of channels: parts of one method add linearly, different methods in quadrature.
+
+    Args:
+        parts: ``(method name, joules, (low, high))`` for each channel.
+    """
+    below: dict[str, float] = {}
+    above: dict[str, float] = {}
+    total = 0.0
+    for method, joules, (low, high) in parts:
+        total += joules
+        below[method] = below.get(method, 0.0) + (joules - low)
+        above[method] = above.get(method, 0.0) + (high - joules)
+    return max(0.0, total - math.hypot(*below.values())), total + math.hypot(*above.values())
+
+
+def _plus(left: float | None, right: float | None) -> float | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
