@@ -1,1 +1,34 @@
-"""Energy and CO2 of every training epoch, beside its loss."""
+"""Energy and CO2 of every training epoch, beside its loss, in the logger that a framework already has.
+
+``eco2ai_callbacks.lightning``, ``.transformers`` and ``.keras`` each have an ``Eco2AICallback``; ``Tracker`` and
+``track`` need no framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eco2ai_callbacks.tracker import Tracker, track
+    from eco2ai_callbacks.usage import Usage
+
+__all__ = ["Tracker", "Usage", "track"]
+
+_HOMES = {"Tracker": "tracker", "track": "tracker", "Usage": "usage"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used, so that importing the package costs next to nothing."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name == "Eco2AICallback":
+        raise ImportError(
+            "Eco2AICallback belongs to a framework: import it from eco2ai_callbacks.lightning, "
+            "eco2ai_callbacks.transformers or eco2ai_callbacks.keras."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

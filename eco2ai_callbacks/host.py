@@ -152,7 +152,7 @@ def _affinity(proc: Path) -> Iterable[float]:
 
 
 def _quotas(proc: Path, sys: Path) -> Iterable[float]:
-    """CPU quotas of this process's control groups and their ancestors (v2 `cpu.max`, v1 `cpu.cfs_quota_us`), in threads."""
+    """Quotas in threads of this process's control groups and their ancestors (v2 `cpu.max`, v1 `cpu.cfs_quota_us`)."""
     for line in _text(proc / "self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
@@ -185,7 +185,7 @@ def process_alive(pid: int, started: float, proc: Path = Path("/proc")) -> bool:
 
 
 def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float | None:
-    """When a process began, in the system's own unit, so that a reused id is not taken for it; ``None`` if it is gone."""
+    """When a process began, in the system's own unit: tells it from a later one of the same id; ``None`` if gone."""
     pid = os.getpid() if pid is None else pid
     stat = _text(proc / str(pid) / "stat")
     if stat:

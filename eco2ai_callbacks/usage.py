@@ -27,7 +27,7 @@ class Method:
     """How a channel's joules are known, and how far off they may be.
 
     Args:
-        name: The method as records name it: ``rapl``, ``nvml-energy``, ``nvml-power``, ``cpu-model:vm``, ``ram-model``, ...
+        name: The method as records name it: ``rapl``, ``nvml-energy``, ``cpu-model:vm``, ``ram-model``, ...
         low: Lower end of the band, as a factor on the joules.
         high: Upper end of the band, as a factor on the joules.
         edge_j: Joules of uncertainty that each edge of a stretch adds on both sides (a counter's step, a clock's tick).
@@ -45,6 +45,30 @@ class Method:
     def band(self, joules: float) -> tuple[float, float]:
         """The lowest and highest joules that the truth may have, for ``joules`` read by this method."""
         return max(0.0, joules * self.low - 2 * self.edge_j), joules * self.high + 2 * self.edge_j
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All counters at one moment.
+
+    Args:
+        t: Monotonic seconds.
+        joules: Cumulative joules per channel, with the last value of those that can no longer be read.
+        retired: The channels that can no longer be read.
+    """
+
+    t: float
+    joules: Mapping[str, float] = field(default_factory=dict)
+    retired: frozenset[str] = frozenset()
+
+    def since(self, earlier: Reading) -> dict[str, float]:
+        """Joules per channel between two readings; a channel that could not be read in between is absent."""
+        return {
+            channel: value - earlier.joules.get(channel, 0.0)
+            for channel, value in self.joules.items()
+            if channel not in earlier.retired
+            and (channel not in self.retired or value > earlier.joules.get(channel, 0.0))
+        }
 
 
 @dataclass(frozen=True, slots=True)

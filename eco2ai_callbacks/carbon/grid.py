@@ -1,0 +1,109 @@
+"""From the settings to what a kilowatt-hour causes and costs here: intensity, PUE and price, each with its origin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from eco2ai_callbacks.carbon import intensity
+from eco2ai_callbacks.carbon.intensity import Intensity
+from eco2ai_callbacks.carbon.location import locate
+from eco2ai_callbacks.carbon.price import Price
+from eco2ai_callbacks.carbon.pue import provider_pue
+from eco2ai_callbacks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What a kilowatt-hour causes and costs.
+
+    Args:
+        intensity: Grams of CO2e per kWh, with the place and the source.
+        pue: Overhead of the data centre.
+        pue_source: Where that comes from.
+        price: What it costs, where the user says so.
+        warning: One sentence where the place is not known, else empty.
+    """
+
+    intensity: Intensity
+    pue: float
+    pue_source: str
+    price: Price | None
+    warning: str = ""
+
+    def cost(self, energy_kwh: float | None, start: datetime, seconds: float) -> float | None:
+        """Money for IT energy used from ``start`` on, overhead included; ``None`` without a price."""
+        if self.price is None or energy_kwh is None:
+            return None
+        return self.price.cost(energy_kwh * self.pue, start, seconds)
+
+
+def check(settings: Settings) -> None:
+    """Refuse a place, a year or a price that is none, before any training.
+
+    Raises:
+        SettingsError: In one sentence, which and why.
+    """
+    if settings.region is not None:
+        _looked_up(settings, settings.region, "setting")
+    elif settings.intensity_year is not None and settings.g_per_kwh is None:
+        _world(settings)
+    if settings.price is not None:
+        Price(settings.price)
+
+
+def grid_for(
+    settings: Settings, environ: Mapping[str, str] | None = None, root: Path = Path("/"), year: int | None = None
+) -> Grid:
+    """The grid that a run is counted with.
+
+    Args:
+        settings: The settings in force.
+        environ: The environment, for what a platform tells there.
+        root: The root of the file system, for what a platform put there.
+        year: The run's year: a factor is not newer.
+    """
+    place, found_by, warning = settings.region, _origin(settings), ""
+    if place is None:
+        found = locate(environ=os.environ if environ is None else environ, root=root)
+        place, found_by = found.region, found.found_by
+    if settings.g_per_kwh is not None:
+        factor = intensity.user(settings.g_per_kwh, region=place or "", found_by=found_by)
+    elif place is not None:
+        factor = _looked_up(settings, place, found_by, year)
+    else:
+        factor = _world(settings)
+        warning = (
+            f"the place of this machine is not known, so CO2 is counted with the world's average of "
+            f"{factor.g_per_kwh:.0f} g/kWh; set region= or ECO2AI_REGION, such as FR, US-CA or aws:eu-west-3"
+        )
+    pue, source = _pue(settings, place)
+    return Grid(factor, pue, source, None if settings.price is None else Price(settings.price), warning)
+
+
+def _origin(settings: Settings) -> str:
+    origin = settings.origin.get("region", "argument")
+    return "setting" if origin in ("argument", "default") else f"setting ({origin})"
+
+
+def _looked_up(settings: Settings, place: str, found_by: str, run_year: int | None = None) -> Intensity:
+    return intensity.lookup(
+        place, kind=settings.intensity_kind, year=settings.intensity_year, run_year=run_year, found_by=found_by
+    )
+
+
+def _world(settings: Settings) -> Intensity:
+    return intensity.world(kind=settings.intensity_kind, year=settings.intensity_year)
+
+
+def _pue(settings: Settings, place: str | None) -> tuple[float, str]:
+    if not isinstance(settings.pue, str):
+        origin = settings.origin.get("pue", "argument")
+        return settings.pue, "default: no overhead counted" if origin == "default" else f"setting ({origin})"
+    known = provider_pue(place) if place else None
+    if known is None:
+        return 1.0, f"no provider's figure is known for {place or 'an unknown place'}: no overhead counted"
+    return known.pue, known.source

@@ -1,0 +1,280 @@
+"""How many grams of CO2e a kilowatt-hour causes at a place, and whose figure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+from eco2ai_callbacks.carbon import places, tables
+from eco2ai_callbacks.carbon.places import WORLD, Spot
+from eco2ai_callbacks.errors import SettingsError
+
+KINDS = ("best", "lifecycle", "direct")
+
+# What lies between these shares of the countries counts as the spread of the world's grids.
+_SPREAD = (0.05, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """A carbon intensity with its origin, fit to be printed beside a result.
+
+    Args:
+        g_per_kwh: Grams of CO2e per kilowatt-hour, location-based average.
+        region: Id of the place that it is for; ``WORLD`` where the place is unknown.
+        name: That place's name in English.
+        dataset: The source's id in the table of datasets (see :func:`dataset`); ``user`` for the user's own figure.
+        year: The year that it describes; ``None`` where the source does not say.
+        kind: ``lifecycle``, ``direct`` (at the power plant), ``estimate`` (imputed), ``unstated`` or ``user``.
+        level: Which sort of place the figure describes: the place itself, or what lies around it.
+        low: Lower end of the band in g/kWh; below ``g_per_kwh`` only where the world stands in for a place.
+        high: Upper end of the band in g/kWh.
+        found_by: How the place was found: ``setting``, ``time zone``, ``unknown``, ...
+        note: What else a reader must know, as one phrase; empty if nothing.
+        factor_of: Id of the place that the figure describes: ``FR`` for a French cloud region without its own.
+    """
+
+    g_per_kwh: float
+    region: str
+    name: str
+    dataset: str
+    year: int | None
+    kind: str
+    level: str
+    low: float
+    high: float
+    found_by: str = "setting"
+    note: str = ""
+    factor_of: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Where figures come from.
+
+    Args:
+        id: Short name, as results carry it.
+        title: The publication, with its publisher.
+        version: Edition or release.
+        url: The publisher's page.
+        licence: Terms of the figures.
+        kind: ``lifecycle``, ``direct``, ``estimate`` or ``unstated``.
+        gases: ``CO2e`` or ``CO2``.
+        retrieved: When the figures were taken, as ISO date.
+        note: What a reader of its figures must know; empty if nothing.
+    """
+
+    id: str
+    title: str
+    version: str
+    url: str
+    licence: str
+    kind: str
+    gases: str
+    retrieved: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One dataset's figures for one place; ``None`` is the year of a figure whose source states none."""
+
+    place: str
+    dataset: str
+    kind: str
+    by_year: dict[int | None, float]
+
+
+def lookup(
+    region: str, *, kind: str = "best", year: int | None = None, run_year: int | None = None, found_by: str = "setting"
+) -> Intensity:
+    """The carbon intensity of a place.
+
+    Where the place has no such figure, the place around it answers (cloud region, eGRID subregion or subdivision,
+    country), and ``level`` and ``factor_of`` say so; the world answers only for countries of which nothing is known.
+
+    Args:
+        region: ``FR``, ``FRA``, ``France``, ``US-CA``, ``California``, ``RU-MOW``, ``Москва``, ``aws:eu-west-3``,
+            ``eGRID:CAMX``, ``World``; in any case.
+        kind: ``lifecycle``, ``direct``, or ``best``: the figure of the smallest place that has one (a cloud provider's,
+            an official one for a subdivision, Ember's for a country, so that countries compare).
+        year: The one year that is accepted; the newest where ``None``.
+        run_year: Year of the run; later figures are passed over where there are earlier ones.
+        found_by: How the place was found.
+
+    Raises:
+        SettingsError: The name is unknown or ambiguous, or there is no such figure.
+
+    Example:
+        >>> lookup("France").region
+        'FR'
+    """
+    return _lookup(places.resolve(region), kind, year, run_year, found_by)
+
+
+def eco2ai_lookup(
+    alpha_2_code: str, region: str | None = None, *, kind: str = "best", year: int | None = None
+) -> Intensity:
+    """The carbon intensity of a place that is named as eco2AI names it.
+
+    Args:
+        alpha_2_code: The country.
+        region: A part of it, in any of eco2AI's spellings; ``None``, empty or ``Whole country`` for all of it.
+
+    Raises:
+        SettingsError: There is no such country, or no such region in it.
+    """
+    country = places.resolve(alpha_2_code)
+    if not region or places.fold(region) == "whole country":
+        return _lookup(country, kind, year, None, "setting")
+    return _lookup(places.resolve(region, within=country.id), kind, year, None, "setting")
+
+
+def world(*, kind: str = "best", year: int | None = None, found_by: str = "unknown") -> Intensity:
+    """The world's average, for a place that is not known; its band is the spread of the world's grids.
+
+    Args:
+        kind: A kind that the world's figures do not have is given up rather than refused, and ``kind`` says so.
+        year: The one year that is accepted; the newest where ``None``.
+        found_by: How the place was looked for.
+
+    Raises:
+        SettingsError: There is no figure of that year.
+    """
+    _check_kind(kind)
+    return _lookup(places.place(WORLD), "best", year, None, found_by)
+
+
+def user(g_per_kwh: float, *, region: str = "", found_by: str = "setting") -> Intensity:
+    """The user's own figure.
+
+    Args:
+        g_per_kwh: Grams of CO2e per kilowatt-hour.
+        region: The place it is meant for, as the user names it.
+    """
+    if not (math.isfinite(g_per_kwh) and g_per_kwh >= 0):
+        raise SettingsError(f"g_per_kwh={g_per_kwh!r} is no intensity; accepted are finite numbers from 0 on")
+    return Intensity(
+        float(g_per_kwh), region, region, "user", None, "user", "user", g_per_kwh, g_per_kwh, found_by, "", region
+    )
+
+
+def search(text: str = "") -> list[Intensity]:
+    """The places whose code or name has a word that begins like ``text``, with their figures; all for an empty text.
+
+    Example:
+        >>> [found.region for found in search("aws:eu-west")]
+        ['aws:eu-west-1', 'aws:eu-west-2', 'aws:eu-west-3']
+    """
+    return [_lookup(spot, "best", None, None, "setting") for spot in places.search(text)]
+
+
+def dataset(dataset_id: str) -> Dataset:
+    """Title, version, licence and the rest of a dataset that a result names."""
+    return Dataset(*next(tables.rows("datasets", dataset_id)))
+
+
+def _lookup(spot: Spot, kind: str, year: int | None, run_year: int | None, found_by: str) -> Intensity:
+    _check_kind(kind)
+    known: list[_Series] = []
+    for around in places.chain(spot):
+        if around.id == WORLD and known:
+            break  # other years or kinds of the place itself say more than the world does
+        series = _series(around.id)
+        known += series
+        for one in series:
+            chosen = _choose(one, kind, year, run_year)
+            if chosen is not None:
+                return _intensity(spot, around, one, *chosen, found_by)
+    raise SettingsError(_lacking(spot, kind, year, known))
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise SettingsError(f"intensity_kind={kind!r} is not known; accepted are {', '.join(KINDS)}")
+
+
+def _series(place_id: str) -> list[_Series]:
+    return [
+        _Series(row[0], row[1], row[2], dict(map(_figure, row[3].split(" "))))
+        for row in tables.rows("factors", place_id)
+    ]
+
+
+def _figure(text: str) -> tuple[int | None, float]:
+    year, _, g_per_kwh = text.partition("=")
+    return (int(year) if year != "-" else None), float(g_per_kwh)
+
+
+def _choose(
+    series: _Series, kind: str, year: int | None, run_year: int | None
+) -> tuple[int | None, float, bool] | None:
+    """The year and figure that are asked for, and whether the figure is later than the run."""
+    if kind not in ("best", series.kind):
+        return None
+    if year is not None:
+        return (year, series.by_year[year], False) if year in series.by_year else None
+    years = [known for known in series.by_year if known is not None]
+    if not years:
+        return None, series.by_year[None], False
+    earlier = [known for known in years if run_year is None or known <= run_year]
+    best = max(earlier) if earlier else min(years)
+    return best, series.by_year[best], not earlier
+
+
+def _intensity(
+    spot: Spot, around: Spot, series: _Series, year: int | None, g_per_kwh: float, later: bool, found_by: str
+) -> Intensity:
+    notes = []
+    if around.id != spot.id:
+        notes.append(f"no such figure of its own: that of {around.label}")
+    if later:
+        notes.append("no figure is as old as the run")
+    notes.append(dataset(series.dataset).note)
+    low, high = _world_spread() if around.id == WORLD else (g_per_kwh, g_per_kwh)
+    return Intensity(
+        g_per_kwh,
+        spot.id,
+        spot.name,
+        series.dataset,
+        year,
+        series.kind,
+        around.level,
+        low,
+        high,
+        found_by,
+        "; ".join(filter(None, notes)),
+        around.id,
+    )
+
+
+def _lacking(spot: Spot, kind: str, year: int | None, known: Iterable[_Series]) -> str:
+    asked = f"intensity_kind={kind!r}" + ("" if year is None else f", intensity_year={year}")
+    there = "; ".join(f"{one.place} {one.kind} {_years(one)}" for one in known)
+    return f"{asked} is not in the table for region={spot.id!r}; there are: {there}"
+
+
+def _years(series: _Series) -> str:
+    years = sorted(year for year in series.by_year if year is not None)
+    if not years:
+        return "of no stated year"
+    return str(years[0]) if len(years) == 1 else f"{years[0]}-{years[-1]}"
+
+
+@cache
+def _world_spread() -> tuple[float, float]:
+    """The newest figures of the countries, without the lowest and the highest twentieth of them."""
+    newest = []
+    for row in tables.every("factors"):
+        if len(row[0]) == 2 and row[2] == "lifecycle":
+            newest.append(_figure(row[3].rpartition(" ")[2])[1])
+    newest.sort()
+    low, high = (newest[round(share * (len(newest) - 1))] for share in _SPREAD)
+    return low, high

@@ -1,0 +1,221 @@
+"""Where the machine is, from what the platform left on it: no network, no host name, no locale, no address."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eco2ai_callbacks.carbon import places, tables
+from eco2ai_callbacks.carbon.signals import Sign, client_signs, platform_signs
+from eco2ai_callbacks.host import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the machine is, as far as that can be known.
+
+    Args:
+        region: Id of a place in the table; ``None`` where it is unknown.
+        found_by: How it was found: ``environment: AWS_REGION + DMI``, ``cloud-init``, ``time zone``, ``unknown``.
+        sure: ``high``, ``medium``, ``low``; ``none`` where it is unknown.
+        note: What else a user should know, as one phrase: the time zone, or why nothing was found.
+    """
+
+    region: str | None
+    found_by: str
+    sure: str
+    note: str = ""
+
+
+def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), host: Host | None = None) -> Place:
+    """Find out where this process runs, offline.
+
+    What the platform itself put into the environment comes first, then cloud-init's file, then variables that users set
+    too, where the machine is that provider's, then the time zone, where it names one country and the machine is no
+    cloud's.
+
+    Args:
+        environ: The environment; this process's own by default.
+        root: Where the file system begins.
+        host: This machine's facts, where they are known already: its maker is not read again then.
+
+    Example:
+        >>> locate(environ={"FLY_APP_NAME": "demo", "FLY_REGION": "ams"}).region
+        'fly:ams'
+    """
+    environ = os.environ if environ is None else environ
+    dmi = _dmi(root, host)
+    init = _cloud_init(root)
+    vendor = _vendor(dmi) or (init.provider if init else "")
+    signs = [sign for sign in platform_signs(_with_first_process(environ, root)) if not _contradicted(sign, dmi)]
+    known = [
+        *_believed(sorted(signs, key=lambda sign: ("high", "medium", "low").index(sign.sure)), "environment: "),
+        *_believed([init] if init else [], ""),
+        *_believed(client_signs(environ, vendor), "environment: "),
+    ]
+    if known:
+        return known[0]
+    provider = next((sign.provider for sign in signs), vendor)
+    if provider:
+        return Place(None, "unknown", "none", _why(provider, signs, init))
+    return _by_time_zone(environ, root)
+
+
+def _believed(signs: Iterable[Sign], prefix: str) -> Iterator[Place]:
+    """The signs whose region is in the table."""
+    for sign in signs:
+        if sign.region and places.exists(sign.region):
+            yield Place(sign.region, prefix + sign.found_by, sign.sure)
+
+
+def _why(provider: str, signs: list[Sign], init: Sign | None) -> str:
+    for sign in (*signs, *([init] if init else [])):
+        if sign.region:
+            return f"{sign.region}, by {sign.found_by}, is not in the table"
+    return f"a machine of {provider}, and nothing on it says in which region"
+
+
+# The machine's maker.
+
+
+def _dmi(root: Path, host: Host | None) -> str:
+    """Who made or runs the machine, in the firmware's words; empty where it says nothing."""
+    names = ["chassis_asset_tag", "bios_version"]
+    maker = host.vendor if host else ""
+    if not maker:
+        names += ["sys_vendor", "product_name"]
+    return " ".join(filter(None, (maker, *(_text(root / "sys/class/dmi/id" / name).strip() for name in names))))
+
+
+# What a cloud's firmware contains. Google and Microsoft make laptops too; Azure's machines carry this tag.
+_FIRMWARE = (
+    ("amazon", "aws"),
+    ("Google Compute Engine", "gcp"),
+    ("7783-7084-3265-9085-8269-3286-77", "azure"),
+    ("OracleCloud.com", "oci"),
+    ("Alibaba Cloud", "alibaba"),
+    ("Hetzner", "hetzner"),
+    ("Scaleway", "scaleway"),
+    ("DigitalOcean", "digitalocean"),
+    ("IBM:Cloud", "ibm"),
+    ("Nebius", "nebius"),
+    ("Yandex", "yandex"),
+    ("OpenStack", "OpenStack"),
+    ("Tencent Cloud", "Tencent Cloud"),
+    ("Huawei Cloud", "Huawei Cloud"),
+    ("Exoscale", "Exoscale"),
+    ("UpCloud", "UpCloud"),
+    ("Vultr", "Vultr"),
+    ("Linode", "Linode"),
+    ("Akamai", "Linode"),
+    ("CloudStack", "CloudStack"),
+)
+
+
+def _vendor(dmi: str) -> str:
+    """The provider whose machine this is; empty for a machine that is no cloud's."""
+    return next((provider for words, provider in _FIRMWARE if words.casefold() in dmi.casefold()), "")
+
+
+# What firmware may say where these providers' variables are true; where it says anything else, someone imitates them.
+_MAKERS = {"aws": ("amazon", "xen"), "gcp": ("google",), "azure": ("microsoft",)}
+
+
+def _contradicted(sign: Sign, dmi: str) -> bool:
+    makers = _MAKERS.get(sign.provider)
+    return bool(makers and dmi and not any(maker in dmi.casefold() for maker in makers))
+
+
+# Files.
+
+
+def _cloud_init(root: Path) -> Sign | None:
+    """What cloud-init has found out at boot; of its file only the provider, region and zone are looked at."""
+    try:
+        content = json.loads(_text(root / "run/cloud-init/instance-data.json"))
+    except ValueError:
+        content = None
+    facts = content.get("v1") if isinstance(content, dict) else None
+    if not isinstance(facts, dict):
+        facts = {"cloud_name": _text(root / "run/cloud-init/cloud-id").strip()}
+    provider = _INIT_NAMES.get(str(facts.get("cloud_name")).lower())
+    if provider is None:
+        return None
+    candidates = [f"{provider}:{region}" for region in _init_regions(facts)]
+    region = next(filter(places.exists, candidates), candidates[0] if candidates else None)
+    return Sign(provider, region, "cloud-init", "high")
+
+
+_INIT_NAMES = {
+    "aliyun": "alibaba",
+    "aws": "aws",
+    "azure": "azure",
+    "digitalocean": "digitalocean",
+    "ec2": "aws",
+    "gce": "gcp",
+    "hetzner": "hetzner",
+    "ibmcloud": "ibm",
+    "nebius": "nebius",
+    "oracle": "oci",
+    "scaleway": "scaleway",
+    "yandex": "yandex",
+}
+
+
+def _init_regions(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Region and zone in the spellings that may be ids: the zone's name begins with its region's at some providers."""
+    for field in ("region", "availability_zone"):
+        value = facts.get(field)
+        if isinstance(value, str) and value:
+            name = value.strip().lower()
+            yield name
+            yield name.rpartition("-")[0]
+
+
+def _with_first_process(environ: Mapping[str, str], root: Path) -> Mapping[str, str]:
+    """The environment with RunPod's variables from the container's first process, which its SSH sessions lack."""
+    if environ.get("RUNPOD_DC_ID"):
+        return environ
+    pairs = (line.partition("=") for line in _text(root / "proc/1/environ").split("\0"))
+    lost = {name: value for name, _, value in pairs if name in ("RUNPOD_DC_ID", "RUNPOD_POD_ID")}
+    return {**environ, **lost} if lost else environ
+
+
+def _text(path: Path) -> str:
+    """A small file's content; empty where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+# Time zone.
+
+
+def _by_time_zone(environ: Mapping[str, str], root: Path) -> Place:
+    """The country of the time zone's name: a zone file's content is often equal to another country's."""
+    found = {zone: row for zone in _zones(environ, root) for row in tables.rows("timezones", zone)}
+    countries = {row[1] for row in found.values()}
+    if len(countries) > 1:
+        return Place(None, "unknown", "none", f"time zones of several countries: {', '.join(found)}")
+    for zone, (_, country, hint) in found.items():
+        if places.exists(country):
+            note = f'{zone}; region="{hint}" would be nearer if you are there' if hint else zone
+            return Place(country, "time zone", "low", note)
+    return Place(None, "unknown", "none", "no sign of a platform, and no time zone that lies in one country")
+
+
+def _zones(environ: Mapping[str, str], root: Path) -> Iterator[str]:
+    """The names of the time zones that are set, once each."""
+    try:
+        link = str((root / "etc/localtime").readlink())
+    except OSError:
+        link = ""
+    written = (environ.get("TZ", "").removeprefix(":"), _text(root / "etc/timezone").partition("\n")[0], link)
+    for value in written:
+        name = value.strip().rpartition("zoneinfo/")[2]
+        yield name.removeprefix("posix/").removeprefix("right/")

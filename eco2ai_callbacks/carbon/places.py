@@ -1,0 +1,204 @@
+"""The places that the table knows, and which of them a text means."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+
+from eco2ai_callbacks.carbon import tables
+from eco2ai_callbacks.errors import SettingsError
+
+WORLD = "WORLD"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One place of the table.
+
+    Args:
+        id: ``FR``, ``US-CA``, ``eGRID:CAMX``, ``aws:eu-west-3``, ``WORLD``.
+        level: What sort of place it is: ``region`` (of a cloud), ``eGRID subregion``, ``subdivision``, ``country``,
+            ``group of countries``, ``world``.
+        parent: Id of the place around it, whose figure stands in for a missing one; empty for the world.
+        name: Its name in English.
+    """
+
+    id: str
+    level: str
+    parent: str
+    name: str
+
+    @property
+    def label(self) -> str:
+        """The place as messages name it: ``US-GA (Georgia, United States)``."""
+        around = f", {place(self.parent).name}" if self.level == "subdivision" else ""
+        return f"{self.id} ({self.name}{around})"
+
+
+def fold(text: str) -> str:
+    """One spelling for all that differ only in case, accents or punctuation.
+
+    Example:
+        >>> fold("  Côte d’Ivoire ")
+        'cote divoire'
+    """
+    return re.sub(r"[\s\-_,;/()|=–—]+", " ", _plain(text)).strip().removeprefix("the ")
+
+
+def _plain(text: str) -> str:
+    """A text in lower case, without accents and apostrophes."""
+    if not text.isascii():
+        text = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
+        text = unicodedata.normalize("NFC", text)
+    text = re.sub("['’ʼ‘`ʻʹ´.\"“”«»]", "", text.casefold())
+    for letter, plain in _LETTERS:
+        text = text.replace(letter, plain)
+    return text
+
+
+# What has no decomposition in Unicode.
+_LETTERS = (
+    *(("ø", "o"), ("ł", "l"), ("đ", "d"), ("ð", "d"), ("ı", "i"), ("þ", "th"), ("æ", "ae"), ("œ", "oe")),
+    ("&", " and "),
+)
+
+
+def place(place_id: str) -> Spot:
+    """The place with this id.
+
+    Raises:
+        KeyError: There is none.
+    """
+    for row in tables.rows("places", place_id):
+        return _spot(row)
+    for row in tables.rows("subdivisions", place_id):
+        return _part(row)
+    raise KeyError(place_id)
+
+
+def exists(place_id: str) -> bool:
+    """Whether a text is the id of a place, in its own spelling."""
+    return any(next(tables.rows(table, place_id), None) for table in ("places", "subdivisions"))
+
+
+def chain(spot: Spot) -> list[Spot]:
+    """The place and all that lie around it, from the inside out."""
+    found = [spot]
+    while found[-1].parent:
+        found.append(place(found[-1].parent))
+    return found
+
+
+def country_of(spot: Spot) -> str:
+    """Id of the country that a place lies in; empty for the world and groups of countries."""
+    return next((around.id for around in chain(spot) if around.level == "country"), "")
+
+
+def resolve(text: str, *, within: str = "") -> Spot:
+    """The one place that a text means.
+
+    Args:
+        text: A code or a name, in any case.
+        within: Id of a country, where only places in it are meant.
+
+    Raises:
+        SettingsError: No place has this name, or several have.
+    """
+    for meant in _meanings(text, within):
+        spots = {spot.id: spot for spot in meant}
+        if len(spots) == 1:
+            return next(iter(spots.values()))
+        if spots:
+            raise SettingsError(f"region={text!r} names several places: {_labels(spots.values())}; write a code")
+    raise SettingsError(
+        f"region={text!r} is no place of the table; nearest: {_labels(nearest(text, within=within))}; "
+        "accepted are codes and names like 'FR', 'US-CA', 'France', 'aws:eu-west-3'"
+    )
+
+
+def _meanings(text: str, within: str) -> Iterator[list[Spot]]:
+    """The places that a text means: by code, by name, by a name in another language or of a part of a country."""
+    key = fold(text)
+    if not key:
+        return
+    if within:
+        # In a given country the second half of a code is a code, and names count that mean something else elsewhere.
+        part = f"={within.lower()} {key}|"
+        yield [place(row[0]) for table in ("places", "spellings") for row in tables.rows_with(table, f"|{part}")]
+    for meant in _everywhere(text, key):
+        yield [spot for spot in meant if not within or country_of(spot) == within]
+
+
+def _everywhere(text: str, key: str) -> Iterator[list[Spot]]:
+    yield [_spot(row) for row in tables.rows_with("places", f"|={key}|")]
+    yield [_spot(row) for row in tables.rows_with("places", f"|{key}|")]
+    yield [_part(row) for row in tables.rows("subdivisions", text.strip().upper())]
+    yield [place(row[0]) for row in tables.rows_with("spellings", f"|{key}|")]
+    yield [_part(row) for row in _parts_called(key)]
+
+
+def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
+    """The places whose codes or names look most like a text, best first.
+
+    Regions of clouds are meant only where the text has a digit or a colon.
+    """
+    key = fold(text)
+    matcher = SequenceMatcher(b=key, autojunk=False)
+    best: dict[str, float] = {}
+    clouds = bool(re.search(r"[\d:]", key))
+    rows = [row for row in tables.every("places") if clouds or row[1] != "region"]
+    for row in rows:
+        for name in row[4].strip("|").split("|"):
+            matcher.set_seq1(name.removeprefix("="))
+            if matcher.real_quick_ratio() > best.get(row[0], 0.0):
+                best[row[0]] = max(best.get(row[0], 0.0), matcher.ratio())
+    spots = [spot for spot in map(_spot, rows) if not within or country_of(spot) == within]
+    return sorted(spots, key=lambda spot: -best.get(spot.id, 0.0))[:count]
+
+
+def search(text: str) -> list[Spot]:
+    """The places with a code or name of which a word begins like a text, those that are called just so first."""
+    key = fold(text)
+    exact: list[Spot] = []
+    others: list[Spot] = []
+    for row in tables.every("places"):
+        words = row[4].replace("|=", "|").replace("|", "| ")
+        if f" {key}" in words:
+            (exact if f" {key}|" in words and f"|{key}|" in row[4].replace("=", "") else others).append(_spot(row))
+    if not exact and not others:
+        others = [_part(row) for row in tables.every("subdivisions") if f" {key}" in f" {fold(row[1])}"]
+    return exact + others
+
+
+def _spot(row: list[str]) -> Spot:
+    return Spot(row[0], row[1], row[2], row[3])
+
+
+def _part(row: list[str]) -> Spot:
+    """A subdivision without figures, as its table has it."""
+    return Spot(row[0], "subdivision", row[0].partition("-")[0], row[1])
+
+
+def _parts_called(key: str) -> Iterator[list[str]]:
+    """The subdivisions without figures that have this name."""
+    names, rows = _parts()
+    at = names.find(f"\n{key}\n")
+    while at >= 0:
+        yield rows[names.count("\n", 0, at)]
+        at = names.find(f"\n{key}\n", at + 1)
+
+
+@cache
+def _parts() -> tuple[str, tuple[list[str], ...]]:
+    """The names of the subdivisions without figures, folded all at once, one a line; and their rows."""
+    rows = tuple(tables.every("subdivisions"))
+    names = re.sub(r"[ \-_,;/()|=–—]+", " ", _plain("\n".join(row[1] for row in rows)))
+    return "\n" + re.sub(r"^(the )| $", "", names, flags=re.MULTILINE) + "\n", rows
+
+
+def _labels(spots: Iterable[Spot]) -> str:
+    return ", ".join(spot.label for spot in spots)

@@ -1,0 +1,46 @@
+"""What a data centre adds to the energy of its machines, as its provider publishes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eco2ai_callbacks.carbon import places, tables
+from eco2ai_callbacks.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Pue:
+    """A power usage effectiveness with its origin.
+
+    Args:
+        pue: Energy of the whole data centre per energy of its machines; at least 1.
+        region: The cloud region that it describes; ``aws:*`` is the provider's whole fleet.
+        year: The year that it describes, where the provider says.
+        source: Who published it and where.
+    """
+
+    pue: float
+    region: str
+    year: int | None
+    source: str
+
+
+def provider_pue(region: str) -> Pue | None:
+    """The published PUE of a cloud region, else its provider's for the whole fleet; ``None`` where there is none.
+
+    Args:
+        region: A cloud region, in any spelling that the intensity table knows.
+
+    Example:
+        >>> provider_pue("aws:eu-central-1").pue
+        1.35
+    """
+    try:
+        around = places.chain(places.resolve(region))
+    except SettingsError:
+        return None
+    for spot in around:
+        for candidate in (spot.id, f"{spot.id.partition(':')[0]}:*"):
+            for _, value, year, source in tables.rows("pue", candidate):
+                return Pue(float(value), candidate, int(year) if year else None, source)
+    return None

@@ -1,0 +1,266 @@
+"""What each platform leaves in the environment about where it runs, one function per platform.
+
+A variable counts alone only where the platform itself sets it; what users set as well (``AWS_REGION`` and its like, on
+laptops too) counts only beside a second sign of the same provider. Nothing but the region is kept of an ARN or a URL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One platform's statement about where this process runs.
+
+    Args:
+        provider: Who runs the machine, as the table's ids name it, or the platform's own name.
+        region: Id of the place as the platform spells it; ``None`` where it names none.
+        found_by: The variables that say so.
+        sure: ``high``, ``medium`` or ``low``.
+    """
+
+    provider: str
+    region: str | None
+    found_by: str
+    sure: str
+
+
+def platform_signs(environ: Environ) -> Iterator[Sign]:
+    """What the platforms themselves have put into the environment."""
+    for read in _PLATFORMS:
+        sign = read(environ)
+        if sign is not None:
+            yield sign
+
+
+def client_signs(environ: Environ, vendor: str) -> Iterator[Sign]:
+    """What users set as well, believed where the machine itself is known to be that provider's.
+
+    Args:
+        environ: The environment.
+        vendor: The provider whose machine this is, by DMI or cloud-init; empty if unknown.
+    """
+    for provider, variable in _CLIENT_VARIABLES:
+        if provider == vendor and environ.get(variable):
+            yield Sign(provider, f"{provider}:{_plain(environ[variable])}", f"{variable} + DMI", "medium")
+    if vendor == "azure" and (region := _azureml_region(environ)):
+        yield Sign("azure", f"azure:{region}", "MLFLOW_TRACKING_URI + DMI", "medium")
+
+
+_CLIENT_VARIABLES = (
+    ("aws", "AWS_REGION"),
+    ("aws", "AWS_DEFAULT_REGION"),
+    ("gcp", "GOOGLE_CLOUD_REGION"),
+    ("gcp", "CLOUDSDK_COMPUTE_REGION"),
+    ("gcp", "CLOUD_ML_REGION"),
+    ("nebius", "NEBIUS_REGION"),
+)
+
+
+def _first(environ: Environ, *names: str) -> str | None:
+    """The first of these variables that is set to something."""
+    return next((name for name in names if environ.get(name)), None)
+
+
+def _plain(region: str) -> str:
+    """A region as providers' tools spell it: ``West Europe`` is ``westeurope``."""
+    return region.strip().lower().replace(" ", "")
+
+
+def _sagemaker(environ: Environ) -> Sign | None:
+    parts = environ.get("TRAINING_JOB_ARN", "").split(":")
+    if len(parts) < 6 or parts[0] != "arn" or not parts[3]:
+        return None
+    return Sign("aws", f"aws:{parts[3]}", "TRAINING_JOB_ARN", "high")
+
+
+def _aws(environ: Environ) -> Sign | None:
+    """ECS, Fargate, Lambda, CloudShell and SageMaker set ``AWS_REGION`` themselves and leave a second sign of it.
+
+    Tools that imitate them on a laptop, and ECS on customers' own machines, say so.
+    """
+    if environ.get("AWS_SAM_LOCAL"):
+        return None
+    runtime = environ.get("AWS_EXECUTION_ENV", "")
+    evidence = "AWS_EXECUTION_ENV" if re.match(r"AWS_ECS_(?!EXTERNAL)|AWS_Lambda_|CloudShell", runtime) else None
+    if runtime != "AWS_ECS_EXTERNAL":
+        evidence = evidence or _first(
+            environ,
+            "ECS_CONTAINER_METADATA_URI_V4",
+            "ECS_CONTAINER_METADATA_URI",
+            "SM_CURRENT_HOST",
+            "SM_HOSTS",
+            "TRAINING_JOB_NAME",
+        )
+    if evidence is None:
+        return None
+    variable = _first(environ, "AWS_REGION", "AWS_DEFAULT_REGION")
+    if variable is None:
+        return Sign("aws", None, evidence, "high")
+    return Sign("aws", f"aws:{_plain(environ[variable])}", f"{variable} + {evidence}", "high")
+
+
+def _vertex(environ: Environ) -> Sign | None:
+    evidence = _first(environ, "CLOUD_ML_JOB", "CLOUD_ML_PROJECT_ID") or next(
+        (name for name in sorted(environ) if name.startswith("AIP_") and environ[name]), None
+    )
+    if evidence is None:
+        return None
+    if not environ.get("CLOUD_ML_REGION"):
+        return Sign("gcp", None, evidence, "medium")
+    return Sign("gcp", f"gcp:{_plain(environ['CLOUD_ML_REGION'])}", f"CLOUD_ML_REGION + {evidence}", "medium")
+
+
+def _cloud_run(environ: Environ) -> Sign | None:
+    evidence = _first(environ, "CLOUD_RUN_JOB", "K_SERVICE")
+    if evidence is None:
+        return None
+    variable = _first(environ, "GOOGLE_CLOUD_REGION", "CLOUDSDK_COMPUTE_REGION")
+    if variable is None:
+        return Sign("gcp", None, evidence, "medium")
+    return Sign("gcp", f"gcp:{_plain(environ[variable])}", f"{variable} + {evidence}", "medium")
+
+
+def _azure_batch(environ: Environ) -> Sign | None:
+    found = re.match(r"https://[^./]+\.([a-z0-9]+)\.batch\.", environ.get("AZ_BATCH_ACCOUNT_URL", ""), re.IGNORECASE)
+    return Sign("azure", f"azure:{_plain(found[1])}", "AZ_BATCH_ACCOUNT_URL", "high") if found else None
+
+
+def _azureml_region(environ: Environ) -> str | None:
+    found = re.match(r"azureml://([a-z0-9]+)\.api\.", environ.get("MLFLOW_TRACKING_URI", ""), re.IGNORECASE)
+    return _plain(found[1]) if found else None
+
+
+def _azure_ml(environ: Environ) -> Sign | None:
+    if not environ.get("AZUREML_RUN_ID"):
+        return None
+    region = _azureml_region(environ)
+    if region is None:
+        return Sign("azure", None, "AZUREML_RUN_ID", "medium")
+    return Sign("azure", f"azure:{region}", "MLFLOW_TRACKING_URI + AZUREML_RUN_ID", "medium")
+
+
+def _azure_app(environ: Environ) -> Sign | None:
+    if not (environ.get("REGION_NAME") and environ.get("WEBSITE_SITE_NAME")):
+        return None
+    return Sign("azure", f"azure:{_plain(environ['REGION_NAME'])}", "REGION_NAME + WEBSITE_SITE_NAME", "medium")
+
+
+def _runpod(environ: Environ) -> Sign | None:
+    if not environ.get("RUNPOD_POD_ID"):
+        return None
+    if not environ.get("RUNPOD_DC_ID"):
+        return Sign("runpod", None, "RUNPOD_POD_ID", "high")
+    return Sign("runpod", f"runpod:{environ['RUNPOD_DC_ID'].strip().upper()}", "RUNPOD_DC_ID + RUNPOD_POD_ID", "high")
+
+
+def _modal(environ: Environ) -> Sign | None:
+    if not environ.get("MODAL_TASK_ID"):
+        return None
+    cloud = environ.get("MODAL_CLOUD_PROVIDER", "").removeprefix("CLOUD_PROVIDER_").lower()
+    if cloud not in _CLOUDS.values() or not environ.get("MODAL_REGION"):
+        return Sign("modal", None, "MODAL_TASK_ID", "high")
+    return Sign("modal", f"{cloud}:{_plain(environ['MODAL_REGION'])}", "MODAL_CLOUD_PROVIDER + MODAL_REGION", "high")
+
+
+def _skypilot(environ: Environ) -> Sign | None:
+    try:
+        cluster = json.loads(environ.get("SKYPILOT_CLUSTER_INFO", ""))
+    except ValueError:
+        return None
+    if not isinstance(cluster, dict):
+        return None
+    cloud, region = _CLOUDS.get(str(cluster.get("cloud")).lower()), cluster.get("region")
+    if cloud is None or not isinstance(region, str) or not region:
+        return None
+    return Sign(cloud, f"{cloud}:{region}", "SKYPILOT_CLUSTER_INFO", "high")
+
+
+_CLOUDS = {
+    "aws": "aws",
+    "azure": "azure",
+    "do": "digitalocean",
+    "gcp": "gcp",
+    "hetzner": "hetzner",
+    "ibm": "ibm",
+    "lambda": "lambda",
+    "nebius": "nebius",
+    "oci": "oci",
+    "runpod": "runpod",
+    "scaleway": "scaleway",
+}
+
+
+def _cloudflare(environ: Environ) -> Sign | None:
+    country = environ.get("CLOUDFLARE_COUNTRY_A2", "").strip().upper()
+    return Sign("cloudflare", country, "CLOUDFLARE_COUNTRY_A2", "high") if country else None
+
+
+def _fly(environ: Environ) -> Sign | None:
+    if not (environ.get("FLY_APP_NAME") and environ.get("FLY_REGION")):
+        return None
+    return Sign("fly", f"fly:{_plain(environ['FLY_REGION'])}", "FLY_REGION + FLY_APP_NAME", "high")
+
+
+def _vercel(environ: Environ) -> Sign | None:
+    if not (environ.get("VERCEL") == "1" and environ.get("VERCEL_REGION")):
+        return None
+    return Sign("vercel", f"vercel:{_plain(environ['VERCEL_REGION'])}", "VERCEL_REGION + VERCEL", "high")
+
+
+def _railway(environ: Environ) -> Sign | None:
+    if not (environ.get("RAILWAY_PROJECT_ID") and environ.get("RAILWAY_REPLICA_REGION")):
+        return None
+    region = _plain(environ["RAILWAY_REPLICA_REGION"])
+    return Sign("railway", f"railway:{region}", "RAILWAY_REPLICA_REGION + RAILWAY_PROJECT_ID", "high")
+
+
+def _render(environ: Environ) -> Sign | None:
+    if not (environ.get("RENDER") == "true" and environ.get("RENDER_REGION")):
+        return None
+    return Sign("render", f"render:{_plain(environ['RENDER_REGION'])}", "RENDER_REGION + RENDER", "low")
+
+
+def _colab(environ: Environ) -> Sign | None:
+    evidence = _first(environ, "COLAB_RELEASE_TAG", "COLAB_BACKEND_VERSION", "COLAB_GPU")
+    return Sign("Google Colab", None, evidence, "high") if evidence else None
+
+
+def _kaggle(environ: Environ) -> Sign | None:
+    evidence = _first(environ, "KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_CONTAINER_NAME")
+    return Sign("Kaggle", None, evidence, "high") if evidence else None
+
+
+def _vast(environ: Environ) -> Sign | None:
+    # The second variable's presence is a sign; its value, an address, is none of ours.
+    if "CONTAINER_ID" in environ and "PUBLIC_IPADDR" in environ:
+        return Sign("Vast.ai", None, "CONTAINER_ID", "medium")
+    return None
+
+
+_PLATFORMS = (
+    _sagemaker,
+    _aws,
+    _vertex,
+    _cloud_run,
+    _azure_batch,
+    _azure_ml,
+    _azure_app,
+    _runpod,
+    _modal,
+    _skypilot,
+    _cloudflare,
+    _fly,
+    _vercel,
+    _railway,
+    _render,
+    _colab,
+    _kaggle,
+    _vast,
+)

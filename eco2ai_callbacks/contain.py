@@ -1,0 +1,61 @@
+"""The one place where a failure beside a training becomes an absence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+logger = logging.getLogger("eco2ai_callbacks")
+
+
+class Containment:
+    """Runs what may fail, and remembers each failure as one sentence that names its source.
+
+    Example:
+        >>> contain = Containment()
+        >>> contain.contained("clock", lambda: 1 / 0, default=0.0)
+        0.0
+        >>> contain.failures
+        ('clock: division by zero (ZeroDivisionError)',)
+    """
+
+    def __init__(self) -> None:
+        # A dictionary for its order; sentences are unique, so that each is logged once.
+        self._failures: dict[str, None] = {}
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Every failure so far, in the order of their first appearance."""
+        return tuple(self._failures)
+
+    def contained(self, source: str, call: Callable[[], T], default: T) -> T:
+        """What ``call`` returns, or ``default`` where it raises.
+
+        Args:
+            source: What failures of this call are named after (``log file``, ``RAPL``).
+            call: What may fail.
+            default: What stands for its result where it does.
+        """
+        try:
+            return call()
+        except Exception as error:
+            # What the machine refuses (a full disk, a missing right) needs a sentence; the rest is a fault to trace.
+            self.note(f"{source}: {_sentence(error)}", trace=None if isinstance(error, OSError) else error)
+            return default
+
+    def note(self, failure: str, trace: BaseException | None = None) -> None:
+        """Remember a failure, and log it if it is new."""
+        if failure not in self._failures:
+            self._failures[failure] = None
+            logger.warning("%s; training goes on", failure, exc_info=trace)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}"
+    text = str(error).strip().splitlines()
+    return f"{text[0]} ({type(error).__name__})" if text else type(error).__name__

@@ -1,0 +1,92 @@
+"""Which run a fit, an evaluation or a resumed job of one callback belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from eco2ai_callbacks.carbon import grid
+from eco2ai_callbacks.run import Resume
+from eco2ai_callbacks.session import Machinery, Opening, open_runs
+from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
+from eco2ai_callbacks.tracker import Tracker
+
+
+class Fits:
+    """The sessions of one callback.
+
+    ``fit`` opens a run unless it resumes one; a second ``fit`` opens another. Validation, test and prediction alone
+    join the last run, else open one. A fit that ended by an exception that nobody saw is closed by the next start.
+
+    Args:
+        args: The settings that the user passed; they are checked here, and no hardware is opened.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted.
+    """
+
+    def __init__(self, args: SettingsArgs, machinery: Machinery | None = None) -> None:
+        self.settings: Settings = resolve(args)
+        grid.check(self.settings)
+        self._machinery = machinery
+        self._tracker: Tracker | None = None
+        self._last: Resume | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles hold the settings and the last run, never what is live."""
+        return {"settings": self.settings, "_machinery": self._machinery, "_tracker": None, "_last": self.last}
+
+    @property
+    def tracker(self) -> Tracker | None:
+        """The tracker that runs now."""
+        return self._tracker if self._tracker is not None and self._tracker.running else None
+
+    @property
+    def last(self) -> Resume | None:
+        """The run that was opened last, with its total."""
+        return (self._tracker.resume if self._tracker is not None else None) or self._last
+
+    def continued(self) -> Resume | None:
+        """The run that a fit goes on with, where the framework's checkpoint cannot name one.
+
+        The one that the settings name, else the last of this callback, else the only one in the log of this project
+        and host that has no end and that nobody writes.
+        """
+        if self.settings.run_id is not None or self.last is not None:
+            return self.last if self.settings.run_id is None else Resume(self.settings.run_id)
+        found = open_runs(self.settings)
+        return Resume(found[0]) if len(found) == 1 else None
+
+    def begin(
+        self,
+        *,
+        fit: bool,
+        resume: Resume | None = None,
+        inside: Callable[[], bool] | None = None,
+        rank: tuple[int, int] | None = None,
+        quiet: bool = False,
+    ) -> Tracker:
+        """Start the tracker of a fit, or of a validation, test or prediction alone.
+
+        Args:
+            fit: Whether it is a fit.
+            resume: The run that a checkpoint names.
+            inside: Whether the framework's call still runs.
+            rank: Rank and world size, where the framework knows them.
+            quiet: Whether the console line is left out.
+        """
+        running = self.tracker
+        if running is not None:
+            if running.is_inside:
+                return running  # the same call begins anew, as Hugging Face's search for a batch size does
+            running.stop("interrupted")
+        if not fit:
+            resume, quiet = self.last, quiet or self.last is not None
+        self._last = self.last
+        self._tracker = Tracker(self.settings, machinery=self._machinery)
+        return self._tracker.start(Opening(base="other", resume=resume, rank=rank, quiet=quiet, inside=inside))
+
+    def end(self, ended: str = "finished") -> None:
+        """Stop the tracker that runs now."""
+        if self.tracker is not None:
+            self.tracker.stop(ended)

@@ -1,0 +1,114 @@
+"""Energy and CO2 per epoch in Keras's own logs, on the torch, jax and tensorflow backends."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import keras
+
+from eco2ai_callbacks.fits import Fits
+from eco2ai_callbacks.frames import owner, still_running
+from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.tracker import Tracker
+
+
+class Eco2AICallback(keras.callbacks.Callback):
+    """Adds every epoch's energy and CO2 to its logs, where History and all other callbacks see them.
+
+    Args:
+        settings: See :class:`~eco2ai_callbacks.settings.Settings`.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted.
+
+    Example:
+        >>> model.fit(x, y, epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
+    """
+
+    def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
+        super().__init__()
+        self._fits = Fits(settings)
+        self._fitting = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A callback that was used holds its model; a copy of it does not."""
+        return {**self.__dict__, "_model": None, "_fitting": False}
+
+    def set_model(self, model: keras.Model) -> None:
+        """Move to the front, so that the callbacks listed before this one see the figures too."""
+        super().set_model(model)
+        found = owner(keras.callbacks.CallbackList, lambda each: self in each.callbacks)
+        if found is not None:
+            found.callbacks.remove(self)
+            found.callbacks.insert(0, self)
+
+    # --- fit -------------------------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """A fit begins; which run it belongs to shows in the number of its first epoch."""
+        self._fitting = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begin an epoch, and with the first one the run."""
+        if self._fitting:
+            self._fitting = False
+            self._begin(fit=True, first_epoch=epoch)
+        if tracker := self._fits.tracker:
+            tracker.enter("train", epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Close the epoch and add its figures to its logs."""
+        if tracker := self._fits.tracker:
+            tracker.mark("epoch", epoch)
+            tracker.leave()
+            if logs is not None:
+                logs.update(tracker.scalars(epoch))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the run."""
+        self._fits.end()
+
+    # --- validation, test, prediction ------------------------------------------------------------------------------
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the training stretch, or begin an evaluation alone."""
+        self._enter("validate", "test", ("evaluate",))
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Go back to the training, or close an evaluation alone."""
+        self._leave()
+
+    def on_predict_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begin a prediction."""
+        self._enter("predict", "predict", ("predict",))
+
+    def on_predict_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the prediction."""
+        self._leave()
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, *, fit: bool, first_epoch: int = 0, calls: tuple[str, ...] = ("fit",)) -> Tracker:
+        return self._fits.begin(
+            fit=fit,
+            resume=self._fits.continued() if first_epoch > 0 else None,
+            inside=still_running(calls, "keras"),
+            quiet=not (self.params or {}).get("verbose", 1),
+        )
+
+    def _enter(self, inside_fit: str, alone: str, calls: tuple[str, ...]) -> None:
+        tracker = self._fits.tracker
+        if tracker is not None and tracker.is_inside:
+            tracker.enter(inside_fit)
+        else:
+            self._alone = True
+            self._begin(fit=False, calls=calls).enter(alone)
+
+    def _leave(self) -> None:
+        if tracker := self._fits.tracker:
+            tracker.leave()
+            if self._alone:
+                self._fits.end()
+        self._alone = False
+
+    _alone = False

@@ -1,0 +1,171 @@
+"""Energy and CO2 per epoch in Lightning's own logging, for Trainers of ``lightning`` and of ``pytorch_lightning``."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
+
+from eco2ai_callbacks.fits import Fits
+from eco2ai_callbacks.frames import still_running
+from eco2ai_callbacks.run import Resume
+from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.tracker import Tracker
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+
+    _BASES: tuple[type, ...]
+else:
+    _BASES = tuple(
+        importlib.import_module(f"{package}.callbacks").Callback
+        for package in ("lightning.pytorch", "pytorch_lightning")
+        if importlib.util.find_spec(package.partition(".")[0]) is not None
+    )
+    if not _BASES:
+        raise ImportError("eco2ai_callbacks.lightning needs Lightning: pip install 'eco2ai-callbacks[lightning]'")
+    # A Trainer of either package accepts only callbacks of its own; ours is one of both where both are there.
+    Callback = type("Callback", _BASES, {})
+
+
+class Eco2AICallback(Callback):
+    """Logs every epoch's energy and CO2 beside its loss.
+
+    Args:
+        settings: See :class:`~eco2ai_callbacks.settings.Settings`.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted.
+
+    Example:
+        >>> import lightning as L  # doctest: +SKIP
+        >>> L.Trainer(max_epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
+    """
+
+    def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
+        super().__init__()
+        self._fits = Fits(settings)
+        self._restored: Resume | None = None
+
+    # --- fit -------------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the run, or go on with the one that the checkpoint names."""
+        self._begin(trainer, fit=True)
+        self._restored = None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What came before was set-up, or lay between two epochs."""
+        if tracker := self._fits.tracker:
+            tracker.enter("train", trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the epoch and log its figures, on every rank."""
+        if tracker := self._fits.tracker:
+            tracker.mark("epoch", trainer.current_epoch)
+            tracker.leave()
+            self._log(tracker, pl_module, tracker.scalars(trainer.current_epoch))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the run."""
+        self._fits.end()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what was used until now."""
+        self._fits.end("interrupted")
+
+    # --- validation, test, prediction ------------------------------------------------------------------------------
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the training stretch; the sanity check before a fit is set-up."""
+        self._enter(trainer, "validate")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A validation alone logs its own figures; inside a fit the epoch's end logs them."""
+        if trainer.state.fn == "validate":
+            self._leave_logging(pl_module, "val")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go back to the training, or close a validation alone."""
+        self._leave(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a test."""
+        self._enter(trainer, "test")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the test's figures."""
+        self._leave_logging(pl_module, "test")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the test."""
+        self._leave(trainer)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a prediction."""
+        self._enter(trainer, "predict")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the prediction; Lightning lets its hooks not log, so the loggers are told directly."""
+        if tracker := self._fits.tracker:
+            found = tracker.stage_scalars(tracker.leave(), "predict")
+            for logger in trainer.loggers:
+                tracker.contain.contained(
+                    type(logger).__name__,
+                    lambda logger=logger: logger.log_metrics(found, step=trainer.global_step),  # type: ignore[misc]
+                    None,
+                )
+        self._leave(trainer)
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The run's id and totals."""
+        last = self._fits.last
+        return {} if last is None else dict(last.to_dict())
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Remember which run the checkpoint belongs to; the fit that follows continues it."""
+        self._restored = Resume.from_dict(state_dict)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, trainer: Trainer, *, fit: bool) -> Tracker:
+        package = type(trainer).__module__.partition(".")[0]
+        name = "lightning.pytorch" if package == "lightning" else package
+        calls = ("_fit_impl",) if fit else ("_validate_impl", "_test_impl", "_predict_impl")
+        return self._fits.begin(
+            fit=fit,
+            resume=self._restored,
+            inside=still_running(calls, package),
+            rank=(trainer.global_rank, trainer.world_size),
+            quiet=not trainer.is_global_zero or not logging.getLogger(name).isEnabledFor(logging.INFO),
+        )
+
+    def _enter(self, trainer: Trainer, stage: str) -> None:
+        if trainer.sanity_checking:
+            return
+        if trainer.state.fn == "fit":
+            if tracker := self._fits.tracker:
+                tracker.enter(stage, trainer.current_epoch)
+        else:
+            self._begin(trainer, fit=False).enter(stage)
+
+    def _leave_logging(self, pl_module: LightningModule, name: str) -> None:
+        if tracker := self._fits.tracker:
+            self._log(tracker, pl_module, tracker.stage_scalars(tracker.leave(), name))
+
+    def _leave(self, trainer: Trainer) -> None:
+        if trainer.sanity_checking:
+            return
+        if trainer.state.fn != "fit":
+            self._fits.end()
+        elif tracker := self._fits.tracker:
+            tracker.leave()
+
+    def _log(self, tracker: Tracker, pl_module: LightningModule, found: Mapping[str, float]) -> None:
+        prog_bar = self._fits.settings.prog_bar
+        tracker.contain.contained(
+            "Lightning's logging", lambda: pl_module.log_dict(dict(found), prog_bar=prog_bar, batch_size=1), None
+        )

@@ -1,0 +1,202 @@
+"""One line of the run log: its fields, and which records add up."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eco2ai_callbacks.usage import Method, Usage, combined_band, kwh
+
+SCHEMA = 1
+ADDING_EVENTS = frozenset({"epoch", "stage", "stop"})
+EVENTS = ADDING_EVENTS | {"start", "heartbeat", "forecast", "metrics"}
+STAGES = ("train", "validate", "test", "predict", "other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What was used in one stretch of a run, and how that is known.
+
+    Energies are IT energy in joules or kWh; ``co2_kg`` and ``cost`` include the data centre's overhead (``pue``).
+    What was not measured is absent from a mapping, or ``None``.
+
+    Args:
+        run: Id of the whole job, all its ranks and resumed parts.
+        writer: Random id of the one tracker session that writes; ``seq``, ``prev`` and heartbeats count per writer.
+        seq: Number of the record within its writer, from 0.
+        prev: Hash of the writer's line before this one.
+        hmac: Keyed hash of this line, where a key is set.
+        parent: Id of the run inside which this one was measured; readers count it only where they do not count that.
+        host: Hash of the host's boot id.
+        event: ``epoch``, ``stage``, ``stop`` (these add up), ``start``, ``heartbeat``, ``forecast`` or ``metrics``.
+        epoch: Number of the epoch, from 0.
+        attempt: 2 and up where the epoch is done again.
+        stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
+        start: When the stretch began, ISO 8601 with the zone's offset: a label, never a duration.
+        seconds: Length of the stretch.
+        joules: Energy per channel.
+        method: How each channel is known.
+        band: Lowest and highest joules per channel.
+        attribution: Whose energy each channel is.
+        covers: Which components each channel's figure includes.
+        measured_share: Energy from hardware counters / energy.
+        not_covered: Hardware that draws power here and that nothing can read.
+        intensity: The grid's factor: g/kWh, region, dataset, year, kind, how the region was found.
+        epoch_total: In ``epoch``: sum of the epoch's ``train`` marks (``energy_kwh``, ``co2_kg``, ``seconds``).
+        total: The run so far, this record included (as ``epoch_total``, and ``energy_band_kwh``, ``co2_band_kg``).
+        metrics: What the framework logged.
+        shared_with: Ids of other runs that used the same devices.
+        failures: What has gone wrong so far, one sentence each.
+        ended: In ``stop``: ``finished`` or ``interrupted``, or what stopped it.
+        sources: In ``start``: every way of measuring, used or not, and why not.
+        carried: In ``start``: what a checkpoint knew of and the log did not; it counts.
+        continues: In ``start``: the writer that is continued, and the hash of its last line.
+    """
+
+    schema: int = SCHEMA
+    run: str
+    writer: str
+    seq: int = 0
+    prev: str | None = None
+    hmac: str | None = None
+    parent: str | None = None
+    project: str = ""
+    description: str = ""
+    host: str = ""
+    rank: int = 0
+    pid: int = 0
+    event: str
+    epoch: int | None = None
+    attempt: int | None = None
+    stage: str = "other"
+    start: str = ""
+    seconds: float = 0.0
+    joules: Mapping[str, float] = field(default_factory=dict)
+    method: Mapping[str, str] = field(default_factory=dict)
+    band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    attribution: Mapping[str, str] = field(default_factory=dict)
+    covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    measured_share: float | None = None
+    not_covered: tuple[str, ...] = ()
+    energy_kwh: float | None = None
+    co2_kg: float | None = None
+    pue: float = 1.0
+    intensity: Mapping[str, Any] | None = None
+    cost: float | None = None
+    samples: int | None = None
+    tokens: int | None = None
+    epoch_total: Mapping[str, Any] | None = None
+    total: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+    shared_with: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    ended: str | None = None
+    version: str = ""
+    sources: tuple[Mapping[str, Any], ...] | None = None
+    carried: Mapping[str, float | None] | None = None
+    continues: Mapping[str, str] | None = None
+
+    @property
+    def adds(self) -> bool:
+        """Whether the record's figures are part of the run's sum."""
+        return self.event in ADDING_EVENTS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in the order of the fields, for JSON."""
+        return {name: _plain(getattr(self, name)) for name in FIELDS}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Record:
+        """The inverse of :meth:`to_dict`; fields that this version does not know are passed over."""
+        return cls(**{name: _frozen(value) for name, value in values.items() if name in FIELDS})
+
+
+FIELDS = tuple(f.name for f in dataclasses.fields(Record))
+
+
+def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
+    """The fields of a record that say what was used, how it is known and how sure it is.
+
+    Args:
+        usage: What was used in the record's stretch.
+        methods: How each channel is known.
+    """
+    known = {channel: methods[channel] for channel in usage.joules if channel in methods}
+    total = usage.total_j
+    counters = math.fsum(usage.joules[channel] for channel, method in known.items() if method.counter)
+    return {
+        "seconds": usage.seconds,
+        "joules": usage.joules,
+        "method": {channel: method.name for channel, method in known.items()},
+        "band": {channel: method.band(usage.joules[channel]) for channel, method in known.items()},
+        "attribution": {channel: method.attribution for channel, method in known.items()},
+        "measured_share": counters / total if total else None,
+        "energy_kwh": usage.energy_kwh,
+        "co2_kg": usage.co2_kg,
+    }
+
+
+def summary(usage: Usage) -> dict[str, Any]:
+    """A sum as records carry it: ``energy_kwh``, ``co2_kg``, ``seconds``."""
+    return {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg, "seconds": usage.seconds}
+
+
+def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float]) -> dict[str, Any]:
+    """A sum with its bands: parts of one method add linearly, different methods and the grid's factor in quadrature.
+
+    Args:
+        usage: The sum.
+        methods: How each channel is known; a channel without a method is taken to be as unsure as the others.
+        grid: Lowest and highest carbon intensity, as factors on the one that was used.
+    """
+    result = summary(usage)
+    parts = [(methods[c].name, j, methods[c].band(j)) for c, j in usage.joules.items() if c in methods]
+    known = math.fsum(joules for _, joules, _ in parts)
+    total = usage.total_j
+    if not total or not known:
+        return result
+    low, high = (edge / known for edge in combined_band(parts))
+    result["energy_band_kwh"] = (kwh(total * low), kwh(total * high))
+    if usage.co2_kg is not None:
+        below, above = math.hypot(1 - low, 1 - grid[0]), math.hypot(high - 1, grid[1] - 1)
+        result["co2_band_kg"] = (usage.co2_kg * max(0.0, 1 - below), usage.co2_kg * (1 + above))
+    return result
+
+
+def counted(records: Iterable[Record]) -> list[Record]:
+    """The records that add up to what was used, in their order.
+
+    Marks add up; so does what a ``start`` carried over. A heartbeat counts only where it is its writer's last
+    adding line: it then holds what an interrupted writer had used since its last mark.
+    """
+    records = list(records)
+    last: dict[str, Record] = {}
+    for record in records:
+        if record.adds or record.event == "heartbeat":
+            last[record.writer] = record
+    return [
+        record
+        for record in records
+        if record.adds
+        or (record.event == "start" and record.carried)
+        or (record.event == "heartbeat" and last[record.writer] is record)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return value

@@ -1,0 +1,24 @@
+"""The hash that ties a line to the line before it from the same writer, and the keyed one."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """A record as its line in the log, without the newline; NaN and infinity are refused."""
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def line_hash(line: str) -> str:
+    """The hash of a line that the next line carries as ``prev``."""
+    return hashlib.sha256(line.encode()).hexdigest()
+
+
+def line_hmac(values: Mapping[str, Any], key: str) -> str:
+    """The keyed hash of a record, taken with its ``hmac`` empty."""
+    return hmac.new(key.encode(), canonical({**values, "hmac": None}).encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,73 @@
+"""Reads the run log: all that is whole in it, in the order in which it was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eco2ai_callbacks.record import Record, counted
+from eco2ai_callbacks.runlog.chain import line_hash
+from eco2ai_callbacks.runlog.place import files_of
+from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record and the hash of the line that it was read from."""
+
+    record: Record
+    hash: str
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Every record of the log and of its writers' own files; torn and foreign lines are passed over.
+
+    Args:
+        path: The log.
+
+    Raises:
+        OSError: A file is there and cannot be read.
+    """
+    for file in files_of(path):
+        for text in file.read_text(encoding="utf-8", errors="replace").split("\n"):
+            values = _values(text)
+            if values is not None:
+                yield Line(Record.from_dict(values), line_hash(text))
+
+
+def records(path: Path) -> list[Record]:
+    """The records of the log; see :func:`lines`."""
+    return [line.record for line in lines(path)]
+
+
+def total(found: Iterable[Record]) -> Usage:
+    """What records add up to. What was carried over has no channels of its own: it stands as ``carried``."""
+    result = Usage()
+    for record in counted(found):
+        grams = None if record.co2_kg is None else record.co2_kg * GRAMS_PER_KG
+        result += Usage(record.seconds, record.joules, grams)
+        if record.event == "start" and record.carried:
+            result += carried_usage(record.carried)
+    return result
+
+
+def carried_usage(carried: Any) -> Usage:
+    """What a checkpoint knew of and the log did not, as usage."""
+    energy, co2 = carried.get("energy_kwh"), carried.get("co2_kg")
+    return Usage(
+        carried.get("seconds") or 0.0,
+        {} if energy is None else {"carried": energy * JOULES_PER_KWH},
+        None if co2 is None else co2 * GRAMS_PER_KG,
+    )
+
+
+def _values(text: str) -> dict[str, Any] | None:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return None
+    ours = isinstance(values, dict) and all(isinstance(values.get(k), str) for k in ("run", "writer", "event"))
+    return values if ours else None

@@ -1,0 +1,62 @@
+"""The numbers that go to a framework's loggers, by the names they have there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eco2ai_callbacks.usage import Usage, component_of
+
+PREFIX = "eco2ai/"
+
+
+def epoch_scalars(
+    train: Usage | None,
+    validation: Usage | None,
+    total: Usage,
+    *,
+    level: str = "basic",
+    samples: int | None = None,
+    tokens: int | None = None,
+) -> dict[str, float]:
+    """An epoch's scalars; what was not measured is left out.
+
+    Args:
+        train: The epoch's training.
+        validation: The epoch's validation, where there was one.
+        total: The run so far.
+        level: ``basic``, or ``all`` for components, power and efficiency too.
+        samples: Training samples of the epoch, where the framework knows them.
+        tokens: Training tokens of the epoch, where the framework knows them.
+    """
+    found = {f"{PREFIX}{name}": value for name, value in _energy(train).items()}
+    found |= {f"{PREFIX}val_{name}": value for name, value in _energy(validation).items()}
+    found |= {f"{PREFIX}total_{name}": value for name, value in _energy(total).items()}
+    if level == "all" and train is not None:
+        for component in sorted({component_of(channel) for channel in train.joules}):
+            found[f"{PREFIX}{component}_kwh"] = train.component_kwh(component)
+        found[f"{PREFIX}power_w"] = train.power_w
+        if train.total_j is not None and samples:
+            found[f"{PREFIX}j_per_sample"] = train.total_j / samples
+        if train.total_j is not None and tokens:
+            found[f"{PREFIX}j_per_token"] = train.total_j / tokens
+    return _known(found)
+
+
+def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
+    """One evaluation's scalars.
+
+    Args:
+        usage: What it used.
+        stage: What stands inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
+        prefix: What stands before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
+    """
+    inner = f"{stage}_" if stage else ""
+    return _known({f"{prefix}{PREFIX}{inner}{name}": value for name, value in _energy(usage).items()})
+
+
+def _energy(usage: Usage | None) -> dict[str, float | None]:
+    return {} if usage is None else {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg}
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,110 @@
+"""One line on the console after a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from eco2ai_callbacks.record import Record
+
+
+class Console:
+    """Prints a run's line when its ``stop`` arrives.
+
+    Args:
+        stream: Where to; standard error by default, so that a script's own output stays what it is.
+    """
+
+    name = "console"
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._sources: Sequence[Mapping[str, Any]] = ()
+        self.quiet = False
+
+    def write(self, record: Record) -> None:
+        """Remember what is measured, and print at the end."""
+        if record.event == "start":
+            self._sources = record.sources or ()
+        elif record.event == "stop" and not self.quiet:
+            print(line(record, self._sources), file=self._stream or sys.stderr, flush=True)
+
+
+def line(stop: Record, sources: Sequence[Mapping[str, Any]]) -> str:
+    """What a run used, how that is known and how sure it is, in one line.
+
+    Args:
+        stop: The run's ``stop`` record.
+        sources: The sources of its ``start`` record.
+    """
+    total = stop.total or {}
+    energy, co2, seconds = total.get("energy_kwh"), total.get("co2_kg"), total.get("seconds") or 0.0
+    if energy is None:
+        parts = [f"eco2ai: nothing could be measured in {duration(seconds)}"]
+    else:
+        parts = [
+            f"eco2ai: {_banded(energy, total.get('energy_band_kwh'), 'Wh', 1e3)}",
+            f"{_banded(co2, total.get('co2_band_kg'), 'g', 1e3)} CO2e" if co2 is not None else "",
+            duration(seconds),
+            f"{energy * 3.6e6 / seconds:.3g} W mean" if seconds > 0 else "",
+        ]
+    said = [", ".join(part for part in parts if part), *_how(sources), _grid(stop)]
+    if stop.not_covered:
+        said.append(f"not covered: {', '.join(stop.not_covered)}")
+    if stop.failures:
+        said.append(f"failed: {'; '.join(stop.failures)}")
+    if stop.ended not in (None, "finished"):
+        said.append(str(stop.ended))
+    return " | ".join(part for part in said if part)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``8.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def amount(value: float, unit: str) -> str:
+    """A figure with three digits and the prefix that keeps it readable: ``12.3 mWh``, ``1.5 kg``."""
+    for factor, prefix in ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"
+
+
+def _banded(value: float, band: Sequence[float] | None, unit: str, factor: float) -> str:
+    shown = amount(value * factor, unit)
+    if not band:
+        return shown
+    return f"{shown} ({amount(band[0] * factor, unit)} to {amount(band[1] * factor, unit)})"
+
+
+def _how(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    measured: list[str] = []
+    estimated: list[str] = []
+    unread: list[str] = []
+    for source in sources:
+        if not source["used"]:
+            if not source["reason"].startswith("not "):  # what is not needed is not missed
+                unread.append(f"{source['name']} ({source['reason']})")
+            continue
+        components = "+".join(source["covers"])
+        for method in sorted(set((source["methods"] or {}).values())):
+            counted = method.startswith(("rapl", "nvml"))
+            (measured if counted else estimated).append(f"{components} by {method}")
+    groups = (("measured", measured), ("estimated", estimated), ("not read", unread))
+    return [f"{title}: {', '.join(items)}" for title, items in groups if items]
+
+
+def _grid(stop: Record) -> str:
+    grid = stop.intensity
+    if not grid:
+        return ""
+    when = f", {grid['year']}" if grid.get("year") else ""
+    unknown = "; place unknown, set region=" if grid.get("found_by") == "unknown" else ""
+    pue = f", PUE {stop.pue:g}" if stop.pue != 1.0 else ""
+    return f"{grid['name']} {grid['g_per_kwh']:.4g} g/kWh ({grid['kind']}{when}{unknown}){pue}"

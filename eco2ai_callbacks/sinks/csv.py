@@ -1,0 +1,128 @@
+"""A CSV with eco2AI's columns, for those who have tools that read it."""
+
+from __future__ import annotations
+
+import csv
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from eco2ai_callbacks.record import Record
+
+# The columns of eco2ai 0.3.12, in its order. Its energy includes the data centre's overhead (PUE).
+COLUMNS = (
+    "id",
+    "project_name",
+    "experiment_description",
+    "epoch",
+    "start_time",
+    "duration(s)",
+    "power_consumption(kWh)",
+    "CO2_emissions(kg)",
+    "CPU_name",
+    "GPU_name",
+    "OS",
+    "region/country",
+    "cost",
+)
+# What eco2AI writes where there is nothing to say.
+_NONE = "N/A"
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What a row adds up."""
+
+    start: str = ""
+    seconds: float = 0.0
+    energy_kwh: float | None = None
+    co2_kg: float | None = None
+    cost: float | None = None
+
+    def add(self, record: Record) -> None:
+        """Take a record in."""
+        self.start = self.start or record.start
+        self.seconds += record.seconds
+        energy = None if record.energy_kwh is None else record.energy_kwh * record.pue
+        self.energy_kwh = _plus(self.energy_kwh, energy)
+        self.co2_kg = _plus(self.co2_kg, record.co2_kg)
+        self.cost = _plus(self.cost, record.cost)
+
+
+class CsvFile:
+    """Writes a row for each epoch's training, and one at the end for all that lies beside; the rows add up to the run.
+
+    Args:
+        path: The file; rows are added to what is there.
+        cpu: The processor's name.
+    """
+
+    name = "CSV file"
+
+    def __init__(self, path: Path, cpu: str = "") -> None:
+        self._path = path
+        self._cpu = cpu
+        self._gpu = _NONE
+        self._epoch = _Sum()
+        self._rest = _Sum()
+
+    def write(self, record: Record) -> None:
+        """Add a record up, and write a row at the end of an epoch and of the run.
+
+        Raises:
+            OSError: The file cannot be written; what the row holds goes into the next.
+        """
+        if record.event == "start":
+            self._gpu = next((s["reason"] for s in record.sources or () if s["name"] == "NVML" and s["used"]), _NONE)
+        if not record.adds:
+            return
+        (self._epoch if record.stage == "train" else self._rest).add(record)
+        if record.event == "epoch":
+            self._row(record, f"epoch: {record.epoch}", self._epoch)
+            self._epoch = _Sum()
+        elif record.event == "stop":
+            self._row(record, _NONE, _both(self._rest, self._epoch))
+
+    def _row(self, record: Record, epoch: str, row: _Sum) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            if file.tell() == 0:
+                table.writerow(COLUMNS)
+            grid = record.intensity or {}
+            table.writerow(
+                (
+                    record.run,
+                    record.project,
+                    record.description,
+                    epoch,
+                    row.start.replace("T", " ")[:19],
+                    row.seconds,
+                    _shown(row.energy_kwh),
+                    _shown(row.co2_kg),
+                    self._cpu or _NONE,
+                    self._gpu,
+                    platform.system(),
+                    grid.get("name", _NONE),
+                    _shown(row.cost),
+                )
+            )
+
+
+def _both(one: _Sum, other: _Sum) -> _Sum:
+    starts = [s.start for s in (one, other) if s.start]
+    return _Sum(
+        min(starts, default=""),
+        one.seconds + other.seconds,
+        _plus(one.energy_kwh, other.energy_kwh),
+        _plus(one.co2_kg, other.co2_kg),
+        _plus(one.cost, other.cost),
+    )
+
+
+def _plus(one: float | None, other: float | None) -> float | None:
+    return (one or 0.0) + other if other is not None else one
+
+
+def _shown(value: float | None) -> str:
+    return _NONE if value is None else repr(value)

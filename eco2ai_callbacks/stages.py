@@ -1,0 +1,80 @@
+"""What the time between two marks is called: nested stages, epochs and their attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The name of a stretch of time: a stage, and the epoch and the attempt that it belongs to."""
+
+    stage: str = "other"
+    epoch: int | None = None
+    attempt: int | None = None
+
+
+class Stages:
+    """The stages that have been entered and not left, and how often each epoch was begun.
+
+    Args:
+        base: The stage outside of all that were entered.
+        attempts: How often each epoch had been begun in earlier sessions of the run.
+    """
+
+    def __init__(self, base: str = "train", attempts: Mapping[int, int] | None = None) -> None:
+        self._base = base
+        self._attempts = dict(attempts or {})
+        self._stack: list[Stretch] = []
+        self._next = 0
+        self._open: int | None = None
+
+    @property
+    def inside(self) -> Stretch | None:
+        """The innermost stage that was entered and not left."""
+        return self._stack[-1] if self._stack else None
+
+    @property
+    def current(self) -> Stretch:
+        """What the time that runs now is called."""
+        if self._stack:
+            return self._stack[-1]
+        return self.named("train", self._next) if self._base == "train" else Stretch(self._base)
+
+    def enter(self, stage: str, epoch: int | None = None) -> None:
+        """Go into a stage; into ``train``, an epoch begins (anew, if it had begun before)."""
+        epoch = self._epoch() if epoch is None else epoch
+        if stage == "train":
+            self._open = None
+            self._stack.append(self.named("train", epoch))
+        else:
+            self._stack.append(Stretch(stage, epoch, self._attempts.get(epoch) if epoch is not None else None))
+
+    def leave(self) -> None:
+        """Go back to the stage around."""
+        if self._stack:
+            self._stack.pop()
+
+    def named(self, stage: str, epoch: int | None) -> Stretch:
+        """The name of a stretch of this stage and epoch; ``train`` begins the epoch if it is not under way."""
+        epoch = self._epoch() if epoch is None else epoch
+        if stage == "train" and epoch is not None and self._open != epoch:
+            self._open = epoch
+            self._attempts[epoch] = self._attempts.get(epoch, 0) + 1
+        return Stretch(stage, epoch, self._attempts.get(epoch) if epoch is not None else None)
+
+    def close_epoch(self, epoch: int | None) -> None:
+        """An epoch is over: the next train stretch outside of all stages belongs to the one after it."""
+        self._open = None
+        if epoch is not None:
+            self._next = epoch + 1
+
+    def latest(self, stage: str, epoch: int | None) -> Stretch:
+        """The name that this stage of this epoch has had in its latest attempt."""
+        return replace(Stretch(stage, epoch), attempt=self._attempts.get(epoch) if epoch is not None else None)
+
+    def _epoch(self) -> int | None:
+        if self._stack:
+            return self._stack[-1].epoch
+        return self._next if self._base == "train" else None

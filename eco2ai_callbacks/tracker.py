@@ -1,0 +1,359 @@
+"""The facade: starts, marks and stops, and lets nothing that fails inside reach a training."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+
+from eco2ai_callbacks.carbon import grid
+from eco2ai_callbacks.contain import Containment
+from eco2ai_callbacks.errors import Eco2AIError
+from eco2ai_callbacks.record import STAGES
+from eco2ai_callbacks.run import Resume
+from eco2ai_callbacks.scalars import epoch_scalars, stage_scalars
+from eco2ai_callbacks.session import Machinery, Opening, Session
+from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
+from eco2ai_callbacks.stages import Stretch
+from eco2ai_callbacks.usage import Reading, Usage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_ENTERED_AT_MOST_S = 1e-3
+
+
+class Tracker:
+    """Measures what a stretch of a program uses, mark by mark, and writes it to the run log.
+
+    Args:
+        settings: Settings that are resolved already; keyword arguments otherwise (see
+            :class:`~eco2ai_callbacks.settings.Settings`).
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted. Nothing else is raised from ``start`` on.
+
+    Example:
+        >>> with Tracker(project="demo", log_file=None, console=False) as run:  # doctest: +SKIP
+        ...     for epoch in range(3):
+        ...         train()
+        ...         print(run.mark(epoch=epoch).energy_kwh)
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        /,
+        *,
+        machinery: Machinery | None = None,
+        **args: Unpack[SettingsArgs],
+    ) -> None:
+        self.settings = resolve(args) if settings is None else settings
+        grid.check(self.settings)
+        self.contain = Containment()
+        self._machinery = machinery or Machinery()
+        self._lock = threading.RLock()
+        self._session: Session | None = None
+        self._started = False
+        self._inside: Callable[[], bool] | None = None
+        self._last_inside: Reading | None = None
+        self._pid = os.getpid()
+        self._ending = False
+        self._ended = threading.Event()
+        # Replaced as a whole at each mark: read without the lock, by signal handlers and checkpoints too.
+        self._total = Usage()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    @property
+    def run_id(self) -> str | None:
+        """Id of the run; ``None`` before ``start``."""
+        return None if self._session is None else self._session.run.id
+
+    @property
+    def total(self) -> Usage:
+        """What the run has used up to the last mark, its earlier sessions included."""
+        return self._total
+
+    @property
+    def running(self) -> bool:
+        """Whether the tracker has started and not stopped."""
+        return self._session is not None and not self._ending
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether what is measured still goes on, as far as that can be seen from outside of it."""
+        return self.running and (self._inside is None or self._inside())
+
+    @property
+    def resume(self) -> Resume | None:
+        """What a checkpoint needs to continue the run; ``None`` before ``start``."""
+        run_id, total = self.run_id, self._total
+        return None if run_id is None else Resume(run_id, total.energy_kwh, total.co2_kg, total.seconds)
+
+    def start(self, opening: Opening | None = None) -> Tracker:
+        """Open the meters and begin; a second ``start`` does nothing.
+
+        Args:
+            opening: What an adapter knows of the run; not needed in a program of one's own.
+        """
+        if not self._started:
+            self._started = True
+            opening = opening or Opening()
+            self._pid = os.getpid()
+            self._inside = opening.inside
+            self.contain.contained("tracker", lambda: self._start(opening), None)
+        return self
+
+    def stop(self, ended: str = "finished") -> Usage:
+        """Read a last time, write the rest, give everything back; a second ``stop`` returns the same total.
+
+        Args:
+            ended: ``finished``, ``interrupted``, or what stopped the run.
+        """
+        self._finish(ended, None)
+        return self._total
+
+    def __enter__(self) -> Tracker:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop("finished" if kind is None else "interrupted")
+
+    # --- marking ---------------------------------------------------------------------------------------------------
+
+    def mark(
+        self,
+        event: str = "epoch",
+        epoch: int | None = None,
+        stage: str = "train",
+        samples: int | None = None,
+        tokens: int | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> Usage:
+        """Close the time since the last mark, and write what was used in it.
+
+        Args:
+            event: ``epoch`` where an epoch ends with it, else ``stage``.
+            epoch: Number of the epoch, from 0; counted up by itself where it is not given.
+            stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
+            samples: Samples that were processed.
+            tokens: Tokens that were processed.
+            metrics: What else the record shall hold.
+
+        Raises:
+            Eco2AIError: ``start`` was not called.
+        """
+
+        def mark(session: Session) -> Usage:
+            stretch = session.stages.named(self._stage(stage), epoch)
+            kind = event if event in ("epoch", "stage") else "stage"
+            usage = session.mark(
+                kind, stretch, session.reading(), samples=samples, tokens=tokens, metrics=metrics and dict(metrics)
+            )
+            if kind == "epoch":
+                session.stages.close_epoch(stretch.epoch)
+            return usage
+
+        return self._within("mark", mark, Usage())
+
+    def read(self) -> Usage:
+        """What has been used since the last mark; nothing is written."""
+        return self._within("read", lambda session: session.read(), Usage())
+
+    def enter(self, stage: str, epoch: int | None = None) -> Usage:
+        """Go into a stage; what came before is closed under the name of the stage around, and returned.
+
+        Args:
+            stage: ``train`` (an epoch begins), ``validate``, ``test``, ``predict`` or ``other``.
+            epoch: Number of the epoch; that of the stage around where it is not given.
+        """
+
+        def enter(session: Session) -> Usage:
+            usage = self._close(session, session.stages.current)
+            session.stages.enter(self._stage(stage), epoch)
+            return usage
+
+        return self._within("enter", enter, Usage())
+
+    def leave(self) -> Usage:
+        """Go back to the stage around; what was used since the last mark is closed under this stage and returned."""
+
+        def leave(session: Session) -> Usage:
+            usage = self._close(session, session.stages.current)
+            session.stages.leave()
+            return usage
+
+        return self._within("leave", leave, Usage())
+
+    def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
+        """Write a line that adds nothing up (``metrics``, ``forecast``)."""
+        self._within("write", lambda session: session.note(event, metrics, epoch), None)
+
+    # --- figures for loggers ---------------------------------------------------------------------------------------
+
+    def scalars(self, epoch: int | None, samples: int | None = None, tokens: int | None = None) -> dict[str, float]:
+        """The scalars of an epoch that was marked, by the names that loggers show."""
+
+        def scalars(session: Session) -> dict[str, float]:
+            latest = session.stages.latest
+            return epoch_scalars(
+                session.ledger.sum(latest("train", epoch)),
+                session.ledger.sum(latest("validate", epoch)),
+                session.ledger.total,
+                level=self.settings.scalars,
+                samples=samples,
+                tokens=tokens,
+            )
+
+        return self._within("scalars", scalars, {})
+
+    def stage_scalars(self, usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
+        """The scalars of one evaluation; see :func:`~eco2ai_callbacks.scalars.stage_scalars`."""
+        return stage_scalars(usage, stage, prefix)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _start(self, opening: Opening) -> None:
+        # Under the lock, for the thread may beat before the session is in place.
+        with self._lock:
+            session = Session(self.settings, self._machinery, opening, self.contain, self._beat)
+            self._session = session
+            self._last_inside = session.ledger.marked
+            self._total = session.ledger.total
+        atexit.register(self._at_exit)
+        # Children of multiprocessing leave without running what atexit holds.
+        processes = sys.modules.get("multiprocessing.process")
+        if processes is not None and processes.parent_process() is not None:
+            from multiprocessing.util import Finalize
+
+            Finalize(None, self._at_exit, exitpriority=100)
+
+    def _within(self, what: str, call: Callable[[Session], R], default: R) -> R:
+        """Do something with the session, contained; nothing in a forked child or after the end."""
+        if not self._started:
+            raise Eco2AIError(f"{what}() was called before start()")
+        if self._session is None or self._ending or os.getpid() != self._pid:
+            return default
+        session = self._session
+
+        def guarded() -> R:
+            with self._lock:
+                result = call(session)
+                self._total = session.ledger.total
+                self._last_inside = session.ledger.marked
+                return result
+
+        return self.contain.contained("tracker", guarded, default)
+
+    def _close(self, session: Session, stretch: Stretch) -> Usage:
+        """Close the time since the last mark; next to no time is left for the stretch that follows."""
+        reading = session.reading()
+        if reading.t - session.ledger.marked.t < _ENTERED_AT_MOST_S:
+            return Usage()
+        return session.mark("stage", stretch, reading)
+
+    def _stage(self, stage: str) -> str:
+        if stage in STAGES:
+            return stage
+        self.contain.note(f"tracker: {stage!r} is no stage ({', '.join(STAGES)}); it is counted as other")
+        return "other"
+
+    def _beat(self, reading: Reading) -> None:
+        """The thread's: look whether the training still runs, and write a heartbeat where one is due."""
+        with self._lock:
+            if self._session is None or self._ending:
+                return
+            if self._inside is None or self._inside():
+                self._last_inside = reading
+                self._session.heartbeat(reading)
+                return
+        self._finish("interrupted", self._last_inside)
+
+    def _finish(self, ended: str, at: Reading | None) -> None:
+        if self._session is None or os.getpid() != self._pid:
+            return
+        session = self._session
+        with self._lock:
+            first = not self._ending
+            self._ending = True
+        if first:
+            # Outside of the lock: the thread may wait for it, and is waited for.
+            self.contain.contained("tracker", lambda: session.close(ended, at), None)
+            self._total = session.ledger.total
+            atexit.unregister(self._at_exit)
+            self._ended.set()
+        elif self._ended.wait(timeout=5.0):
+            self._total = session.ledger.total
+
+    def _at_exit(self) -> None:
+        self._finish("interrupted", None)
+
+
+class _Track:
+    """A block or a function that is measured, with a tracker of its own each time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._trackers: list[Tracker] = []
+
+    def __enter__(self) -> Tracker:
+        self._trackers.append(Tracker(self._settings))
+        return self._trackers[-1].start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._trackers.pop().__exit__(kind, error, trace)
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """The function, measured at each call."""
+        settings = self._settings
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def measured_later(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with Tracker(settings):
+                    return await function(*args, **kwargs)
+
+            return cast(Callable[P, R], measured_later)
+
+        @functools.wraps(function)
+        def measured(*args: P.args, **kwargs: P.kwargs) -> R:
+            with Tracker(settings):
+                return function(*args, **kwargs)
+
+        return measured
+
+
+@overload
+def track(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def track(**args: Unpack[SettingsArgs]) -> _Track: ...
+def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
+    """Measure a block or a function.
+
+    Args:
+        function: The function, where this stands as a bare decorator.
+        args: Settings, as for :class:`Tracker`.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted.
+
+    Example:
+        >>> with track(project="demo", log_file=None) as run:  # doctest: +SKIP
+        ...     train()
+        >>> @track(region="FR")  # doctest: +SKIP
+        ... def train(): ...
+    """
+    settings = resolve(args)
+    grid.check(settings)
+    measured = _Track(settings)
+    return measured if function is None else measured(function)

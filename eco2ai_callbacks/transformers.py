@@ -1,0 +1,214 @@
+"""Energy and CO2 per epoch in the Hugging Face Trainer's own logging, for every reporter of ``report_to``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Unpack
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import INTEGRATION_TO_CALLBACK
+from transformers.trainer_callback import CallbackHandler
+from transformers.utils import logging
+
+from eco2ai_callbacks.fits import Fits
+from eco2ai_callbacks.frames import owner, still_running
+from eco2ai_callbacks.run import Resume
+from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.tracker import Tracker
+
+# Where checkpoints keep the run: not the class's name, under which Trainer would look for an object to restore.
+STATE_KEY = "eco2ai"
+
+
+class Eco2AICallback(TrainerCallback):
+    """Logs every epoch's energy and CO2 as a row of ``log_history``, and to every reporter.
+
+    Args:
+        settings: See :class:`~eco2ai_callbacks.settings.Settings`.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted.
+
+    Example:
+        >>> Trainer(model, args, train_dataset=data, callbacks=[Eco2AICallback(region="FR")])  # doctest: +SKIP
+    """
+
+    def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
+        self._fits = Fits(settings)
+        self._born = time.monotonic_ns()
+        self._epoch: int | None = None
+        self._evaluating = False
+        self._alone = False
+
+    # --- training --------------------------------------------------------------------------------------------------
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Open the run, or go on with the one that the checkpoint names."""
+        handler = self._handler()
+        if handler is not None:
+            if min(_ours(handler), key=lambda each: each._born) is not self:
+                return  # named in report_to and given as a callback: once is enough
+            # Right behind the one that decides what happens next, so that the reporters see what is added to rows.
+            handler.callbacks.remove(self)
+            handler.callbacks.insert(1, self)
+        self._epoch, self._evaluating, self._alone = None, False, False
+        resume = Resume.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
+        self._begin(args, state, ("train",), resume)
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Begin an epoch; the first one's number shows in the state, also after a resume."""
+        if tracker := self._fits.tracker:
+            # The state counts epochs as steps over steps: a whole one may come out a rounding error short.
+            self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
+            tracker.enter("train", self._epoch)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Close the training stretch where an evaluation comes next, and prepare a checkpoint."""
+        if control.should_evaluate:
+            self._evaluate()
+        if control.should_save:
+            self._save(state)
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Close the epoch, log its row, and begin the evaluation that comes next."""
+        if tracker := self._fits.tracker:
+            tracker.mark("epoch", self._epoch)
+            tracker.leave()
+            self._save(state)
+            found = tracker.scalars(self._epoch)
+            row = {name: value for name, value in found.items() if not name.startswith("eco2ai/val_")}
+            tracker.contain.contained("reporters", lambda: self._log_row(args, state, control, row), None)
+            if control.should_evaluate:
+                self._evaluate()
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Close the run; what is logged now would open a second run in some reporters."""
+        self._save(state)
+        self._fits.end()
+
+    # --- evaluation and prediction ---------------------------------------------------------------------------------
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The first sign of an evaluation that nobody announced, and of any outside of training."""
+        if self._evaluating:
+            return
+        tracker = self._fits.tracker
+        if tracker is not None and tracker.is_inside:
+            self._evaluate()
+            return
+        handler = self._handler()
+        if handler is None or min(_ours(handler), key=lambda each: each._born) is self:
+            self._alone = self._evaluating = True
+            self._begin(args, state, ("evaluate", "predict"), None)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Add an evaluation's figures to its row, and the totals to the closing row."""
+        tracker = self._fits.tracker
+        if tracker is None or logs is None:
+            return
+        if "train_runtime" in logs and "train_loss" in logs:
+            tracker.mark("stage", stage="other")
+            found = tracker.scalars(None)
+        elif self._evaluating and (key := next((k for k in logs if k.endswith("_runtime")), None)):
+            found = self._evaluated(tracker, key.removesuffix("runtime"))
+        else:
+            return
+        logs.update(found)
+        if state.log_history:  # holds a copy that was made before
+            state.log_history[-1].update(found)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Close an evaluation that no row has closed, and one that stood alone."""
+        self._finish_evaluation(metrics, "validate")
+
+    def on_predict(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Close a prediction."""
+        self._finish_evaluation(metrics, "predict")
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _handler(self) -> CallbackHandler | None:
+        return owner(CallbackHandler, lambda each: self in each.callbacks)
+
+    def _begin(
+        self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], resume: Resume | None
+    ) -> Tracker:
+        return self._fits.begin(
+            fit="train" in calls,
+            resume=resume,
+            inside=still_running(calls, "transformers"),
+            rank=(args.process_index, args.world_size),
+            quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
+        )
+
+    def _evaluate(self) -> None:
+        if (tracker := self._fits.tracker) and not self._evaluating:
+            self._evaluating = True
+            tracker.enter("validate", self._epoch)
+
+    def _evaluated(self, tracker: Tracker, prefix: str, stage: str = "validate") -> dict[str, float]:
+        self._evaluating = False
+        if self._alone:
+            name = "test" if prefix.startswith("test") and stage == "validate" else stage
+            usage = tracker.mark("stage", stage=name)
+        else:
+            usage = tracker.leave()
+        return tracker.stage_scalars(usage, prefix=prefix)
+
+    def _finish_evaluation(self, metrics: dict[str, float] | None, stage: str) -> None:
+        if (tracker := self._fits.tracker) and self._evaluating:
+            key = next((k for k in metrics or {} if k.endswith("_runtime")), f"{stage}_runtime")
+            found = self._evaluated(tracker, key.removesuffix("runtime"), stage)
+            if metrics is not None:
+                metrics.update(found)
+        if self._alone:
+            self._alone = False
+            self._fits.end()
+
+    def _save(self, state: TrainerState) -> None:
+        last = self._fits.last
+        if last is not None:
+            state.stateful_callbacks[STATE_KEY] = {"args": {}, "attributes": last.to_dict()}
+
+    def _log_row(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, row: dict[str, Any]
+    ) -> None:
+        """Log a row of our own, as ``Trainer.log`` does; that itself would clear the flag for the epoch's loss row."""
+        handler = self._handler()
+        if handler is None:
+            return
+        should_log = control.should_log
+        logs = {**row, "epoch": state.epoch}
+        state.log_history.append({**logs, "step": state.global_step})
+        handler.on_log(args, state, control, logs)
+        control.should_log = should_log
+
+
+def _ours(handler: CallbackHandler) -> list[Eco2AICallback]:
+    return [each for each in handler.callbacks if isinstance(each, Eco2AICallback)]
+
+
+INTEGRATION_TO_CALLBACK[STATE_KEY] = Eco2AICallback

@@ -1,0 +1,262 @@
+/* Stands for libnvidia-ml.so.1: boards of known, constant power, with scripted faults.
+ *
+ * The environment variable NVML_STUB names a file of lines, their fields parted by tabs:
+ *   init     code                                    what nvmlInit returns
+ *   gpu      uuid name watts base_mj step_ms counter power mig_slices power_factor
+ *   mig      gpu-number uuid gpu-instance compute-instance slices
+ *   process  uuid pid
+ *   fault    function uuid|* after times code hang_ms value_mj
+ *            (after `after` calls, for `times` calls: sleep, then return code, or the value where it is not negative)
+ *   calls    file                                    gets "function uuid" appended for each call
+ * A counter is base + watts * CLOCK_MONOTONIC since the library was loaded, in steps of step_ms.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7 };
+enum { MAX = 64, TEXT = 96 };
+
+typedef struct {
+    char uuid[TEXT], name[TEXT];
+    double watts, base_mj, step_s, power_factor;
+    int counter, power, mig_slices;
+    int parent, gi, ci, slices; /* of a slice; parent -1: a board */
+} Device;
+typedef struct {
+    char function[TEXT], uuid[TEXT];
+    int after, times, code, hang_ms;
+    long long value_mj;
+} Fault;
+typedef struct {
+    char uuid[TEXT];
+    unsigned pid;
+} Process;
+/* nvmlProcessInfo_t, second and third version; nvmlDeviceAttributes_t. */
+typedef struct {
+    unsigned pid;
+    unsigned long long memory;
+    unsigned gi, ci;
+} ProcessInfo;
+typedef struct {
+    unsigned multiprocessors, copy, decoders, encoders, jpeg, ofa, gi_slices, ci_slices;
+    unsigned long long memory_mb;
+} Attributes;
+
+static Device devices[MAX];
+static Fault faults[MAX];
+static Process processes[MAX];
+static int n_devices, n_faults, n_processes, open_count, init_code;
+static char calls_file[4096];
+static double loaded_at;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+__attribute__((constructor)) static void load(void) {
+    char line[4096], *f[16];
+    const char *path = getenv("NVML_STUB");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    loaded_at = now();
+    while (file && fgets(line, sizeof line, file)) {
+        int n = 0;
+        line[strcspn(line, "\n")] = 0;
+        for (char *p = line, *w; n < 16 && (w = strsep(&p, "\t"));) f[n++] = w;
+        if (!strcmp(f[0], "init")) init_code = atoi(f[1]);
+        if (!strcmp(f[0], "calls")) snprintf(calls_file, sizeof calls_file, "%s", f[1]);
+        if (!strcmp(f[0], "gpu") && n_devices < MAX) {
+            Device *d = &devices[n_devices++];
+            snprintf(d->uuid, TEXT, "%s", f[1]);
+            snprintf(d->name, TEXT, "%s", f[2]);
+            d->watts = atof(f[3]);
+            d->base_mj = atof(f[4]);
+            d->step_s = atof(f[5]) / 1000;
+            d->counter = atoi(f[6]);
+            d->power = atoi(f[7]);
+            d->mig_slices = atoi(f[8]);
+            d->power_factor = atof(f[9]);
+            d->parent = -1;
+        }
+        if (!strcmp(f[0], "mig") && n_devices < MAX) {
+            Device *d = &devices[n_devices++];
+            d->parent = atoi(f[1]);
+            snprintf(d->uuid, TEXT, "%s", f[2]);
+            d->gi = atoi(f[3]);
+            d->ci = atoi(f[4]);
+            d->slices = atoi(f[5]);
+        }
+        if (!strcmp(f[0], "process") && n_processes < MAX) {
+            snprintf(processes[n_processes].uuid, TEXT, "%s", f[1]);
+            processes[n_processes++].pid = (unsigned)atoi(f[2]);
+        }
+        if (!strcmp(f[0], "fault") && n_faults < MAX) {
+            Fault *t = &faults[n_faults++];
+            snprintf(t->function, TEXT, "%s", f[1]);
+            snprintf(t->uuid, TEXT, "%s", f[2]);
+            t->after = atoi(f[3]);
+            t->times = atoi(f[4]);
+            t->code = atoi(f[5]);
+            t->hang_ms = atoi(f[6]);
+            t->value_mj = atoll(f[7]);
+        }
+    }
+    if (file) fclose(file);
+}
+
+/* Note a call and find out whether it is to fail; *value gets a scripted value, or -1. */
+static int called(const char *function, const Device *d, long long *value) {
+    char line[2 * TEXT + 2];
+    const char *uuid = d ? d->uuid : "-";
+    int fd, length = snprintf(line, sizeof line, "%s %s\n", function, uuid);
+    if (value) *value = -1;
+    if (calls_file[0] && (fd = open(calls_file, O_WRONLY | O_APPEND | O_CREAT, 0600)) >= 0) {
+        if (write(fd, line, (size_t)length) != length) abort();
+        close(fd);
+    }
+    for (int i = 0; i < n_faults; i++) {
+        Fault *t = &faults[i];
+        if (strcmp(t->function, function) || (strcmp(t->uuid, "*") && strcmp(t->uuid, uuid))) continue;
+        if (t->after > 0) {
+            t->after--;
+        } else if (t->times > 0) {
+            t->times--;
+            usleep((useconds_t)t->hang_ms * 1000);
+            if (value && t->value_mj >= 0) *value = t->value_mj;
+            return t->code;
+        }
+    }
+    return open_count > 0 || !strcmp(function, "nvmlInitWithFlags") ? SUCCESS : UNINITIALIZED;
+}
+
+#define CALL(device, value)                                        \
+    do {                                                           \
+        int code = called(__func__, device, value);                \
+        if (code) return code;                                     \
+    } while (0)
+
+static Device *board(int number) {
+    for (int i = 0; i < n_devices; i++)
+        if (devices[i].parent < 0 && number-- == 0) return &devices[i];
+    return NULL;
+}
+static Device *slice(const Device *d, unsigned index) {
+    for (int i = 0; i < n_devices; i++)
+        if (devices[i].parent >= 0 && board(devices[i].parent) == d && index-- == 0) return &devices[i];
+    return NULL;
+}
+static int copy(char *to, const char *text, unsigned length) {
+    return (unsigned)snprintf(to, length, "%s", text) < length ? SUCCESS : TOO_SMALL;
+}
+
+int nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    CALL(NULL, NULL);
+    if (init_code) return init_code;
+    open_count++;
+    return SUCCESS;
+}
+int nvmlShutdown(void) {
+    CALL(NULL, NULL);
+    open_count--;
+    return SUCCESS;
+}
+const char *nvmlErrorString(int code) {
+    (void)code;
+    return "an error of the stub";
+}
+int nvmlDeviceGetCount_v2(unsigned *count) {
+    CALL(NULL, NULL);
+    for (*count = 0; board((int)*count); ++*count) {}
+    return SUCCESS;
+}
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, Device **handle) {
+    Device *d = board((int)index);
+    CALL(d, NULL);
+    *handle = d;
+    return d ? SUCCESS : INVALID;
+}
+int nvmlDeviceGetHandleByUUID(const char *uuid, Device **handle) {
+    CALL(NULL, NULL);
+    for (int i = 0; i < n_devices; i++)
+        if (!strcmp(devices[i].uuid, uuid)) {
+            *handle = &devices[i];
+            return SUCCESS;
+        }
+    return NOT_FOUND;
+}
+int nvmlDeviceGetUUID(Device *d, char *uuid, unsigned length) {
+    CALL(d, NULL);
+    return copy(uuid, d->uuid, length);
+}
+int nvmlDeviceGetName(Device *d, char *name, unsigned length) {
+    CALL(d, NULL);
+    return copy(name, d->name, length);
+}
+int nvmlDeviceGetTotalEnergyConsumption(Device *d, unsigned long long *mj) {
+    long long value;
+    double t;
+    CALL(d, &value);
+    if (!d->counter) return NOT_SUPPORTED;
+    t = now() - loaded_at;
+    if (d->step_s > 0) t = (long long)(t / d->step_s) * d->step_s;
+    *mj = value >= 0 ? (unsigned long long)value : (unsigned long long)(d->base_mj + d->watts * t * 1000);
+    return SUCCESS;
+}
+int nvmlDeviceGetPowerUsage(Device *d, unsigned *mw) {
+    CALL(d, NULL);
+    if (!d->power) return NOT_SUPPORTED;
+    *mw = (unsigned)(d->watts * d->power_factor * 1000);
+    return SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *count, ProcessInfo *rows) {
+    unsigned room = *count, n = 0;
+    CALL(d, NULL);
+    for (int i = 0; i < n_processes; i++)
+        if (!strcmp(processes[i].uuid, d->uuid)) {
+            if (rows && n < room) {
+                memset(&rows[n], 0, sizeof rows[n]);
+                rows[n].pid = processes[i].pid;
+            }
+            n++;
+        }
+    *count = n;
+    return n > room ? TOO_SMALL : SUCCESS;
+}
+int nvmlDeviceGetMigMode(Device *d, unsigned *current, unsigned *pending) {
+    CALL(d, NULL);
+    *current = *pending = d->mig_slices > 0;
+    return SUCCESS;
+}
+int nvmlDeviceGetMaxMigDeviceCount(Device *d, unsigned *count) {
+    CALL(d, NULL);
+    *count = (unsigned)d->mig_slices;
+    return SUCCESS;
+}
+int nvmlDeviceGetMigDeviceHandleByIndex(Device *d, unsigned index, Device **handle) {
+    CALL(d, NULL);
+    *handle = slice(d, index);
+    return *handle ? SUCCESS : NOT_FOUND;
+}
+int nvmlDeviceGetGpuInstanceId(Device *d, unsigned *id) {
+    CALL(d, NULL);
+    *id = (unsigned)d->gi;
+    return SUCCESS;
+}
+int nvmlDeviceGetComputeInstanceId(Device *d, unsigned *id) {
+    CALL(d, NULL);
+    *id = (unsigned)d->ci;
+    return SUCCESS;
+}
+int nvmlDeviceGetAttributes_v2(Device *d, Attributes *attributes) {
+    CALL(d, NULL);
+    memset(attributes, 0, sizeof *attributes);
+    attributes->gi_slices = attributes->ci_slices = (unsigned)d->slices;
+    return SUCCESS;
+}

@@ -1,0 +1,118 @@
+"""Compiles ``nvml_stub.c`` into a ``libnvidia-ml.so.1`` and runs scripts that the real ``nvidia-ml-py`` loads it in."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).with_name("nvml_stub.c")
+
+
+def compile_stub(folder: Path) -> Path:
+    """Compile the library into ``folder``, for ``LD_LIBRARY_PATH``."""
+    compiler = shutil.which("cc")
+    assert compiler, "the NVML stub needs a C compiler (cc)"
+    library = folder / "libnvidia-ml.so.1"
+    command = [compiler, "-std=gnu11", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(SOURCE)]
+    subprocess.run(command, check=True)
+    return library
+
+
+@dataclasses.dataclass
+class NvmlStub:
+    """What the library is to say, and what it was asked.
+
+    Args:
+        library: The folder that holds ``libnvidia-ml.so.1``.
+        folder: Where its script and its list of calls go.
+    """
+
+    library: Path
+    folder: Path
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of a process that is to find the library; other variables that choose GPUs are dropped."""
+        script = self.folder / "nvml.tsv"
+        script.write_text("\n".join([*self.lines, f"calls\t{self.folder / 'calls'}", ""]))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "ECO2AI_"))}
+        return {**kept, "LD_LIBRARY_PATH": str(self.library), "NVML_STUB": str(script)}
+
+    def gpu(
+        self,
+        uuid: str,
+        watts: float,
+        name: str = "NVIDIA A100-SXM4-80GB",
+        *,
+        base_mj: int = 123_456_789,
+        step_ms: int = 0,
+        counter: bool = True,
+        power: bool = True,
+        mig_slices: int = 0,
+        power_factor: float = 1.0,
+    ) -> None:
+        """Add a board."""
+        values = (uuid, name, watts, base_mj, step_ms, int(counter), int(power), mig_slices, power_factor)
+        self._line("gpu", *values)
+
+    def mig(self, board: int, uuid: str, gpu_instance: int, compute_instance: int, slices: int) -> None:
+        """Add a slice of a board."""
+        self._line("mig", board, uuid, gpu_instance, compute_instance, slices)
+
+    def process(self, uuid: str, pid: int) -> None:
+        """Let a process compute on a board or slice."""
+        self._line("process", uuid, pid)
+
+    def init(self, code: int) -> None:
+        """Let the initialisation return a code."""
+        self._line("init", code)
+
+    def fault(
+        self,
+        function: str,
+        *,
+        uuid: str = "*",
+        after: int = 0,
+        times: int = 1_000_000,
+        code: int = 0,
+        hang_ms: int = 0,
+        value_mj: int = -1,
+    ) -> None:
+        """Let a function fail, hang or give a scripted value after some calls."""
+        self._line("fault", function, uuid, after, times, code, hang_ms, value_mj)
+
+    def run(self, script: str, **environ: str) -> Any:
+        """Run a script in a fresh interpreter; what it prints last is read as JSON."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script],
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def calls(self) -> collections.Counter[str]:
+        """How often each function was called, by anyone."""
+        return collections.Counter(line.split()[0] for line in self._called())
+
+    def calls_of(self, uuid: str) -> collections.Counter[str]:
+        """How often each function was called for one board or slice."""
+        return collections.Counter(line.split()[0] for line in self._called() if line.split()[1] == uuid)
+
+    def _called(self) -> list[str]:
+        path = self.folder / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def _line(self, *fields: object) -> None:
+        self.lines.append("\t".join(map(str, fields)))
