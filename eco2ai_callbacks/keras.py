@@ -60,7 +60,6 @@ class Eco2AICallback(keras.callbacks.Callback):
         """Close the epoch and add its figures to its logs."""
         if tracker := self._fits.tracker:
             tracker.mark("epoch", epoch)
-            tracker.leave()
             if logs is not None:
                 logs.update(tracker.scalars(epoch))
 

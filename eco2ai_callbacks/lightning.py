@@ -64,7 +64,6 @@ class Eco2AICallback(Callback):
         """Close the epoch and log its figures, on every rank."""
         if tracker := self._fits.tracker:
             tracker.mark("epoch", trainer.current_epoch)
-            tracker.leave()
             self._log(tracker, pl_module, tracker.scalars(trainer.current_epoch))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

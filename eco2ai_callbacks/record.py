@@ -144,6 +144,14 @@ def summary(usage: Usage) -> dict[str, Any]:
     return {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg, "seconds": usage.seconds}
 
 
+def _product(one: float, other: float) -> float:
+    """How far off a product may be whose two factors may be off independently: quadrature of the logarithms."""
+    if one <= 0 or other <= 0:
+        return 0.0
+    off = math.hypot(math.log(one), math.log(other))
+    return math.exp(-off if one < 1 or other < 1 else off)
+
+
 def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float]) -> dict[str, Any]:
     """A sum with its bands: parts of one method add linearly, different methods and the grid's factor in quadrature.
 
@@ -161,8 +169,7 @@ def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float
     low, high = (edge / known for edge in combined_band(parts))
     result["energy_band_kwh"] = (kwh(total * low), kwh(total * high))
     if usage.co2_kg is not None:
-        below, above = math.hypot(1 - low, 1 - grid[0]), math.hypot(high - 1, grid[1] - 1)
-        result["co2_band_kg"] = (usage.co2_kg * max(0.0, 1 - below), usage.co2_kg * (1 + above))
+        result["co2_band_kg"] = (usage.co2_kg * _product(low, grid[0]), usage.co2_kg * _product(high, grid[1]))
     return result
 
 

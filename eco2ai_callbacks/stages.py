@@ -65,8 +65,10 @@ class Stages:
         return Stretch(stage, epoch, self._attempts.get(epoch) if epoch is not None else None)
 
     def close_epoch(self, epoch: int | None) -> None:
-        """An epoch is over: the next train stretch outside of all stages belongs to the one after it."""
+        """An epoch is over, and with it the train stage that it was in; what follows belongs to the one after it."""
         self._open = None
+        if self._stack and self._stack[-1].stage == "train":
+            self._stack.pop()
         if epoch is not None:
             self._next = epoch + 1
 

@@ -141,7 +141,7 @@ class Tracker:
         """Close the time since the last mark, and write what was used in it.
 
         Args:
-            event: ``epoch`` where an epoch ends with it, else ``stage``.
+            event: ``epoch`` where an epoch ends with it (and the ``train`` stage that was entered for it), else ``stage``.
             epoch: Number of the epoch, from 0; counted up by itself where it is not given.
             stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
             samples: Samples that were processed.
@@ -187,6 +187,8 @@ class Tracker:
         """Go back to the stage around; what was used since the last mark is closed under this stage and returned."""
 
         def leave(session: Session) -> Usage:
+            if session.stages.inside is None:
+                return Usage()
             usage = self._close(session, session.stages.current)
             session.stages.leave()
             return usage

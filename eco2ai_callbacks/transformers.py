@@ -73,7 +73,6 @@ class Eco2AICallback(TrainerCallback):
         """Close the epoch, log its row, and begin the evaluation that comes next."""
         if tracker := self._fits.tracker:
             tracker.mark("epoch", self._epoch)
-            tracker.leave()
             self._save(state)
             found = tracker.scalars(self._epoch)
             row = {name: value for name, value in found.items() if not name.startswith("eco2ai/val_")}

@@ -92,6 +92,15 @@ class _Series:
     by_year: dict[int | None, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One figure of a series, and whether it is later than the run, for want of an earlier one."""
+
+    series: _Series
+    year: int | None
+    later: bool
+
+
 def lookup(
     region: str, *, kind: str = "best", year: int | None = None, run_year: int | None = None, found_by: str = "setting"
 ) -> Intensity:
@@ -161,8 +170,19 @@ def user(g_per_kwh: float, *, region: str = "", found_by: str = "setting") -> In
     """
     if not (math.isfinite(g_per_kwh) and g_per_kwh >= 0):
         raise SettingsError(f"g_per_kwh={g_per_kwh!r} is no intensity; accepted are finite numbers from 0 on")
+    g_per_kwh = float(g_per_kwh)
     return Intensity(
-        float(g_per_kwh), region, region, "user", None, "user", "user", g_per_kwh, g_per_kwh, found_by, "", region
+        g_per_kwh=g_per_kwh,
+        region=region,
+        name=region,
+        dataset="user",
+        year=None,
+        kind="user",
+        level="user",
+        low=g_per_kwh,
+        high=g_per_kwh,
+        found_by=found_by,
+        factor_of=region,
     )
 
 
@@ -189,10 +209,9 @@ def _lookup(spot: Spot, kind: str, year: int | None, run_year: int | None, found
             break  # other years or kinds of the place itself say more than the world does
         series = _series(around.id)
         known += series
-        for one in series:
-            chosen = _choose(one, kind, year, run_year)
-            if chosen is not None:
-                return _intensity(spot, around, one, *chosen, found_by)
+        choices = [choice for one in series if (choice := _choose(one, kind, year, run_year)) is not None]
+        if choices:
+            return _intensity(spot, around, min(choices, key=lambda choice: choice.later), found_by)
     raise SettingsError(_lacking(spot, kind, year, known))
 
 
@@ -213,45 +232,40 @@ def _figure(text: str) -> tuple[int | None, float]:
     return (int(year) if year != "-" else None), float(g_per_kwh)
 
 
-def _choose(
-    series: _Series, kind: str, year: int | None, run_year: int | None
-) -> tuple[int | None, float, bool] | None:
-    """The year and figure that are asked for, and whether the figure is later than the run."""
+def _choose(series: _Series, kind: str, year: int | None, run_year: int | None) -> _Choice | None:
+    """The figure that is asked for, if the series has it."""
     if kind not in ("best", series.kind):
         return None
     if year is not None:
-        return (year, series.by_year[year], False) if year in series.by_year else None
+        return _Choice(series, year, False) if year in series.by_year else None
     years = [known for known in series.by_year if known is not None]
     if not years:
-        return None, series.by_year[None], False
+        return _Choice(series, None, False)
     earlier = [known for known in years if run_year is None or known <= run_year]
-    best = max(earlier) if earlier else min(years)
-    return best, series.by_year[best], not earlier
+    return _Choice(series, max(earlier), False) if earlier else _Choice(series, min(years), True)
 
 
-def _intensity(
-    spot: Spot, around: Spot, series: _Series, year: int | None, g_per_kwh: float, later: bool, found_by: str
-) -> Intensity:
-    notes = []
-    if around.id != spot.id:
-        notes.append(f"no such figure of its own: that of {around.label}")
-    if later:
-        notes.append("no figure is as old as the run")
-    notes.append(dataset(series.dataset).note)
+def _intensity(spot: Spot, around: Spot, choice: _Choice, found_by: str) -> Intensity:
+    g_per_kwh = choice.series.by_year[choice.year]
+    notes = [
+        "" if around.id == spot.id else f"no such figure of its own, so that of {around.label}",
+        "the table has none as early as the run" if choice.later else "",
+        dataset(choice.series.dataset).note,
+    ]
     low, high = _world_spread() if around.id == WORLD else (g_per_kwh, g_per_kwh)
     return Intensity(
-        g_per_kwh,
-        spot.id,
-        spot.name,
-        series.dataset,
-        year,
-        series.kind,
-        around.level,
-        low,
-        high,
-        found_by,
-        "; ".join(filter(None, notes)),
-        around.id,
+        g_per_kwh=g_per_kwh,
+        region=spot.id,
+        name=spot.name,
+        dataset=choice.series.dataset,
+        year=choice.year,
+        kind=choice.series.kind,
+        level=around.level,
+        low=low,
+        high=high,
+        found_by=found_by,
+        note="; ".join(filter(None, notes)),
+        factor_of=around.id,
     )
 
 

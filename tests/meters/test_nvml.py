@@ -460,6 +460,18 @@ def test_a_call_of_more_than_a_second_is_the_last_to_its_board(clock: Clock, fai
     )
 
 
+def test_a_reading_belongs_to_the_middle_of_its_call(clock: Clock) -> None:
+    class Slow(FakeNvml):
+        def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
+            clock.advance(slow_s)
+            return super().nvmlDeviceGetPowerUsage(handle)
+
+    slow_s = 0.0
+    meter = opened(Slow(clock, FakeGpu(A, watts=100.0, counter=False)), clock)
+    slow_s = 0.8
+    assert meter.read() == pytest.approx({f"gpu:{A}": 40.0})
+
+
 def test_a_library_that_others_shut_down_is_initialised_again_once(clock: Clock) -> None:
     nvml = FakeNvml(clock, FakeGpu(A, watts=100.0), FakeGpu(B, watts=10.0))
     meter = opened(nvml, clock)

@@ -1,6 +1,7 @@
-"""Build the table of processor models from the raw facts beside this script: ``python eco2ai_callbacks/meters/sources/build.py``.
+"""Build the table of processor models from the raw facts beside this script.
 
-Prints what the origins disagree on and what was left out with ``--report``. The rules are in ``README.md``.
+Run ``python eco2ai_callbacks/meters/sources/build.py`` with the package installed. With ``--report`` it prints what was
+resolved, overridden or left out, with what each origin says. The rules are in ``README.md``.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ TABLE = HERE.parent / "data" / "cpu.tsv"
 TOLERANCE = 0.1
 
 HEADER = """\
-# TDP, cores and threads of processor models: one package's base power in watts (Intel: Processor Base Power; AMD: default TDP).
-# Built by eco2ai_callbacks/meters/sources/build.py in the repository; do not edit. Sorted by designation.
-# Sources: facts in eco2ai 0.3.12 (Apache-2.0), codecarbon 3.3.2 (MIT) and ecotrace 1.7.1 (MIT) on PyPI, and rows kept by hand.
-# Licence of this compilation: Apache-2.0. The last column names each row's origins, in the order in which they are trusted.
+# TDP, cores and threads of processor models. Unit: watts of base power of one package (Intel's Processor Base Power,
+# AMD's default TDP). Built by eco2ai_callbacks/meters/sources/build.py in the repository; do not edit.
+# Sources: facts in eco2ai 0.3.12 (Apache-2.0), codecarbon 3.3.2 (MIT) and ecotrace 1.7.1 (MIT) on PyPI, and rows kept by
+# hand; the last column names each row's own, the most trusted first. Licence of this compilation: Apache-2.0.
 # designation\tname\ttdp_w\tcores\tthreads\tyear\tsource
 """
 
-# What can be one model: a known line of products, and a number of at least two digits in it (or Apple's M1, AMD's Z1, ...).
+# What can be one model: a known line of products, and in it a number of two digits or more (or Apple's M1, AMD's Z1).
 _LINES = re.compile(
-    r"(?:xeon|core|celeron|pentium|atom|itanium|quark|n\d+$|u\d+e?$|epyc|ryzen|opteron|(?:pro )?athlon|phenom|sempron|turion|fx-"
-    r"|(?:pro )?a\d+-|a\d+ |e\d?-|e\d |g-|gx-|rx-|c-|z-|3015|3020|apple|altra|snapdragon|c86|grace|custom|fx )"
+    r"(?:xeon|core|celeron|pentium|atom|itanium|quark|n\d+$|u\d+e?$|epyc|ryzen|opteron|(?:pro )?athlon|phenom|sempron|turion"
+    r"|fx-|fx |(?:pro )?a\d+-|a\d+ |e\d?-|e\d |g-|gx-|rx-|c-|z-|3015|3020|apple|altra|snapdragon|c86|grace|custom)"
 )
 _NUMBER = re.compile(r"\d\d|apple m\d|ryzen z\d|[gz]-[a-z]\d|grace superchip|^e[12]-")
 # Clocks instead of model numbers, several models in one row, ranges of models: none of these identifies one.

@@ -38,7 +38,15 @@ def ecotrace(rows: Iterable[Row]) -> Iterator[list[str]]:
     for row in rows:
         if row["source"] in ECOTRACE_DATASETS:
             dataset = ECOTRACE_DATASETS[row["source"]]
-            yield [row["name"], row["tdp"], row["cores"], row["threads"], row["release_date"], dataset, row["code_name"]]
+            yield [
+                row["name"],
+                row["tdp"],
+                row["cores"],
+                row["threads"],
+                row["release_date"],
+                dataset,
+                row["code_name"],
+            ]
 
 
 PACKAGES = {
