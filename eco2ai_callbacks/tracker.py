@@ -141,7 +141,7 @@ class Tracker:
         """Close the time since the last mark, and write what was used in it.
 
         Args:
-            event: ``epoch`` where an epoch ends with it (and the ``train`` stage that was entered for it), else ``stage``.
+            event: ``epoch`` where an epoch (and its ``train`` stage) ends with it, else ``stage``.
             epoch: Number of the epoch, from 0; counted up by itself where it is not given.
             stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
             samples: Samples that were processed.

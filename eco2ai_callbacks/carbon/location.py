@@ -50,12 +50,13 @@ def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), 
     environ = os.environ if environ is None else environ
     dmi = _dmi(root, host)
     init = _cloud_init(root)
-    vendor = _vendor(dmi) or (init.provider if init else "")
+    maker = _vendor(dmi)
+    vendor = maker or (init.provider if init else "")
     signs = [sign for sign in platform_signs(_with_first_process(environ, root)) if not _contradicted(sign, dmi)]
     known = [
         *_believed(sorted(signs, key=lambda sign: ("high", "medium", "low").index(sign.sure)), "environment: "),
         *_believed([init] if init else [], ""),
-        *_believed(client_signs(environ, vendor), "environment: "),
+        *_believed(client_signs(environ, vendor, "DMI" if maker else "cloud-init"), "environment: "),
     ]
     if known:
         return known[0]

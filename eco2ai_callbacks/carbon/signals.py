@@ -39,18 +39,19 @@ def platform_signs(environ: Environ) -> Iterator[Sign]:
             yield sign
 
 
-def client_signs(environ: Environ, vendor: str) -> Iterator[Sign]:
+def client_signs(environ: Environ, vendor: str, evidence: str) -> Iterator[Sign]:
     """What users set as well, believed where the machine itself is known to be that provider's.
 
     Args:
         environ: The environment.
-        vendor: The provider whose machine this is, by DMI or cloud-init; empty if unknown.
+        vendor: The provider whose machine this is; empty if unknown.
+        evidence: What says so: ``DMI`` or ``cloud-init``.
     """
     for provider, variable in _CLIENT_VARIABLES:
         if provider == vendor and environ.get(variable):
-            yield Sign(provider, f"{provider}:{_plain(environ[variable])}", f"{variable} + DMI", "medium")
+            yield Sign(provider, f"{provider}:{_plain(environ[variable])}", f"{variable} + {evidence}", "medium")
     if vendor == "azure" and (region := _azureml_region(environ)):
-        yield Sign("azure", f"azure:{region}", "MLFLOW_TRACKING_URI + DMI", "medium")
+        yield Sign("azure", f"azure:{region}", f"MLFLOW_TRACKING_URI + {evidence}", "medium")
 
 
 _CLIENT_VARIABLES = (

@@ -1,0 +1,18 @@
+"""The command ``eco2ai``."""
+
+from __future__ import annotations
+
+import click
+
+from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.regions import regions
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eco2ai-callbacks", prog_name="eco2ai")
+def main() -> None:
+    """Energy and CO2 of training, beside its loss."""
+
+
+main.add_command(doctor)
+main.add_command(regions)

@@ -133,8 +133,8 @@ def designation(model_name: str) -> str:
         >>> designation("12th Gen Intel(R) Core(TM) i7-1260P CPU @ 2.10GHz")
         'core i7-1260p'
     """
-    text = _BRACKETS.sub(" ", _MARKS.sub(" ", model_name.casefold()))
-    text = _SAMPLE.sub(" ", _TAIL.sub("", f" {text}"))
+    text = " ".join(_BRACKETS.sub(" ", _MARKS.sub(" ", model_name.casefold())).split())
+    text = _SAMPLE.sub(" ", _TAIL.sub("", text))
     text = _GENERATION.sub(" ", _CORES.sub(" ", text))
     text = " ".join(_WORDS.sub(" ", _DASH.sub("-", text)).split())
     for pattern, replacement in _SPELLINGS:

@@ -25,15 +25,16 @@ TOLERANCE = 0.1
 HEADER = """\
 # TDP, cores and threads of processor models. Unit: watts of base power of one package (Intel's Processor Base Power,
 # AMD's default TDP). Built by eco2ai_callbacks/meters/sources/build.py in the repository; do not edit.
-# Sources: facts in eco2ai 0.3.12 (Apache-2.0), codecarbon 3.3.2 (MIT) and ecotrace 1.7.1 (MIT) on PyPI, and rows kept by
-# hand; the last column names each row's own, the most trusted first. Licence of this compilation: Apache-2.0.
+# Sources: facts in eco2ai 0.3.12 (Apache-2.0), codecarbon 3.3.2 (MIT) and ecotrace 1.7.1 (MIT) on PyPI, and rows kept
+# by hand; the last column names each row's own, the most trusted first. Licence of this compilation: Apache-2.0.
 # designation\tname\ttdp_w\tcores\tthreads\tyear\tsource
 """
 
 # What can be one model: a known line of products, and in it a number of two digits or more (or Apple's M1, AMD's Z1).
 _LINES = re.compile(
-    r"(?:xeon|core|celeron|pentium|atom|itanium|quark|n\d+$|u\d+e?$|epyc|ryzen|opteron|(?:pro )?athlon|phenom|sempron|turion"
-    r"|fx-|fx |(?:pro )?a\d+-|a\d+ |e\d?-|e\d |g-|gx-|rx-|c-|z-|3015|3020|apple|altra|snapdragon|c86|grace|custom)"
+    r"(?:xeon|core|celeron|pentium|atom|itanium|quark|n\d+$|u\d+e?$|epyc|ryzen|opteron|(?:pro )?athlon|phenom|sempron"
+    r"|turion|fx-|fx |(?:pro )?a\d+-|a\d+ |e\d?-|e\d |g-|gx-|rx-|c-|z-|3015|3020|apple|altra|snapdragon|c86|grace"
+    r"|custom)"
 )
 _NUMBER = re.compile(r"\d\d|apple m\d|ryzen z\d|[gz]-[a-z]\d|grace superchip|^e[12]-")
 # Clocks instead of model numbers, several models in one row, ranges of models: none of these identifies one.

@@ -1,0 +1,43 @@
+"""What every test stands on: a folder of its own, no settings from outside, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, and see no setting of the machine that runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("ECO2AI_")]:
+        monkeypatch.delenv(name)
+    # The registry of running trackers lies in the folder for temporary files.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> object:
+    """Fail a test that leaves a thread of ours alive or a file open that it opened."""
+    files = _open_files()
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("eco2ai")]
+    assert not left, f"threads left alive: {left}"
+    counters = {path for path in _open_files() - files if "powercap" in path or path.endswith(".jsonl")}
+    assert not counters, f"files left open: {counters}"
+
+
+def _open_files() -> set[str]:
+    folder = Path("/proc/self/fd")
+    found = set()
+    for link in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found.add(os.readlink(link))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,97 @@
+"""Reads a run log back, and holds what must be true of any of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+ADDING = ("epoch", "stage", "stop")
+
+
+def rows(path: Path | str = "eco2ai.jsonl") -> list[Row]:
+    """The lines of a log, each of which must be whole."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def by_run(found: list[Row]) -> dict[str, list[Row]]:
+    """The lines of each run, in the order of the runs' first lines."""
+    runs: dict[str, list[Row]] = defaultdict(list)
+    for row in found:
+        runs[row["run"]].append(row)
+    return dict(runs)
+
+
+def by_writer(found: list[Row]) -> list[list[Row]]:
+    """The lines of each session."""
+    writers: dict[str, list[Row]] = defaultdict(list)
+    for row in found:
+        writers[row["writer"]].append(row)
+    return list(writers.values())
+
+
+def close(one: float, other: float, rel: float = 1e-9) -> bool:
+    """Equal but for the order of summing."""
+    return math.isclose(one, other, rel_tol=rel, abs_tol=1e-15)
+
+
+def check_whole(found: list[Row], *, stopped: bool = True) -> None:
+    """Every second and joule of every session belongs to exactly one mark, and all marks make the total."""
+    assert found, "nothing was logged"
+    for run in by_run(found).values():
+        energy = co2 = seconds = 0.0
+        for session in by_writer(run):
+            assert session[0]["event"] == "start"
+            assert [row["seq"] for row in session] == list(range(len(session)))
+            assert (session[-1]["event"] == "stop") is stopped
+            assert not session[-1]["failures"], session[-1]["failures"]
+            end = None
+            for row in session:
+                if row["event"] not in ADDING:
+                    continue
+                begin = datetime.fromisoformat(row["start"]).timestamp()
+                # The label is the wall clock's, to the millisecond: no stretch begins before the last has ended, and
+                # none later than it takes to write a line.
+                assert end is None or -0.01 < begin - end < 0.5, (begin, end, row)
+                end = begin + row["seconds"]
+                assert row["seconds"] > 0
+                for value in (*row["joules"].values(), row["energy_kwh"], row["co2_kg"]):
+                    assert math.isfinite(value)
+                    assert value >= 0
+                energy += row["energy_kwh"]
+                co2 += row["co2_kg"]
+                seconds += row["seconds"]
+                assert close(row["total"]["energy_kwh"], energy)
+                assert close(row["total"]["co2_kg"], co2)
+                assert close(row["total"]["seconds"], seconds)
+        assert energy > 0
+
+
+def epochs(found: list[Row]) -> list[Row]:
+    """The epoch records; each one's ``epoch_total`` is the sum of its train marks."""
+    result = []
+    for row in found:
+        if row["event"] != "epoch":
+            continue
+        parts = [
+            other
+            for other in found
+            if other["event"] in ADDING
+            and other["writer"] == row["writer"]
+            and (other["stage"], other["epoch"], other["attempt"]) == ("train", row["epoch"], row["attempt"])
+        ]
+        for name in ("energy_kwh", "co2_kg", "seconds"):
+            assert close(row["epoch_total"][name], sum(part[name] for part in parts)), name
+        result.append(row)
+    return result
+
+
+def stage_sum(found: list[Row], stage: str, epoch: int | None, name: str = "energy_kwh") -> float:
+    """What all marks of a stage and an epoch add up to."""
+    return sum(
+        row[name] for row in found if row["event"] in ADDING and row["stage"] == stage and row["epoch"] == epoch
+    )
