@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,10 +24,13 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     if name == "Eco2AICallback":
-        raise ImportError(
+        sentence = (
             "Eco2AICallback belongs to a framework: import it from eco2ai_callbacks.lightning, "
             "eco2ai_callbacks.transformers or eco2ai_callbacks.keras."
         )
+        # An import would replace the text of an AttributeError; whoever only asks for the attribute must get one.
+        importing = sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
+        raise (ImportError if importing else AttributeError)(sentence)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

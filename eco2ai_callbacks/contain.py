@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 logger = logging.getLogger("eco2ai_callbacks")
+
+# Every record names all failures: sentences that differ each time must not make the log grow without end.
+MAX_FAILURES = 50
 
 
 class Containment:
@@ -23,13 +28,14 @@ class Containment:
     """
 
     def __init__(self) -> None:
-        # A dictionary for its order; sentences are unique, so that each is logged once.
-        self._failures: dict[str, None] = {}
+        # Replaced as a whole, so that it is read without the lock; sentences are unique, so that each is logged once.
+        self._failures: tuple[str, ...] = ()
+        self._lock = threading.RLock()
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Every failure so far, in the order of their first appearance."""
-        return tuple(self._failures)
+        return self._failures
 
     def contained(self, source: str, call: Callable[[], T], default: T) -> T:
         """What ``call`` returns, or ``default`` where it raises.
@@ -48,8 +54,13 @@ class Containment:
 
     def note(self, failure: str, trace: BaseException | None = None) -> None:
         """Remember a failure, and log it if it is new."""
-        if failure not in self._failures:
-            self._failures[failure] = None
+        with self._lock:
+            if failure in self._failures or len(self._failures) > MAX_FAILURES:
+                return
+            if len(self._failures) == MAX_FAILURES:
+                failure, trace = "further failures are not listed", None
+            self._failures = (*self._failures, failure)
+        with contextlib.suppress(Exception):  # a log handler of the user's
             logger.warning("%s; training goes on", failure, exc_info=trace)
 
 
@@ -57,5 +68,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}"
-    text = str(error).strip().splitlines()
+    text: list[str] = []
+    with contextlib.suppress(Exception):  # an exception may fail to say what it is
+        text = str(error).strip().splitlines()
     return f"{text[0]} ({type(error).__name__})" if text else type(error).__name__

@@ -10,9 +10,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Not the name of any variable.
+_MARK = "eco2ai: this call"
+
 
 def callers() -> Iterator[FrameType]:
-    """The frames around the caller of this function's user, from the inside out."""
+    """The frames that run now, from the function that asks for them outwards."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame
@@ -31,7 +34,8 @@ def owner(kind: type[T], fits: Callable[[T], bool]) -> T | None:
 def still_running(names: Collection[str], package: str) -> Callable[[], bool] | None:
     """A look at whether the nearest calling function of these names still runs; ``None`` where nothing is called so.
 
-    What is kept is the frame's number and code, not the frame: that would keep the model alive.
+    What is kept is a mark that lies in the frame, not the frame: that would keep the model alive. (A frame's number
+    is soon another's: a second ``fit`` would be taken for the first.)
 
     Args:
         names: Names of functions (``fit``).
@@ -45,12 +49,12 @@ def still_running(names: Collection[str], package: str) -> Callable[[], bool] | 
 
 
 def _look(thread: int, found: FrameType) -> Callable[[], bool]:
-    number, code = id(found), found.f_code
+    code, mark = found.f_code, found.f_locals.setdefault(_MARK, object())
 
     def look() -> bool:
         frame = sys._current_frames().get(thread)
         while frame is not None:
-            if id(frame) == number and frame.f_code is code:
+            if frame.f_code is code and frame.f_locals.get(_MARK) is mark:
                 return True
             frame = frame.f_back
         return False

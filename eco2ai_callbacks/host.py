@@ -63,6 +63,8 @@ _GUEST_VENDORS = re.compile(
     r"openstack|digitalocean|hetzner|alibaba cloud|nutanix|linux,dummy-virt|apple virtualization",
     re.IGNORECASE | re.DOTALL,
 )
+# Amazon's machines without a hypervisor name the same vendor (c7g.metal, m7g.metal-48xl).
+_BARE_PRODUCTS = re.compile(r"\.metal\b")
 
 
 def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
@@ -78,20 +80,21 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     vendor = " ".join(filter(None, (_text(sys / "class/dmi/id" / n).strip() for n in ("sys_vendor", "product_name"))))
     vendor = vendor or _text(sys / "firmware/devicetree/base/compatible").replace("\0", " ").strip()
     flags = info.get("flags", "").split()
-    x86 = bool(flags)
+    guest = bool(_GUEST_VENDORS.search(vendor)) and not _BARE_PRODUCTS.search(vendor)
     threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or psutil.cpu_count() or 1
     return Host(
         boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),
         system="Linux",
-        virtual="hypervisor" in flags if x86 else bool(_GUEST_VENDORS.search(vendor)),
+        virtual="hypervisor" in flags if flags else guest,
         cpu_name=info.get("model name", "").strip(),
-        cpu_vendor=info.get("vendor_id", "") or ("" if x86 else "ARM"),
+        cpu_vendor=info.get("vendor_id", "") or ("ARM" if "CPU implementer" in info else ""),
         cpu_family=_integer(info.get("cpu family")),
         cpu_number=_integer(info.get("model")),
         threads=threads,
         sockets=_sockets(_text(proc / "cpuinfo")),
         allowed_threads=_allowed(proc, sys, threads),
-        lxcfs=" fuse.lxcfs " in _text(proc / "self/mounts"),
+        # On the host of containers too lxcfs is mounted, but elsewhere.
+        lxcfs=bool(re.search(r"^\S+ /proc/stat fuse\.lxcfs ", _text(proc / "self/mounts"), re.MULTILINE)),
         vendor=vendor,
     )
 
@@ -125,7 +128,7 @@ def _text(path: Path) -> str:
 
 
 def _integer(text: str | None) -> int | None:
-    return int(text) if text and text.strip().isdigit() else None
+    return int(text) if text and text.strip().isdecimal() else None
 
 
 def _cpuinfo(text: str) -> dict[str, str]:
@@ -159,7 +162,9 @@ def _quotas(proc: Path, sys: Path) -> Iterable[float]:
         if controllers == "":
             base, read = sys / "fs/cgroup", _quota_v2
         elif "cpu" in controllers.split(","):
-            base, read = sys / "fs/cgroup" / controllers, _quota_v1
+            # The folder may be named in another order; `cpu` is a link to it then.
+            named = sys / "fs/cgroup" / controllers
+            base, read = named if named.is_dir() else sys / "fs/cgroup/cpu", _quota_v1
         else:
             continue
         parts = [part for part in group.split("/") if part not in ("", "..")]
@@ -170,18 +175,16 @@ def _quotas(proc: Path, sys: Path) -> Iterable[float]:
 
 
 def _quota_v2(folder: Path) -> float:
-    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else math.inf
+    quota, _, period = _text(folder / "cpu.max").partition(" ")
+    return _threads(_integer(quota), _integer(period))
 
 
 def _quota_v1(folder: Path) -> float:
-    quota, period = _integer(_text(folder / "cpu.cfs_quota_us")), _integer(_text(folder / "cpu.cfs_period_us"))
-    return quota / period if quota and period else math.inf
+    return _threads(_integer(_text(folder / "cpu.cfs_quota_us")), _integer(_text(folder / "cpu.cfs_period_us")))
 
 
-def process_alive(pid: int, started: float, proc: Path = Path("/proc")) -> bool:
-    """Whether the process with this id is still the one that began at ``started`` (see :func:`process_started`)."""
-    return process_started(pid, proc) == started
+def _threads(quota_us: int | None, period_us: int | None) -> float:
+    return quota_us / period_us if quota_us and period_us else math.inf
 
 
 def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float | None:

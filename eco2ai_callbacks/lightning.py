@@ -48,6 +48,10 @@ class Eco2AICallback(Callback):
         self._fits = Fits(settings)
         self._restored: Resume | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Lightning hangs its module's logging on every callback; a copy does not take the module along."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")}
+
     # --- fit -------------------------------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -76,14 +77,21 @@ class Resume:
 def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """Rank and world size as ``torchrun``, ``mpirun`` and SLURM tell them; (0, 1) where nobody does."""
     for rank, size in _LAUNCHERS:
-        if environ.get(rank, "").isdigit() and environ.get(size, "").isdigit():
+        if environ.get(rank, "").isdecimal() and environ.get(size, "").isdecimal():
             return int(environ[rank]), int(environ[size])
     return 0, 1
 
 
-# torch.distributed's environment, Open MPI's, MPICH's (and Intel MPI's).
-_LAUNCHERS = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
+# torch.distributed's environment, Open MPI's, MPICH's (and Intel MPI's), SLURM's. The last is set by `srun` alone: in a
+# batch script SLURM_PROCID is 0 and SLURM_NTASKS the whole job's, for a single process.
+_LAUNCHERS = (
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return float(value) if good else None  # type: ignore[arg-type]

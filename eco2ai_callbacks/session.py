@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +37,10 @@ from eco2ai_callbacks.sinks.csv import CsvFile
 from eco2ai_callbacks.stages import Stages, Stretch
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
+# How long a fit may be over before that is noticed, where no hook tells: so much at most is counted beyond it. A look
+# takes microseconds and reads no meter.
+WATCH_S = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
@@ -67,8 +72,7 @@ class Opening:
         resume: The run to continue, as a checkpoint or the same object remembers it.
         rank: Rank and world size; as the launcher's variables say by default.
         quiet: Whether the console line is left out.
-        inside: Whether what is measured still goes on; looked at every ``watch_s`` seconds.
-        watch_s: See ``inside``.
+        inside: Whether what is measured still goes on; the thread looks every ``WATCH_S`` seconds.
         pid: The process at the top of the measured tree; this one by default.
     """
 
@@ -77,7 +81,6 @@ class Opening:
     rank: tuple[int, int] | None = None
     quiet: bool = False
     inside: Callable[[], bool] | None = None
-    watch_s: float = 1.0
     pid: int | None = None
 
 
@@ -91,6 +94,7 @@ class Session:
         opening: Opening,
         contain: Containment,
         beat: Callable[[Reading], None],
+        look: Callable[[], None],
     ) -> None:
         environ = os.environ if machinery.environ is None else machinery.environ
         host = machinery.host()
@@ -128,7 +132,15 @@ class Session:
             gpu_uuids=None if uuids is None else tuple(uuids),
         )  # fmt: skip
         self.found = machinery.find(settings, around)
-        self._metering = Metering(self.found.meters, contain, machinery.clock, beat, self._beat_s())
+        self._metering = Metering(
+            self.found.meters,
+            contain,
+            machinery.clock,
+            beat,
+            settings.heartbeat_s or math.inf,
+            None if opening.inside is None else look,
+            WATCH_S,
+        )
         self._publisher = Publisher(
             None if log is None else Writer(file_for(log, writer), environ.get("ECO2AI_LOG_KEY")),
             self._sinks(host.cpu_name),
@@ -197,17 +209,14 @@ class Session:
             self._publish("heartbeat", self.ledger.since(reading), self.stages.current)
             self._beaten = reading.t
 
-    def close(self, ended: str, at: Reading | None = None) -> None:
+    def close(self, ended: str) -> None:
         """End the thread, take the last reading and write what is left since the last mark.
 
         Args:
             ended: ``finished``, ``interrupted``, or what stopped the run.
-            at: The reading to close at, where time after it belongs to nobody.
         """
-        last = self._metering.stop()
-        reading = last if at is None else max(at, self.ledger.marked, key=lambda r: r.t)
-        stretch = self.stages.inside or Stretch()
-        self.mark("stop", stretch, reading, ended=ended)
+        reading = self._metering.stop()
+        self.mark("stop", self.stages.inside or Stretch(), reading, ended=ended)
         self.contain.contained("registry", lambda: self._registry.leave(self.run.writer), None)
 
     # --- what every record holds -----------------------------------------------------------------------------------
@@ -263,10 +272,6 @@ class Session:
         if self.settings.console and not self._opening.quiet and self.run.rank == 0:
             sinks.append(Console())
         return sinks
-
-    def _beat_s(self) -> float:
-        watch = self._opening.watch_s if self._opening.inside is not None else float("inf")
-        return min(watch, self.settings.heartbeat_s or float("inf"))
 
     def _living(self) -> list[Entry]:
         nobody: list[Entry] = []

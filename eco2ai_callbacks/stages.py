@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Stages:
         """What the time that runs now is called."""
         if self._stack:
             return self._stack[-1]
-        return self.named("train", self._next) if self._base == "train" else Stretch(self._base)
+        return self.latest("train", self._next) if self._base == "train" else Stretch(self._base)
 
     def enter(self, stage: str, epoch: int | None = None) -> None:
         """Go into a stage; into ``train``, an epoch begins (anew, if it had begun before)."""
@@ -49,7 +49,7 @@ class Stages:
             self._open = None
             self._stack.append(self.named("train", epoch))
         else:
-            self._stack.append(Stretch(stage, epoch, self._attempts.get(epoch) if epoch is not None else None))
+            self._stack.append(self.latest(stage, epoch))
 
     def leave(self) -> None:
         """Go back to the stage around."""
@@ -62,7 +62,7 @@ class Stages:
         if stage == "train" and epoch is not None and self._open != epoch:
             self._open = epoch
             self._attempts[epoch] = self._attempts.get(epoch, 0) + 1
-        return Stretch(stage, epoch, self._attempts.get(epoch) if epoch is not None else None)
+        return self.latest(stage, epoch)
 
     def close_epoch(self, epoch: int | None) -> None:
         """An epoch is over, and with it the train stage that it was in; what follows belongs to the one after it."""
@@ -73,8 +73,12 @@ class Stages:
             self._next = epoch + 1
 
     def latest(self, stage: str, epoch: int | None) -> Stretch:
-        """The name that this stage of this epoch has had in its latest attempt."""
-        return replace(Stretch(stage, epoch), attempt=self._attempts.get(epoch) if epoch is not None else None)
+        """The name that this stage of this epoch has in its latest attempt."""
+        if epoch is None:
+            return Stretch(stage)
+        # Outside of all stages of a training an epoch runs before anything names it.
+        unnamed = not self._stack and self._base == "train" and epoch == self._next and self._open != epoch
+        return Stretch(stage, epoch, self._attempts.get(epoch, 0) + unnamed or None)
 
     def _epoch(self) -> int | None:
         if self._stack:

@@ -61,7 +61,6 @@ class Tracker:
         self._session: Session | None = None
         self._started = False
         self._inside: Callable[[], bool] | None = None
-        self._last_inside: Reading | None = None
         self._pid = os.getpid()
         self._ending = False
         self._ended = threading.Event()
@@ -116,7 +115,7 @@ class Tracker:
         Args:
             ended: ``finished``, ``interrupted``, or what stopped the run.
         """
-        self._finish(ended, None)
+        self._finish(ended)
         return self._total
 
     def __enter__(self) -> Tracker:
@@ -226,9 +225,8 @@ class Tracker:
     def _start(self, opening: Opening) -> None:
         # Under the lock, for the thread may beat before the session is in place.
         with self._lock:
-            session = Session(self.settings, self._machinery, opening, self.contain, self._beat)
+            session = Session(self.settings, self._machinery, opening, self.contain, self._beat, self._look)
             self._session = session
-            self._last_inside = session.ledger.marked
             self._total = session.ledger.total
         atexit.register(self._at_exit)
         # Children of multiprocessing leave without running what atexit holds.
@@ -250,7 +248,6 @@ class Tracker:
             with self._lock:
                 result = call(session)
                 self._total = session.ledger.total
-                self._last_inside = session.ledger.marked
                 return result
 
         return self.contain.contained("tracker", guarded, default)
@@ -269,17 +266,17 @@ class Tracker:
         return "other"
 
     def _beat(self, reading: Reading) -> None:
-        """The thread's: look whether the training still runs, and write a heartbeat where one is due."""
+        """The thread's: write a heartbeat where one is due."""
         with self._lock:
-            if self._session is None or self._ending:
-                return
-            if self._inside is None or self._inside():
-                self._last_inside = reading
+            if self._session is not None and not self._ending:
                 self._session.heartbeat(reading)
-                return
-        self._finish("interrupted", self._last_inside)
 
-    def _finish(self, ended: str, at: Reading | None) -> None:
+    def _look(self) -> None:
+        """The thread's: close a run whose fit has ended by an exception that no hook was told of."""
+        if self._inside is not None and not self._inside():
+            self._finish("interrupted")
+
+    def _finish(self, ended: str) -> None:
         if self._session is None or os.getpid() != self._pid:
             return
         session = self._session
@@ -288,7 +285,7 @@ class Tracker:
             self._ending = True
         if first:
             # Outside of the lock: the thread may wait for it, and is waited for.
-            self.contain.contained("tracker", lambda: session.close(ended, at), None)
+            self.contain.contained("tracker", lambda: session.close(ended), None)
             self._total = session.ledger.total
             atexit.unregister(self._at_exit)
             self._ended.set()
@@ -296,7 +293,7 @@ class Tracker:
             self._total = session.ledger.total
 
     def _at_exit(self) -> None:
-        self._finish("interrupted", None)
+        self._finish("interrupted")
 
 
 class _Track:

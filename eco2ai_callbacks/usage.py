@@ -63,8 +63,9 @@ class Reading:
 
     def since(self, earlier: Reading) -> dict[str, float]:
         """Joules per channel between two readings; a channel that could not be read in between is absent."""
+        # Two threads' readings may overlap: what the one that began earlier saw later is no energy.
         return {
-            channel: value - earlier.joules.get(channel, 0.0)
+            channel: max(0.0, value - earlier.joules.get(channel, 0.0))
             for channel, value in self.joules.items()
             if channel not in earlier.retired
             and (channel not in self.retired or value > earlier.joules.get(channel, 0.0))

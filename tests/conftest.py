@@ -37,7 +37,7 @@ def _open_files() -> set[str]:
     found = set()
     for link in folder.iterdir() if folder.is_dir() else ():
         try:
-            found.add(os.readlink(link))
+            found.add(str(link.readlink()))
         except OSError:
             continue
     return found

@@ -92,6 +92,4 @@ def epochs(found: list[Row]) -> list[Row]:
 
 def stage_sum(found: list[Row], stage: str, epoch: int | None, name: str = "energy_kwh") -> float:
     """What all marks of a stage and an epoch add up to."""
-    return sum(
-        row[name] for row in found if row["event"] in ADDING and row["stage"] == stage and row["epoch"] == epoch
-    )
+    return sum(row[name] for row in found if row["event"] in ADDING and row["stage"] == stage and row["epoch"] == epoch)

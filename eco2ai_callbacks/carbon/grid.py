@@ -13,6 +13,7 @@ from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.carbon.location import locate
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.carbon.pue import provider_pue
+from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.settings import Settings
 
 
@@ -73,7 +74,7 @@ def grid_for(
     if settings.g_per_kwh is not None:
         factor = intensity.user(settings.g_per_kwh, region=place or "", found_by=found_by)
     elif place is not None:
-        factor = _looked_up(settings, place, found_by, year)
+        factor, warning = _found(settings, place, found_by, year)
     else:
         factor = _world(settings)
         warning = (
@@ -93,6 +94,16 @@ def _looked_up(settings: Settings, place: str, found_by: str, run_year: int | No
     return intensity.lookup(
         place, kind=settings.intensity_kind, year=settings.intensity_year, run_year=run_year, found_by=found_by
     )
+
+
+def _found(settings: Settings, place: str, found_by: str, run_year: int | None) -> tuple[Intensity, str]:
+    """The figure of a place; one that nobody named may lack the kind or year that is wanted, and stops no training."""
+    try:
+        return _looked_up(settings, place, found_by, run_year), ""
+    except SettingsError as why:
+        if settings.region is not None:
+            raise
+        return intensity.lookup(place, run_year=run_year, found_by=found_by), f"{why}; the best known figure is used"
 
 
 def _world(settings: Settings) -> Intensity:

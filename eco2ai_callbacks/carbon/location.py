@@ -204,9 +204,8 @@ def _by_time_zone(environ: Mapping[str, str], root: Path) -> Place:
     if len(countries) > 1:
         return Place(None, "unknown", "none", f"time zones of several countries: {', '.join(found)}")
     for zone, (_, country, hint) in found.items():
-        if places.exists(country):
-            note = f'{zone}; region="{hint}" would be nearer if you are there' if hint else zone
-            return Place(country, "time zone", "low", note)
+        note = f'{zone}; region="{hint}" would be nearer if you are there' if hint else zone
+        return Place(country, "time zone", "low", note)
     return Place(None, "unknown", "none", "no sign of a platform, and no time zone that lies in one country")
 
 

@@ -17,7 +17,6 @@ def regions(text: str) -> None:
     width = max(len(row.region) for row in found)
     for row in found:
         year = "-" if row.year is None else row.year
-        of = f", of {row.factor_of}" if row.factor_of != row.region else ""
-        click.echo(
-            f"{row.region:<{width}}  {row.g_per_kwh:8.1f} g/kWh  {year!s:>4}  {row.kind:<9}  {row.name} [{row.dataset}{of}]"
-        )
+        source = row.dataset if row.factor_of == row.region else f"{row.dataset}, of {row.factor_of}"
+        figure = f"{row.g_per_kwh:8.1f} g/kWh  {year!s:>4}  {row.kind:<9}"
+        click.echo(f"{row.region:<{width}}  {figure}  {row.name} [{source}]")

@@ -6,7 +6,7 @@ import math
 
 from eco2ai_callbacks.host import Host
 from eco2ai_callbacks.meters import cpu_table
-from eco2ai_callbacks.meters.busy import TICK_S
+from eco2ai_callbacks.meters.processes import TICK_S
 from eco2ai_callbacks.usage import Method
 
 # Fit to public RAPL sweeps of four CPUs, 86 points, root-mean-square error 16 % of TDP: P / TDP = 0.10 + 0.64 u^0.55.
@@ -48,7 +48,7 @@ class ThreadModel:
             f"cpu-model:{kind}",
             *THREAD_BAND,
             edge_j=TICK_S * family.max_w,
-            attribution=f"job's process tree, {family.max_w:g} W per busy thread",
+            attribution=f"whole machine, {family.max_w:g} W per busy thread",
         )
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
@@ -78,12 +78,7 @@ class CurveModel:
         self._tdp_w = tdp_w
         self._threads = threads
         self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
-        self.method = Method(
-            f"cpu-model:{kind}",
-            *CURVE_BAND,
-            edge_j=TICK_S * tdp_w / threads,
-            attribution="job's process tree",
-        )
+        self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * tdp_w / threads)
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Active and idle joules over the curve, for the mean load of the stretch."""
@@ -115,7 +110,13 @@ class PaperModel:
         self._thread_w = tdp_w / threads
         self.detail = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
         # Against the same sweeps, TDP x utilisation reads 88 % too low at idle and 23 % too high at high load.
-        self.method = Method("cpu-model:paper", 0.5, 2.5, attribution="job's process tree")
+        self.method = Method(
+            "cpu-model:paper",
+            0.5,
+            2.5,
+            edge_j=TICK_S * self._thread_w,
+            attribution=f"whole machine, {self._thread_w:g} W per busy thread",
+        )
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:  # noqa: ARG002 - the protocol's
         """All joules are active ones."""

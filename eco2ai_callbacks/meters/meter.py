@@ -58,7 +58,7 @@ class MachineCpu(Protocol):
 
     @property
     def method(self) -> Method:
-        """How the joules are known (its ``attribution`` is filled in by the share)."""
+        """How the joules are known; where the share counts a job, it puts the job in place of the whole machine."""
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -10,6 +10,9 @@ from eco2ai_callbacks.meters.busy import BusyTime
 from eco2ai_callbacks.meters.meter import MachineCpu
 from eco2ai_callbacks.usage import Method
 
+# What a machine's meter says of itself, and what its joules are once the job's part is taken.
+WHOLE, PART = "whole machine", "job's process tree"
+
 
 class CpuShare:
     """A meter that counts the job's part of the machine's CPU energy, or all of it.
@@ -47,7 +50,7 @@ class CpuShare:
         self.name = cpu.name
         self.covers = cpu.covers
         self.max_gap_s = cpu.max_gap_s
-        whose = cpu.method.attribution if job else "whole machine"
+        whose = cpu.method.attribution.replace(WHOLE, PART, 1) if job else cpu.method.attribution
         self.methods: Mapping[str, Method] = {"cpu": dataclasses.replace(cpu.method, attribution=whose)}
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +102,7 @@ MACHINES = [
         "ec2 whose cloud-init knows better than the client's setting", "aws:eu-west-1", "cloud-init", "high",
         {"AWS_REGION": "us-east-1"}, EC2, {CLOUD_INIT: init(cloud_name="aws", region="eu-west-1")},
     ),
+    unknown("fargate without any region", environ={"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}),
     unknown("ec2 without any region", dmi=EC2, localtime="/usr/share/zoneinfo/Europe/Paris"),
     unknown("ec2 in a region that is not in the table", environ={"AWS_REGION": "eu-nowhere-9"}, dmi=EC2),
     unknown("laptop with a stray AWS_REGION", environ={"AWS_REGION": "us-east-1"}, dmi=LAPTOP),
@@ -134,6 +137,7 @@ MACHINES = [
         "vertex custom container", "gcp:europe-west9", "environment: CLOUD_ML_REGION + AIP_MODEL_DIR", "medium",
         {"CLOUD_ML_REGION": "europe-west9", "AIP_MODEL_DIR": "gs://secret"},
     ),
+    unknown("vertex without a region", environ={"AIP_MODEL_DIR": "gs://secret"}),
     unknown("laptop whose client asks Vertex", environ={"CLOUD_ML_REGION": "us-east5"}, dmi=LAPTOP),
     Machine(
         "cloud run", "gcp:europe-west4", "environment: GOOGLE_CLOUD_REGION + K_SERVICE", "medium",
@@ -344,6 +348,20 @@ def test_what_is_known_about_an_unknown_place_is_said(tmp_path: Path) -> None:
     assert "Google Colab" in locate(environ={"COLAB_GPU": "1"}, root=tmp_path).note
     machine = unknown("ec2", environ={"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE", "AWS_REGION": "eu-nowhere-9"})
     assert "aws:eu-nowhere-9" in locate(environ=machine.environ, root=tmp_path).note
+
+
+def test_no_socket_is_opened_and_no_program_is_started() -> None:
+    script = """
+import sys
+events = []
+sys.addaudithook(lambda event, _: events.append(event))
+from eco2ai_callbacks.carbon import intensity, location, pue
+place = location.locate()
+intensity.lookup("FR"), intensity.search("fra"), pue.provider_pue("aws:eu-west-3"), intensity.world()
+bad = ("socket", "subprocess", "urllib", "http", "os.exec", "os.system", "os.fork", "os.posix_spawn", "os.spawn")
+assert not [event for event in events if event.startswith(bad)]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_this_machine_can_be_asked() -> None:

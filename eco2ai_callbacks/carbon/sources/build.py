@@ -267,7 +267,7 @@ def tables() -> dict[str, str]:
             "year. Sources, versions and licences: datasets.tsv, by the second field. First rows are preferred.",
             "place dataset kind year=g_per_kwh",
             [
-                [place, dataset, kinds[dataset], " ".join(f"{f.year}={f.g_per_kwh}" for f in group)]
+                [place, dataset, kinds[dataset], " ".join(sorted(f"{f.year}={f.g_per_kwh}" for f in group))]
                 for (place, dataset), group in sorted(series.items(), key=lambda item: order[item[0][0]])
             ],
         ),

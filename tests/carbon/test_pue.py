@@ -1,0 +1,45 @@
+"""What providers publish about their data centres' overhead."""
+
+from __future__ import annotations
+
+import pytest
+
+from eco2ai_callbacks.carbon import places, tables
+from eco2ai_callbacks.carbon.pue import provider_pue
+
+
+@pytest.mark.parametrize(
+    ("region", "pue", "described", "year"),
+    [
+        ("aws:us-east-1", 1.15, "aws:us-east-1", 2024),
+        ("aws:eu-central-1", 1.35, "aws:eu-central-1", 2024),
+        ("AWS:EU-CENTRAL-1", 1.35, "aws:eu-central-1", 2024),
+        ("gcp:us-west1", 1.07, "gcp:us-west1", 2024),
+        ("azure:westeurope", 1.14, "azure:westeurope", 2023),
+        # No figure of its own: the provider's fleet
+        ("aws:eu-west-3", 1.14, "aws:*", 2025),
+        ("gcp:europe-west9", 1.09, "gcp:*", 2024),
+        ("azure:francecentral", 1.16, "azure:*", 2024),
+        # A platform on another's machines
+        ("vercel:iad1", 1.15, "aws:us-east-1", 2024),
+    ],
+)
+def test_a_cloud_region_has_its_providers_figure(region: str, pue: float, described: str, year: int) -> None:
+    found = provider_pue(region)
+    assert found is not None
+    assert (found.pue, found.region, found.year) == (pue, described, year)
+    assert found.source
+
+
+@pytest.mark.parametrize("region", ["FR", "World", "US-CA", "hetzner:fsn1", "fly:ams", "nowhere", "us-east-1", ""])
+def test_where_nobody_publishes_one_there_is_none(region: str) -> None:
+    assert provider_pue(region) is None
+
+
+@pytest.mark.parametrize("row", list(tables.every("pue")), ids=lambda row: row[0])
+def test_each_row_is_sound(row: list[str]) -> None:
+    region, pue, year, source = row
+    assert 1.0 <= float(pue) <= 2.0
+    assert 2020 <= int(year) <= 2026
+    assert source
+    assert region.endswith(":*") or places.exists(region)

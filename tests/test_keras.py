@@ -1,0 +1,253 @@
+"""The Keras adapter, through real fits on whichever backend is chosen."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from logcheck import by_run, by_writer, check_whole, epochs, rows, stage_sum
+
+if not os.environ.get("KERAS_BACKEND"):
+    # Keras would take tensorflow, which may be missing.
+    pytest.importorskip("torch")
+    os.environ["KERAS_BACKEND"] = "torch"
+keras = pytest.importorskip("keras")
+
+from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402 - after the skips
+
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("error:::eco2ai_callbacks"),
+]
+
+
+@pytest.fixture
+def data() -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    return random.random((256, 16)).astype("float32"), random.integers(0, 2, 256)
+
+
+def model() -> Any:
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [keras.Input((16,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(2, activation="softmax")]
+    )
+    net.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return net
+
+
+class Keeps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the logs that each epoch gives to a callback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.seen.append(dict(logs))
+
+
+class Raises(keras.callbacks.Callback):  # type: ignore[misc]
+    """Raises the user's own exception in the middle of the second epoch."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.epoch == 1 and batch == 2:
+            raise self.error
+
+
+def expected(run: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """The scalars that a run's epochs must have logged, by its own log."""
+    result = []
+    for row in epochs(run):
+        scalars = {
+            "eco2ai/energy_kwh": row["epoch_total"]["energy_kwh"],
+            "eco2ai/co2_kg": row["epoch_total"]["co2_kg"],
+            "eco2ai/total_energy_kwh": row["total"]["energy_kwh"],
+            "eco2ai/total_co2_kg": row["total"]["co2_kg"],
+        }
+        if any(other["stage"] == "validate" and other["epoch"] == row["epoch"] for other in run):
+            scalars["eco2ai/val_energy_kwh"] = stage_sum(run, "validate", row["epoch"])
+            scalars["eco2ai/val_co2_kg"] = stage_sum(run, "validate", row["epoch"], "co2_kg")
+        result.append(scalars)
+    return result
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+@pytest.mark.parametrize("validation", [0.0, 0.25])
+def test_every_callback_and_history_get_what_the_run_log_holds(data: Any, first: bool, validation: float) -> None:
+    keeps, table, ours = Keeps(), keras.callbacks.CSVLogger("keras.csv"), Eco2AICallback(region="FR")
+    callbacks = [ours, keeps, table] if first else [keeps, table, ours]
+    history = model().fit(*data, epochs=2, validation_split=validation, callbacks=callbacks, verbose=0).history
+    run = rows()
+    check_whole(run)
+    with Path("keras.csv").open() as file:
+        written = list(csv.DictReader(file))
+    wanted = expected(run)
+    assert len(wanted) == 2
+    for number, scalars in enumerate(wanted):
+        assert ("eco2ai/val_energy_kwh" in scalars) is (validation > 0)
+        for name, value in scalars.items():
+            assert history[name][number] == value
+            assert keeps.seen[number][name] == value
+            assert float(written[number][name]) == value
+
+
+def test_early_stopping_listed_before_us_can_watch_the_scalars(data: Any) -> None:
+    stopper = keras.callbacks.EarlyStopping(monitor="eco2ai/total_energy_kwh", mode="min", patience=1)
+    history = model().fit(*data, epochs=9, callbacks=[stopper, Eco2AICallback()], verbose=0).history
+    assert len(history["loss"]) == 2  # a growing total never improves
+
+
+def test_nothing_is_skipped_or_doubled_for_the_callbacks_around_us(data: Any) -> None:
+    before, after = Keeps(), Keeps()
+    model().fit(*data, epochs=3, callbacks=[before, Eco2AICallback(), after], verbose=0)
+    assert len(before.seen) == len(after.seen) == 3
+
+
+def test_the_list_can_still_dispatch_without_waiting_for_batches() -> None:
+    base = keras.callbacks.Callback
+    for name in dir(base):
+        if "batch" in name and name.startswith("on_"):
+            assert getattr(Eco2AICallback, name) is getattr(base, name), name
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"steps_per_epoch": 3}, {"initial_epoch": 1}, {"batch_size": 7}], ids=["steps", "later start", "batches"]
+)
+def test_epochs_are_whole_whatever_ends_them(data: Any, kwargs: Any) -> None:
+    model().fit(*data, epochs=3, callbacks=[Eco2AICallback()], verbose=0, **kwargs)
+    check_whole(rows())
+    assert [row["epoch"] for row in epochs(rows())] == list(range(kwargs.get("initial_epoch", 0), 3))
+
+
+def test_generators_without_a_length_are_no_hindrance(data: Any) -> None:
+    def batches() -> Any:
+        while True:
+            yield data[0][:16], data[1][:16]
+
+    model().fit(batches(), epochs=2, steps_per_epoch=4, callbacks=[Eco2AICallback()], verbose=0)
+    check_whole(rows())
+    assert len(epochs(rows())) == 2
+
+
+def test_stopping_in_mid_epoch_still_closes_epoch_and_run(data: Any) -> None:
+    class Stops(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = batch == 2
+
+    model().fit(*data, epochs=3, callbacks=[Stops(), Eco2AICallback()], verbose=0)
+    check_whole(rows())
+    assert len(epochs(rows())) == 1
+
+
+def test_a_second_fit_of_the_same_callback_is_another_run(data: Any) -> None:
+    ours, net = Eco2AICallback(), model()
+    for _ in range(2):
+        net.fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    assert len(by_run(rows())) == 2
+    check_whole(rows())
+
+
+def test_evaluate_and_predict_alone_join_the_last_run(data: Any) -> None:
+    ours, net = Eco2AICallback(), model()
+    net.fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    net.evaluate(*data, callbacks=[ours], verbose=0)
+    net.predict(data[0], callbacks=[ours], verbose=0)
+    net.fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    runs = list(by_run(rows()).values())
+    check_whole(rows())
+    assert len(runs) == 2
+    assert [session[-2]["stage"] for session in by_writer(runs[0])[1:]] == ["test", "predict"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the user's own"), KeyboardInterrupt()])
+def test_what_was_used_until_an_exception_is_in_the_log(data: Any, error: BaseException) -> None:
+    with pytest.raises(type(error)) as raised:
+        model().fit(*data, epochs=3, batch_size=16, callbacks=[Raises(error), Eco2AICallback()], verbose=0)
+    assert raised.value is error
+    deadline = time.monotonic() + 20
+    while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run = rows()
+    check_whole(run)
+    assert run[-1]["ended"] == "interrupted"
+    assert (run[-1]["stage"], run[-1]["epoch"]) == ("train", 1)
+
+
+def test_a_fit_after_a_failed_fit_closes_that_and_is_counted_by_itself(data: Any) -> None:
+    ours = Eco2AICallback()
+    with pytest.raises(RuntimeError):
+        model().fit(*data, epochs=3, batch_size=16, callbacks=[ours, Raises(RuntimeError())], verbose=0)
+    model().fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    failed, good = by_run(rows()).values()
+    assert failed[-1]["ended"] == "interrupted"
+    assert good[-1]["ended"] == "finished"
+    check_whole(rows())
+
+
+def test_an_evaluation_after_a_failed_fit_is_not_part_of_it(data: Any) -> None:
+    ours, net = Eco2AICallback(), model()
+    with pytest.raises(RuntimeError):
+        net.fit(*data, epochs=3, batch_size=16, callbacks=[ours, Raises(RuntimeError())], verbose=0)
+    net.evaluate(*data, callbacks=[ours], verbose=0)
+    check_whole(rows())
+    first, second = by_writer(rows())
+    assert first[-1]["ended"] == "interrupted"
+    assert second[-2]["stage"] == "test"
+
+
+def test_backup_and_restore_goes_on_with_the_run(data: Any) -> None:
+    with pytest.raises(RuntimeError):
+        model().fit(
+            *data, epochs=3, batch_size=16, verbose=0,
+            callbacks=[keras.callbacks.BackupAndRestore("backup"), Eco2AICallback(), Raises(RuntimeError())],
+        )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ours = Eco2AICallback(run_id=rows()[0]["run"])
+    model().fit(*data, epochs=3, batch_size=16, verbose=0, callbacks=[keras.callbacks.BackupAndRestore("backup"), ours])
+    assert len(by_run(rows())) == 1
+    check_whole(rows())
+    assert [(row["epoch"], row["attempt"]) for row in epochs(rows())] == [(0, 1), (1, 2), (2, 1)]
+
+
+def test_one_line_is_printed_and_verbose_0_silences_it(data: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    model().fit(*data, epochs=1, callbacks=[Eco2AICallback(region="FR")], verbose=2)
+    assert sum(line.startswith("eco2ai: ") for line in capsys.readouterr().err.splitlines()) == 1
+    model().fit(*data, epochs=1, callbacks=[Eco2AICallback(region="FR")], verbose=0)
+    assert "eco2ai" not in capsys.readouterr().err
+
+
+def test_the_training_itself_is_unchanged(data: Any) -> None:
+    weights = []
+    for callbacks in ([], [Eco2AICallback()]):
+        net = model()
+        net.fit(*data, epochs=2, validation_split=0.25, callbacks=callbacks, verbose=0)
+        weights.append(net.get_weights())
+    assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+def test_a_used_callback_pickles_and_copies_without_its_model(data: Any) -> None:
+    ours = Eco2AICallback(project="mine")
+    model().fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    for copied in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
+        assert copied._model is None
+        model().fit(*data, epochs=1, callbacks=[copied], verbose=0)
+    assert {row["project"] for row in rows()} == {"mine"}
+    assert len(by_run(rows())) == 3
