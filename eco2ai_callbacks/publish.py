@@ -29,10 +29,22 @@ class Publisher:
     def publish(self, record: Record) -> Record:
         """Hand a record out; never raises. Returns it with its number."""
         record = dataclasses.replace(record, seq=self._seq)
-        self._seq += 1
-        writer = self._writer
-        if writer is not None:
-            self._contain.contained("log file", lambda: writer.append(record), None)
+        if self._logged(record):
+            self._seq += 1
         for sink in self._sinks:
             self._contain.contained(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
         return record
+
+    def _logged(self, record: Record) -> bool:
+        """Whether the number is taken; one that the log refused for good goes to the next record."""
+        writer = self._writer
+        if writer is None:
+            return True
+
+        def keep() -> bool:
+            writer.keep(record)
+            return True
+
+        kept = self._contain.contained("log file", keep, False)
+        self._contain.contained("log file", writer.flush, None)
+        return kept

@@ -47,7 +47,7 @@ class Record:
         intensity: The grid's factor: g/kWh, region, dataset, year, kind, how the region was found.
         epoch_total: In ``epoch``: sum of the epoch's ``train`` marks (``energy_kwh``, ``co2_kg``, ``seconds``).
         total: The run so far, this record included (as ``epoch_total``, and ``energy_band_kwh``, ``co2_band_kg``).
-        metrics: What the framework logged.
+        metrics: What the framework logged; numbers and texts, and ``None`` for what is no number (a loss of NaN).
         shared_with: Ids of other runs that used the same devices.
         failures: What has gone wrong so far, one sentence each.
         ended: In ``stop``: ``finished`` or ``interrupted``, or what stopped it.
@@ -106,7 +106,9 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the order of the fields, for JSON."""
-        return {name: _plain(getattr(self, name)) for name in FIELDS}
+        values = {name: _plain(getattr(self, name)) for name in FIELDS}
+        # All else is ours; these come from outside, and no energy shall be lost for them.
+        return values | {"metrics": None if self.metrics is None else _loggable(self.metrics)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
@@ -199,6 +201,25 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
+
+
+def _loggable(value: Any) -> Any:
+    """What a framework or a user hands in, as JSON can hold it: scalars of NumPy and torch are numbers, NaN is none."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _loggable(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_loggable(item) for item in value]
+    if isinstance(value, int):
+        return int(value)
+    if getattr(value, "ndim", 0):
+        return str(value)  # an array
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+    return number if math.isfinite(number) else None
 
 
 def _frozen(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
-import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,11 +48,13 @@ class Registry:
     Args:
         host: Hash of the host's boot id.
         folder: Where the entries lie; a folder below the system's for temporary files by default.
+        proc: Where procfs is mounted.
     """
 
-    def __init__(self, host: str, folder: Path | None = None) -> None:
+    def __init__(self, host: str, folder: Path | None = None, proc: Path = Path("/proc")) -> None:
         self._host = host
         self._folder = folder or Path(tempfile.gettempdir()) / "eco2ai-trackers"
+        self._proc = proc
 
     def enter(self, entry: Entry) -> None:
         """Announce a tracker.
@@ -63,8 +66,9 @@ class Registry:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(0o1777)  # as /tmp itself: all may enter, each removes its own
         whole = self._folder / f".{entry.writer}"
-        whole.write_text(json.dumps(asdict(entry)))
-        whole.rename(self._path(entry.writer))
+        whole.write_text(json.dumps(asdict(entry) | {"numbered_by": self._numbered_by()}))
+        whole.chmod(0o644)  # for others to read, whatever the mask for new files
+        whole.replace(self._path(entry.writer))
 
     def leave(self, writer: str) -> None:
         """Take a tracker's entry away."""
@@ -73,18 +77,28 @@ class Registry:
     def living(self) -> list[Entry]:
         """The trackers whose process lives, the longest running first."""
         entries = []
+        here = self._numbered_by()
         for path in self._folder.glob("*.json"):
-            entry = _read(path)
-            if entry is None or entry.host != self._host:
+            entry, numbered_by = _read(path)
+            # A container that shares the folder numbers its processes by itself: nothing can be said of them here.
+            if entry is None or entry.host != self._host or numbered_by != here:
                 continue
-            if process_started(entry.pid) == entry.started:
+            if process_started(entry.pid, self._proc) == entry.started:
                 entries.append(entry)
-            elif path.owner() == _me():
-                path.unlink(missing_ok=True)  # left by a process that was killed
+            else:
+                with contextlib.suppress(OSError):  # another user's
+                    path.unlink()  # left by a process that was killed
         return sorted(entries, key=lambda entry: entry.since)
 
     def _path(self, writer: str) -> Path:
         return self._folder / f"{writer}.json"
+
+    def _numbered_by(self) -> str:
+        """What gives processes their numbers: the kernel's name space of them; empty where there is none."""
+        try:
+            return str((self._proc / "self/ns/pid").readlink())
+        except OSError:
+            return ""
 
 
 def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str | None:
@@ -108,13 +122,23 @@ def lineage() -> list[int]:
     return [here.pid, *(process.pid for process in here.parents())]
 
 
-def _read(path: Path) -> Entry | None:
+def _read(path: Path) -> tuple[Entry | None, str]:
+    """An entry, if there is a whole one in a file that anybody may have written, and what numbered its process."""
     try:
-        values = json.loads(path.read_text())
-        return Entry(**{**values, "devices": tuple(values["devices"])}) if isinstance(values, Mapping) else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: values.get(name, default) for name, default in _DEFAULTS.items()}
+        numbered_by = values.get("numbered_by")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None, ""
+    devices = found["devices"]
+    sound = (
+        all(isinstance(found[name], str) for name in ("writer", "run", "host"))
+        and all(type(found[name]) in (int, float) for name in ("pid", "started", "since", "rank"))
+        and isinstance(found["parent"], str | None)
+        and isinstance(devices, list | tuple)
+        and all(isinstance(device, str) for device in devices)
+    )
+    return (Entry(**found | {"devices": tuple(devices)}) if sound else None), str(numbered_by)
 
 
-def _me() -> str:
-    return psutil.Process(os.getpid()).username()
+_DEFAULTS = {f.name: None if f.default is dataclasses.MISSING else f.default for f in dataclasses.fields(Entry)}

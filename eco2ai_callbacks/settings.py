@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import json
 import math
+import operator
 import os
 import re
 import tomllib
@@ -119,7 +120,8 @@ class Settings:
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        price = frozenset(self.price.items()) if isinstance(self.price, Mapping) else self.price
+        return hash((price, *(getattr(self, name) for name in NAMES if name != "price")))
 
 
 NAMES = tuple(f.name for f in dataclasses.fields(Settings) if f.name != "origin")
@@ -132,6 +134,7 @@ class _Form:
     accepted: str
     check: Callable[[Any], Any]
     parse: Callable[[str], Any] = str
+    none: bool = False  # whether the text `none` stands for None
 
 
 def resolve(
@@ -155,7 +158,7 @@ def resolve(
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for where, found in _sources(args or {}, environ, folder or Path.cwd(), site_files):
+    for where, found in _sources(args or {}, environ, folder or _working_folder(), site_files):
         for name, raw in found.items():
             form = _FORMS.get(name)
             if form is None:
@@ -176,29 +179,43 @@ def stray_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def _sources(
-    args: Mapping[str, Any], environ: Mapping[str, str], folder: Path, site_files: Sequence[Path] | None
+    args: Mapping[str, Any], environ: Mapping[str, str], folder: Path | None, site_files: Sequence[Path] | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """All sources, the strongest first. Values from variables arrive as :class:`_Text`."""
     yield "argument", dict(args)
     for name in NAMES:
         if (text := environ.get(PREFIX + name.upper())) is not None:
             yield f"{PREFIX}{name.upper()}", {name: _Text(text)}
-    pyproject = next((p for d in (folder, *folder.parents) if (p := d / "pyproject.toml").is_file()), None)
-    if pyproject is not None:
-        table = _toml(pyproject, needed="tool.eco2ai").get("tool", {}).get("eco2ai", {})
-        yield str(pyproject), _tomlised(table)
+    for pyproject in () if folder is None else (d / "pyproject.toml" for d in (folder, *folder.parents)):
+        if (text := _content(pyproject)) is not None:
+            tools = _toml(pyproject, text, needed="tool.eco2ai").get("tool", {})
+            table = tools.get("eco2ai", {}) if isinstance(tools, Mapping) else {}
+            yield str(pyproject), _tomlised(table, f"{pyproject} [tool.eco2ai]")
+            break
     for site in site_files if site_files is not None else _default_site_files():
-        if site.is_file():
-            table = dict(_toml(site))
-            clusters = table.pop("cluster", {})
+        if (text := _content(site)) is not None:
+            table = dict(_toml(site, text))
+            clusters = _table(table.pop("cluster", {}), f"{site} [cluster]")
             cluster = environ.get("SLURM_CLUSTER_NAME", "")
-            yield f"{site} [cluster.{cluster}]", _tomlised(clusters.get(cluster, {}))
-            yield str(site), _tomlised(table)
+            where = f"{site} [cluster.{cluster}]"
+            yield where, _tomlised(clusters.get(cluster, {}), where)
+            yield str(site), _tomlised(table, str(site))
             return
 
 
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed
+        return None
+
+
 def _default_site_files() -> tuple[Path, ...]:
-    return (Path("~/.config/eco2ai/site.toml").expanduser(), Path("/etc/eco2ai/site.toml"))
+    machine = Path("/etc/eco2ai/site.toml")
+    try:
+        return Path.home() / ".config/eco2ai/site.toml", machine
+    except RuntimeError:  # a container's user may have no home
+        return (machine,)
 
 
 class _Text(str):
@@ -207,11 +224,14 @@ class _Text(str):
     __slots__ = ()
 
 
-def _toml(path: Path, needed: str = "") -> Mapping[str, Any]:
+def _content(path: Path) -> str | None:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _toml(path: Path, text: str, needed: str = "") -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -220,12 +240,20 @@ def _toml(path: Path, needed: str = "") -> Mapping[str, Any]:
         raise SettingsError(f"{path} is not valid TOML, so its eco2ai settings cannot be read: {error}") from None
 
 
-def _tomlised(table: Mapping[str, Any]) -> dict[str, Any]:
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where} must be a table of settings, not {value!r:.200}.")
+    return value
+
+
+def _tomlised(value: Any, where: str) -> dict[str, Any]:
     """TOML has no null: the text ``none`` stands for it."""
-    return {
-        key.replace("-", "_"): None if isinstance(value, str) and value.lower() == "none" else value
-        for key, value in table.items()
-    }
+    named = {key.replace("-", "_"): item for key, item in _table(value, where).items()}
+    return {name: None if _is_none(item, _FORMS.get(name)) else item for name, item in named.items()}
+
+
+def _is_none(value: Any, form: _Form | None) -> bool:
+    return form is not None and form.none and isinstance(value, str) and value.strip().lower() == "none"
 
 
 def _unknown(name: str, where: str) -> str:
@@ -237,13 +265,12 @@ def _unknown(name: str, where: str) -> str:
 def _accepted(name: str, raw: Any, where: str, form: _Form) -> Any:
     try:
         return form.check(_parsed(raw, form) if isinstance(raw, _Text) else raw)
-    except (ValueError, TypeError):
-        raise SettingsError(f"{name}={raw!s:.200} (from {where}) is not accepted: {form.accepted}.") from None
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # what numbers and paths of any kind may raise
+        raise SettingsError(f"{name}={raw!r:.200} (from {where}) is not accepted: {form.accepted}.") from None
 
 
 def _parsed(text: str, form: _Form) -> Any:
-    text = text.strip()
-    return None if text.lower() == "none" else form.parse(text)
+    return None if _is_none(text, form) else form.parse(text.strip())
 
 
 # --- the forms ------------------------------------------------------------------------------------------------------
@@ -262,7 +289,8 @@ def _filled(value: Any) -> str:
 
 
 def _path(value: Any) -> Path:
-    return Path(value).expanduser() if str(value).strip() else _fail()
+    path = Path(value)
+    return path.expanduser() if str(value).strip() and "\0" not in str(path) else _fail()
 
 
 def _flag(value: Any) -> bool:
@@ -276,7 +304,7 @@ def _parse_flag(text: str) -> bool:
 
 def _number(low: float, above: bool = False, high: float = math.inf) -> Callable[[Any], float]:
     def check(value: Any) -> float:
-        if isinstance(value, bool | str):
+        if isinstance(value, bool | str | bytes):
             _fail()
         number = float(value)  # NumPy's and torch's scalars too
         good = math.isfinite(number) and (number > low if above else number >= low) and number <= high
@@ -287,8 +315,8 @@ def _number(low: float, above: bool = False, high: float = math.inf) -> Callable
 
 def _integer(low: int, high: float = math.inf) -> Callable[[Any], int]:
     def check(value: Any) -> int:
-        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-        return int(value) if good else _fail()
+        number = _fail() if isinstance(value, bool) else operator.index(value)  # NumPy's integers too
+        return int(number) if low <= number <= high else _fail()
 
     return check
 
@@ -314,7 +342,7 @@ def _price(value: Any) -> float | dict[str, float]:
 
 def _gpus(value: Any) -> str | tuple[int | str, ...]:
     if isinstance(value, str):
-        return value if value in ("auto", "visible", "all") else _gpus([value])
+        return () if value == "none" else value if value in ("auto", "visible", "all") else _gpus([value])
     items = [value] if isinstance(value, int) else list(value)
     good = all(
         not isinstance(i, bool)
@@ -325,37 +353,43 @@ def _gpus(value: Any) -> str | tuple[int | str, ...]:
 
 
 def _parse_gpus(text: str) -> Any:
-    if text in ("auto", "visible", "all"):
-        return text
+    if text.lower() in ("auto", "visible", "all", "none"):
+        return text.lower()
     parts = [part.strip() for part in text.strip("()[]").split(",") if part.strip()]
     return [int(part) if part.isdigit() else part for part in parts]
 
 
 def _optional(low: float, what: str) -> _Form:
-    return _Form(f"a number above {low:g}, {what}, or None", _or_none(_number(low, above=True)), float)
+    return _Form(f"a number above {low:g}, {what}, or None", _or_none(_number(low, above=True)), float, none=True)
 
 
 _FORMS: Mapping[str, _Form] = {
     "project": _Form("a text that is not empty", _filled),
     "description": _Form("a text", _text),
-    "log_file": _Form("a path, or None for no file", _or_none(_path)),
-    "csv_file": _Form("a path, or None for no file", _or_none(_path)),
+    "log_file": _Form("a path, or None for no file", _or_none(_path), none=True),
+    "csv_file": _Form("a path, or None for no file", _or_none(_path), none=True),
     "console": _Form("True or False", _flag, _parse_flag),
     "scalars": _Form("'basic' or 'all'", _choice("basic", "all")),
     "prog_bar": _Form("True or False", _flag, _parse_flag),
     "region": _Form(
-        "a country (FR, FRA, France), a subdivision (US-CA), a cloud region (aws:eu-west-3) or None", _or_none(_filled)
+        "a country (FR, FRA, France), a subdivision (US-CA), a cloud region (aws:eu-west-3) or None",
+        _or_none(_filled),
+        none=True,
     ),
     "g_per_kwh": _Form(
-        "a number from 0 to 5000, in grams of CO2e per kWh, or None", _or_none(_number(0.0, high=5000.0)), float
+        "a number from 0 to 5000, in grams of CO2e per kWh, or None",
+        _or_none(_number(0.0, high=5000.0)),
+        float,
+        none=True,
     ),
     "intensity_kind": _Form("'best', 'lifecycle' or 'direct'", _choice("best", "lifecycle", "direct")),
-    "intensity_year": _Form("a year from 1990 to 2100, or None", _or_none(_integer(1990, 2100)), int),
+    "intensity_year": _Form("a year from 1990 to 2100, or None", _or_none(_integer(1990, 2100)), int, none=True),
     "pue": _Form("a number from 1 to 10, or 'provider'", _pue, lambda t: t if t == "provider" else float(t)),
     "price": _Form(
         "a price per kWh of 0 or more, a mapping such as {'8:00-20:00': 0.2, '20:00-8:00': 0.1}, or None",
         _or_none(_price),
         json.loads,
+        none=True,
     ),
     "scope": _Form("'process' or 'machine'", _choice("process", "machine")),
     "gpus": _Form(
@@ -363,7 +397,7 @@ _FORMS: Mapping[str, _Form] = {
     ),
     "cpu_model": _Form("'auto' or 'paper'", _choice("auto", "paper")),
     "cpu_tdp_w": _optional(0.0, "in watts"),
-    "cpu_threads": _Form("a whole number from 1, or None", _or_none(_integer(1)), int),
+    "cpu_threads": _Form("a whole number from 1, or None", _or_none(_integer(1)), int, none=True),
     "ram_w_per_gib": _Form("a number of 0 or more, in watts per GiB", _number(0.0), float),
     "powercap_root": _Form("a folder", _path),
     "sample_s": _Form("a number from 0.01 to 60, in seconds", _number(0.01, high=60.0), float),
@@ -379,5 +413,6 @@ _FORMS: Mapping[str, _Form] = {
     "run_id": _Form(
         "the id of a run, letters, digits, '-' and '_', or None",
         _or_none(lambda v: v if isinstance(v, str) and re.fullmatch(r"[\w-]{1,64}", v) else _fail()),
+        none=True,
     ),
 }

@@ -77,7 +77,7 @@ class Stages:
         if epoch is None:
             return Stretch(stage)
         # Outside of all stages of a training an epoch runs before anything names it.
-        unnamed = not self._stack and self._base == "train" and epoch == self._next and self._open != epoch
+        unnamed = self._base == "train" and epoch == self._next and self._open != epoch
         return Stretch(stage, epoch, self._attempts.get(epoch, 0) + unnamed or None)
 
     def _epoch(self) -> int | None:

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from nvml_stub import NvmlStub, compile_stub
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,18 @@ def _nothing_left_running() -> object:
     assert not left, f"threads left alive: {left}"
     counters = {path for path in _open_files() - files if "powercap" in path or path.endswith(".jsonl")}
     assert not counters, f"files left open: {counters}"
+
+
+@pytest.fixture(scope="session")
+def stub_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a ``libnvidia-ml.so.1`` that says what a test scripts."""
+    return compile_stub(tmp_path_factory.mktemp("nvml")).parent
+
+
+@pytest.fixture
+def stub(stub_library: Path, tmp_path: Path) -> NvmlStub:
+    """That library with a script of the test's own."""
+    return NvmlStub(stub_library, tmp_path)
 
 
 def _open_files() -> set[str]:

@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.contain import Containment
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host import Host
 from eco2ai_callbacks.meters.accelerators import unreadable
@@ -16,6 +18,7 @@ from eco2ai_callbacks.meters.busy import JobBusy, MachineBusy
 from eco2ai_callbacks.meters.cpu_model import model_for
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.meters.nvml import open_nvml
+from eco2ai_callbacks.meters.nvml_driver import Nvml
 from eco2ai_callbacks.meters.ram import RamModel
 from eco2ai_callbacks.meters.rapl import open_rapl
 from eco2ai_callbacks.meters.share import CpuShare
@@ -74,6 +77,7 @@ class Surroundings:
         environ: The environment, for the variables that hide GPUs.
         clock: Monotonic seconds.
         gpu_uuids: UUIDs of the GPUs that the framework trains on, where it says so.
+        nvml: What stands for ``pynvml``, in tests.
     """
 
     host: Host
@@ -83,39 +87,54 @@ class Surroundings:
     environ: Mapping[str, str] | None = None
     clock: Callable[[], float] = time.monotonic
     gpu_uuids: tuple[str, ...] | None = None
+    nvml: Nvml | None = None
 
 
 Opened = tuple[Meter, str]
+_Open = Callable[[Settings, Surroundings], Iterator[Opened]]
 
 
-def discover(settings: Settings, around: Surroundings) -> Discovery:
+def discover(settings: Settings, around: Surroundings, contain: Containment | None = None) -> Discovery:
     """Open the best source of each component; what it covers, no other source counts again.
+
+    A source that fails in a way of its own is named, and stands in nobody's way.
 
     Args:
         settings: The settings in force.
         around: The machine and the job.
+        contain: What remembers failures.
     """
+    contain = contain or Containment()
     meters: list[Meter] = []
     sources: list[Source] = []
     taken: dict[str, str] = {}
-    for name, covers, open_source in _CANDIDATES:
-        displacing = sorted({taken[component] for component in covers & taken.keys()})
-        if displacing:
-            sources.append(Source(name, False, f"not needed: {' and '.join(displacing)} covers it"))
-            continue
+
+    def use(name: str, open_source: _Open) -> bool:
         try:
             for meter, detail in open_source(settings, around):
                 if already := meter.covers & taken.keys():
                     meter.close()
                     sources.append(Source(name, False, f"not needed: {taken[min(already)]} covers {min(already)}"))
                     continue
-                taken |= dict.fromkeys(meter.covers, name)
+                taken.update(dict.fromkeys(meter.covers, name))
                 meters.append(meter)
                 methods = {channel: method.name for channel, method in meter.methods.items()}
                 sources.append(Source(name, True, detail, None, methods, tuple(sorted(meter.covers))))
         except MeterUnavailable as why:
             sources.append(Source(name, False, why.reason, why.hint))
-    return Discovery(tuple(meters), tuple(sources), unreadable(around.root))
+        return True
+
+    for name, covers, open_source in _CANDIDATES:
+        displacing = sorted({taken[component] for component in covers & taken.keys()})
+        if displacing:
+            sources.append(Source(name, False, f"not needed: {' and '.join(displacing)} covers it"))
+        elif not contain.contained(name, partial(use, name, open_source), False):
+            said = [failure for failure in contain.failures if failure.startswith(f"{name}: ")]
+            why = [f"{name}: failed while it was opened", *said][-1]
+            sources.append(Source(name, False, why.removeprefix(f"{name}: ")))
+    nothing: tuple[str, ...] = ()
+    not_covered = contain.contained("accelerators", lambda: unreadable(around.root), nothing)
+    return Discovery(tuple(meters), tuple(sources), not_covered)
 
 
 def _rapl(settings: Settings, around: Surroundings) -> Iterator[Opened]:
@@ -138,6 +157,7 @@ def _nvml(settings: Settings, around: Surroundings) -> Iterator[Opened]:
         job_pids=(lambda: job.pids) if job else tuple,
         used_by_framework=around.gpu_uuids,
         clock=around.clock,
+        library=around.nvml,
     )
     shown = ", ".join(f"{index}: {name} ({how})" for index, name, _, how in meter.devices)
     yield meter, f"{shown}; chosen by {meter.rule}"
@@ -169,7 +189,7 @@ def _share(cpu: Any, around: Surroundings) -> CpuShare:
 
 
 # The best source of a component first; a new meter is one more line.
-_CANDIDATES: tuple[tuple[str, frozenset[str], Callable[[Settings, Surroundings], Iterator[Opened]]], ...] = (
+_CANDIDATES: tuple[tuple[str, frozenset[str], _Open], ...] = (
     ("NVML", frozenset({"gpu"}), _nvml),
     ("RAPL", frozenset({"cpu"}), _rapl),
     ("CPU model", frozenset({"cpu"}), _cpu_model),

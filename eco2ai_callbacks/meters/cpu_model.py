@@ -14,6 +14,8 @@ CURVE_IDLE, CURVE_ACTIVE, CURVE_POWER = 0.10, 0.64, 0.55
 # What a run's mean may be off by: the curve +-50 %; watts per thread a third to double (spread over 530 servers).
 CURVE_BAND = (0.5, 1.5)
 THREAD_BAND = (1 / 3, 2.0)
+# Against the same sweeps TDP x utilisation reads from 88 % too low (idle) to 23 % too high; this is for a run's mean.
+PAPER_BAND = (0.5, 2.5)
 # A concave curve read once over idle and load reads too high: the load must be looked at this often.
 CURVE_GAP_S = 5.0
 # eco2AI's own figure for a processor that its table does not hold, in watts (eco2ai 0.3.12).
@@ -66,7 +68,9 @@ class CurveModel:
         tdp_w: Watts of all sockets, or of the part of them that a container may use.
         threads: Hardware threads that this power stands for.
         what: Where the power comes from, for the records.
-        kind: ``bare`` for a machine, ``cgroup`` for a container's part of one.
+        kind: ``bare`` for a machine, ``cgroup`` for a container's part of one, ``vm`` for a guest's.
+        most: Hardware threads of the machine, where this is a part of it. A job that keeps more threads busy than it
+            seemed to be allowed (a main thread that is bound to one core says little of the others) gets its due.
     """
 
     name = NAME
@@ -74,19 +78,19 @@ class CurveModel:
     max_gap_s = CURVE_GAP_S
     failures: tuple[str, ...] = ()
 
-    def __init__(self, tdp_w: float, threads: float, what: str, kind: str) -> None:
-        self._tdp_w = tdp_w
+    def __init__(self, tdp_w: float, threads: float, what: str, kind: str, most: float | None = None) -> None:
+        self._thread_w = tdp_w / threads
         self._threads = threads
+        self._most = threads if most is None else most
         self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
-        self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * tdp_w / threads)
+        self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Active and idle joules over the curve, for the mean load of the stretch."""
-        load = min(1.0, busy_s / (self._threads * seconds))
-        return (
-            self._tdp_w * CURVE_ACTIVE * load**CURVE_POWER * seconds,
-            self._tdp_w * CURVE_IDLE * seconds,
-        )
+        busy = busy_s / seconds
+        threads = max(self._threads, min(busy, self._most))
+        full_j = self._thread_w * threads * seconds
+        return full_j * CURVE_ACTIVE * min(1.0, busy / threads) ** CURVE_POWER, full_j * CURVE_IDLE
 
     def close(self) -> None:
         """Nothing is held."""
@@ -99,6 +103,7 @@ class PaperModel:
         tdp_w: Watts of all sockets.
         threads: Hardware threads of the machine.
         what: Where the power comes from, for the records.
+        low: Lower end of the band.
     """
 
     name = NAME
@@ -106,14 +111,13 @@ class PaperModel:
     max_gap_s = math.inf
     failures: tuple[str, ...] = ()
 
-    def __init__(self, tdp_w: float, threads: float, what: str) -> None:
+    def __init__(self, tdp_w: float, threads: float, what: str, low: float = PAPER_BAND[0]) -> None:
         self._thread_w = tdp_w / threads
         self.detail = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
-        # Against the same sweeps, TDP x utilisation reads 88 % too low at idle and 23 % too high at high load.
         self.method = Method(
             "cpu-model:paper",
-            0.5,
-            2.5,
+            low,
+            PAPER_BAND[1],
             edge_j=TICK_S * self._thread_w,
             attribution=f"whole machine, {self._thread_w:g} W per busy thread",
         )
@@ -148,25 +152,34 @@ def model_for(
     """
     known = cpu_table.lookup(host.cpu_name)
     tdp_w, what = _power(known, cpu_tdp_w)
+    threads = _threads(host, known, cpu_threads)
+    family = cpu_table.family(host.cpu_vendor, host.cpu_family, host.cpu_number, host.cpu_name)
     if cpu_model == "paper":
-        threads = cpu_threads * host.sockets if cpu_threads else host.threads
-        return PaperModel(
-            (tdp_w or PAPER_DEFAULT_TDP_W) * host.sockets, threads, what if tdp_w else "eco2AI's figure for any other"
-        )
+        chips_w = (tdp_w or PAPER_DEFAULT_TDP_W) * host.sockets
+        # A guest is charged for the whole chips below it: the truth may be as low as a thread's own figure.
+        own = THREAD_BAND[0] * family.max_w * threads / chips_w
+        low = min(PAPER_BAND[0], own) if host.virtual else PAPER_BAND[0]
+        return PaperModel(chips_w, threads, what if tdp_w else "eco2AI's figure for any other", low)
     if host.virtual and cpu_tdp_w is not None:
         # The user knows the chip below: the guest's threads are a part of it. What it shows as sockets means nothing.
         chip = cpu_threads or (known.threads if known else None) or host.threads
         return CurveModel(cpu_tdp_w * min(1.0, host.threads / chip), host.threads, what, "vm")
-    if host.virtual or tdp_w is None:
-        family = cpu_table.family(host.cpu_vendor, host.cpu_family, host.cpu_number, host.cpu_name)
-        return ThreadModel(host.threads, family, "vm" if host.virtual else "thread")
-    threads = cpu_threads * host.sockets if cpu_threads else host.threads
-    if scope == "process" and host.allowed_threads < threads:
+    if host.virtual:
+        return ThreadModel(host.threads, family, "vm")
+    if tdp_w is None:
+        return ThreadModel(threads, family, "thread")
+    if (scope == "process" or host.lxcfs) and host.allowed_threads < threads:
         part = host.allowed_threads
-        return CurveModel(
-            tdp_w * host.sockets * part / threads, part, f"{what}, {part:g} of {threads} threads", "cgroup"
-        )
+        part_w = tdp_w * host.sockets * part / threads
+        return CurveModel(part_w, part, f"{what}, {part:g} of {threads:g} threads", "cgroup", threads)
     return CurveModel(tdp_w * host.sockets, threads, what, "bare")
+
+
+def _threads(host: Host, known: cpu_table.Cpu | None, cpu_threads: int | None) -> int:
+    """Hardware threads of the machine."""
+    # Under lxcfs a container sees no more threads than it may use: the chip has as many as the table says.
+    chip = cpu_threads or (known.threads if known and host.lxcfs else None)
+    return chip * host.sockets if chip else host.threads
 
 
 def _power(known: cpu_table.Cpu | None, cpu_tdp_w: float | None) -> tuple[float | None, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -18,8 +20,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 RAM_BAND = (0.15, 1.1)
 # Memory changes slowly; between two looks the power is taken to go straight from one to the other.
 MAX_GAP_S = 10.0
-# Walking a process's page tables for its proportional share costs about a millisecond per GiB under its memory lock:
-# so it is done at most this often, and no more once a walk took this long.
+# Walking a process's page tables for its proportional share costs about a millisecond per GiB under its memory lock. So
+# each process is walked at most this often, no more once a walk took this long, and one look walks no longer than that.
 WALK_EVERY_S = 60.0
 WALK_LIMIT_S = 0.005
 
@@ -73,56 +75,90 @@ class RamModel:
         return self._w_per_gib * held / GIB
 
 
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What a walk through a process's page tables found, and what it cost."""
+
+    when_s: float
+    took_s: float
+    proportional: int
+    private: int
+
+
 class Memory:
     """Bytes that processes hold: their proportional share where it is cheap to know, else resident minus shared.
 
     Args:
-        proc: Where procfs is mounted.
+        proc: Where procfs is mounted; without one, psutil is asked for resident bytes.
         clock: Monotonic seconds.
+        timer: Seconds that this thread has worked: being held up is no cost to the process that is looked at.
     """
 
-    def __init__(self, proc: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, proc: Path, clock: Callable[[], float], timer: Callable[[], float] = time.thread_time) -> None:
         self._proc = proc
+        self._linux = (proc / "stat").exists()
         self._clock = clock
-        self._walked: dict[int, tuple[float, int, int]] = {}  # pid -> when, proportional, private bytes then
-        self._may_walk = True
+        self._timer = timer
+        self._walks: dict[int, _Walk] = {}
 
     def held(self, pids: Collection[int]) -> int:
         """Bytes that these processes hold together."""
-        if not (self._proc / "stat").exists():
+        if not self._linux:
             return sum(_rss(pid) for pid in pids)
-        self._walked = {pid: walk for pid, walk in self._walked.items() if pid in pids}
-        return sum(self._process(pid) for pid in pids)
+        self._walks = {pid: self._walks[pid] for pid in pids if pid in self._walks}
+        held, walked_s = 0, 0.0
+        for pid in pids:
+            private = private_bytes(self._text(f"{pid}/statm"))
+            if private is None:  # gone meanwhile, or another user's
+                continue
+            if walked_s < WALK_LIMIT_S and self._is_due(pid):
+                walked_s += self._walk(pid, private)
+            walk = self._walks.get(pid)
+            # Since the walk: what the process has taken or given back of its own.
+            held += private if walk is None else max(0, walk.proportional + private - walk.private)
+        # Private pages that a fork has not copied yet count in each process; in the machine's own sum they count once.
+        return min([held, *mapped_bytes(self._text("meminfo"))])
 
-    def _process(self, pid: int) -> int:
+    def _is_due(self, pid: int) -> bool:
+        walk = self._walks.get(pid)
+        return walk is None or (walk.took_s < WALK_LIMIT_S and self._clock() - walk.when_s >= WALK_EVERY_S)
+
+    def _walk(self, pid: int, private: int) -> float:
+        began = self._timer()
+        proportional = pss_bytes(self._text(f"{pid}/smaps_rollup"))
+        took = self._timer() - began
+        # A kernel without this file, or a process that may not be looked into: not asked again.
+        self._walks[pid] = _Walk(
+            self._clock(),
+            math.inf if proportional is None else took,
+            private if proportional is None else proportional,
+            private,
+        )
+        return took
+
+    def _text(self, path: str) -> str:
         try:
-            private = private_bytes((self._proc / str(pid) / "statm").read_text())
-            when, proportional, private_then = self._walked.get(pid, (None, 0, 0))
-            if self._may_walk and (when is None or self._clock() - when >= WALK_EVERY_S):
-                began = time.monotonic()
-                proportional = pss_bytes((self._proc / str(pid) / "smaps_rollup").read_text())
-                self._may_walk = time.monotonic() - began < WALK_LIMIT_S
-                self._walked[pid] = (self._clock(), proportional, private)
-                return proportional
-        except (OSError, ValueError):
-            # Gone meanwhile, or another user's: what cannot be looked at counts nothing.
-            return self._walked.get(pid, (0.0, 0, 0))[1]
-        # Since the last walk: what the process has taken or given back of its own.
-        return max(private, proportional + private - private_then) if when is not None else private
+            return (self._proc / path).read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return ""
 
 
-def private_bytes(statm: str) -> int:
+def private_bytes(statm: str) -> int | None:
     """Resident minus shared bytes, from ``/proc/<pid>/statm``."""
-    _size, resident, shared = (int(field) for field in statm.split()[:3])
-    return max(0, resident - shared) * PAGE
+    fields = statm.split()
+    return max(0, int(fields[1]) - int(fields[2])) * PAGE if len(fields) > 2 else None
 
 
-def pss_bytes(rollup: str) -> int:
+def pss_bytes(rollup: str) -> int | None:
     """Proportional set size in bytes, from ``/proc/<pid>/smaps_rollup``."""
     match = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-    if match is None:
-        raise ValueError("no Pss line")
-    return int(match[1]) * 1024
+    return int(match[1]) * 1024 if match else None
+
+
+def mapped_bytes(meminfo: str) -> list[int]:
+    """Bytes that all processes of the machine hold together, from ``/proc/meminfo``; none where it does not say."""
+    found = dict(re.findall(r"^(AnonPages|Mapped):\s+(\d+) kB", meminfo, re.MULTILINE))
+    return [sum(map(int, found.values())) * 1024] if len(found) == 2 else []
 
 
 def _rss(pid: int) -> int:

@@ -11,7 +11,9 @@ from typing import Any
 
 def canonical(values: Mapping[str, Any]) -> str:
     """A record as its line in the log, without the newline; NaN and infinity are refused."""
-    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # What UTF-8 cannot hold (a file's name in another encoding) stands as JSON's escape.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def line_hash(line: str) -> str:
@@ -21,4 +23,5 @@ def line_hash(line: str) -> str:
 
 def line_hmac(values: Mapping[str, Any], key: str) -> str:
     """The keyed hash of a record, taken with its ``hmac`` empty."""
-    return hmac.new(key.encode(), canonical({**values, "hmac": None}).encode(), hashlib.sha256).hexdigest()
+    secret = key.encode("utf-8", "surrogateescape")  # as the environment held it
+    return hmac.new(secret, canonical({**values, "hmac": None}).encode(), hashlib.sha256).hexdigest()

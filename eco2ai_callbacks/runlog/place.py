@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 # File systems on which an append of two machines, or of two clients, may be torn or lost.
 _SHARED = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "glusterfs"}
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "glusterfs", "orangefs"}
+    | {"pvfs2", "panfs", "wekafs", "virtiofs", "vboxsf", "davfs"}
+    # in user space
+    | {"ceph-fuse", "sshfs", "juicefs", "s3fs", "mount-s3", "goofys", "gcsfuse", "blobfuse2", "rclone"}
 )
 
 
@@ -25,22 +29,28 @@ def file_for(path: Path, writer: str, mounts: Path = Path("/proc/self/mountinfo"
 
 def files_of(path: Path) -> list[Path]:
     """The log and the writers' own files beside it, as far as they exist."""
-    beside = sorted(path.parent.glob(f"{path.stem}.*{path.suffix}")) if path.parent.is_dir() else []
-    return [p for p in (path, *beside) if p.is_file()]
+    # A writer's id is 16 hexadecimal digits: `eco2ai.second.jsonl` is a log of its own.
+    own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}{re.escape(path.suffix)}")
+    beside = [p for p in path.parent.iterdir() if own.fullmatch(p.name)] if path.parent.is_dir() else []
+    return [p for p in (path, *sorted(beside)) if p.is_file()]
 
 
 def file_system(path: Path, mounts: Path) -> str:
     """Type of the file system that holds a path; empty where it is not known."""
     try:
-        lines = mounts.read_text().splitlines()
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     best, kind = "", ""
-    where = str(path.absolute())
+    where = os.path.realpath(path)
     for line in lines:
+        # proc_pid_mountinfo(5): the fifth field is the mount point, the first behind the dash the type.
         left, _, right = line.partition(" - ")
-        point = left.split()[4].replace("\\040", " ")
+        fields, types = left.split(" "), right.split(" ")
+        if len(fields) < 5:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
         inside = where == point or where.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
-            best, kind = point, right.split()[0]
+            best, kind = point, types[0]
     return kind.removeprefix("fuse.")

@@ -1,15 +1,16 @@
-"""Reads the run log: all that is whole in it, in the order in which it was written."""
+"""Reads the run log: all that is whole in it, file by file in the order in which it was written."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from eco2ai_callbacks.record import Record, counted
 from eco2ai_callbacks.runlog.chain import line_hash
+from eco2ai_callbacks.runlog.form import is_record
 from eco2ai_callbacks.runlog.place import files_of
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 
@@ -32,15 +33,25 @@ def lines(path: Path) -> Iterator[Line]:
         OSError: A file is there and cannot be read.
     """
     for file in files_of(path):
-        for text in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-            values = _values(text)
-            if values is not None:
-                yield Line(Record.from_dict(values), line_hash(text))
+        with file.open("rb") as raw:
+            for data in raw:
+                text = data.decode("utf-8", "replace").removesuffix("\n")
+                values = parsed(text)
+                if is_record(values):
+                    yield Line(Record.from_dict(values), line_hash(text))
 
 
 def records(path: Path) -> list[Record]:
     """The records of the log; see :func:`lines`."""
     return [line.record for line in lines(path)]
+
+
+def parsed(text: str) -> Any:
+    """A line's JSON; ``None`` where it is none."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
 
 
 def total(found: Iterable[Record]) -> Usage:
@@ -54,7 +65,7 @@ def total(found: Iterable[Record]) -> Usage:
     return result
 
 
-def carried_usage(carried: Any) -> Usage:
+def carried_usage(carried: Mapping[str, float | None]) -> Usage:
     """What a checkpoint knew of and the log did not, as usage."""
     energy, co2 = carried.get("energy_kwh"), carried.get("co2_kg")
     return Usage(
@@ -64,10 +75,5 @@ def carried_usage(carried: Any) -> Usage:
     )
 
 
-def _values(text: str) -> dict[str, Any] | None:
-    try:
-        values = json.loads(text)
-    except ValueError:
-        return None
-    ours = isinstance(values, dict) and all(isinstance(values.get(k), str) for k in ("run", "writer", "event"))
-    return values if ours else None
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN and infinity are no JSON

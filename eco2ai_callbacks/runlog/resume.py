@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eco2ai_callbacks.runlog.read import Line, lines, total
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.read import lines, records, total
 from eco2ai_callbacks.usage import Usage
 
 
@@ -40,8 +41,21 @@ def before(path: Path, run: str) -> Before:
         record = line.record
         if record.stage == "train" and record.epoch is not None:
             attempts[record.epoch] = max(attempts.get(record.epoch, 0), record.attempt or 1)
-    last = found[-1]
+    # Writers' own files lie in no order: the one that none goes on from wrote last.
+    ends = last_writers(line.record for line in found)
+    last = next((line for line in reversed(found) if line.record.writer in ends), found[-1])
     return Before(total(line.record for line in found), attempts, {"writer": last.record.writer, "hash": last.hash})
+
+
+def last_writers(found: Iterable[Record]) -> set[str]:
+    """The writers of a run that no other one of it continues."""
+    writers: set[str] = set()
+    continued: set[str] = set()
+    for record in found:
+        writers.add(record.writer)
+        if record.continues:
+            continued.add(record.continues["writer"])
+    return writers - continued
 
 
 def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> list[str]:
@@ -53,11 +67,19 @@ def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> 
         host: Hash of the host's boot id.
         living: Writers that are still running.
     """
-    open_runs: dict[str, Line] = {}
-    for line in lines(path):
-        record = line.record
-        if record.event == "stop":
-            open_runs.pop(record.run, None)
-        elif record.project == project and record.host == host:
-            open_runs[record.run] = line
-    return [run for run, line in open_runs.items() if line.record.writer not in living]
+    runs: dict[str, list[Record]] = {}
+    for record in records(path):
+        runs.setdefault(record.run, []).append(record)
+    return [
+        run
+        for run, found in runs.items()
+        if any(record.project == project and record.host == host for record in found)
+        and not is_finished(found)
+        and not any(record.writer in living for record in found)
+    ]
+
+
+def is_finished(found: Collection[Record]) -> bool:
+    """Whether a run has ended: one of the writers that nobody continues has written ``stop``."""
+    ends = last_writers(found)
+    return any(record.event == "stop" and record.writer in ends for record in found)

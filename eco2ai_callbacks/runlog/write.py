@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections import deque
 from pathlib import Path
 
 from eco2ai_callbacks.record import Record
@@ -24,7 +26,7 @@ class Writer:
         self.path = path
         self._key = key
         self._prev: str | None = None
-        self._pending: list[str] = []
+        self._pending: deque[bytes] = deque(maxlen=MAX_PENDING)
 
     def append(self, record: Record) -> None:
         """Append a record, behind those that could not be written before.
@@ -33,31 +35,49 @@ class Writer:
             OSError: The file cannot be written; the record is kept for the next time.
             ValueError: The record holds a number that is none; it is dropped.
         """
+        self.keep(record)
+        self.flush()
+
+    def keep(self, record: Record) -> None:
+        """Take a record into the chain, to be written by the next :meth:`flush`.
+
+        Raises:
+            ValueError: The record holds a number that is none; it is dropped.
+        """
         values = record.to_dict() | {"prev": self._prev}
         if self._key:
             values["hmac"] = line_hmac(values, self._key)
         line = canonical(values)
         self._prev = line_hash(line)
-        self._pending = [*self._pending[-MAX_PENDING:], line]
-        self._flush()
+        self._pending.append(line.encode())
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is kept.
+
+        Raises:
+            OSError: The file cannot be written, or not all of it; what is not in it stays kept.
+        """
+        if not self._pending:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_APPEND | os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         file = os.open(self.path, flags, 0o644)
         try:
             size = os.fstat(file).st_size
-            torn = size > 0 and _last_byte(file, size) != b"\n"
-            data = ("\n" * torn + "".join(f"{line}\n" for line in self._pending)).encode()
-            if os.write(file, data) != len(data):
-                raise OSError(28, os.strerror(28), str(self.path))  # ENOSPC: a part was written
+            lead = b"\n" if size > 0 and _last_byte(file, size) != b"\n" else b""
+            data = lead + b"".join(line + b"\n" for line in self._pending)
+            written = os.write(file, data)
         finally:
             os.close(file)
-        self._pending = []
+        # A line that lacks only its newline is in the file: the next one puts that first.
+        end = len(lead)
+        while self._pending and (end := end + len(self._pending[0])) <= written:
+            self._pending.popleft()
+            end += 1
+        if self._pending:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
 
 def _last_byte(file: int, size: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(file, 1, size - 1)
     os.lseek(file, size - 1, os.SEEK_SET)
     return os.read(file, 1)

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH
+
+_WH_PER_KWH = 1000.0
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
 class Console:
@@ -20,36 +24,39 @@ class Console:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._sources: Sequence[Mapping[str, Any]] = ()
-        self.quiet = False
+        self._start: Record | None = None
 
     def write(self, record: Record) -> None:
         """Remember what is measured, and print at the end."""
         if record.event == "start":
-            self._sources = record.sources or ()
-        elif record.event == "stop" and not self.quiet:
-            print(line(record, self._sources), file=self._stream or sys.stderr, flush=True)
+            self._start = record
+        elif record.event == "stop":
+            print(line(record, self._start), file=self._stream or sys.stderr, flush=True)
 
 
-def line(stop: Record, sources: Sequence[Mapping[str, Any]]) -> str:
+def line(stop: Record, start: Record | None = None) -> str:
     """What a run used, how that is known and how sure it is, in one line.
 
     Args:
         stop: The run's ``stop`` record.
-        sources: The sources of its ``start`` record.
+        start: The ``start`` record of the same session, with its sources and what the run had used before.
     """
+    sources = start.sources or () if start else ()
+    before = (start.total or {}).get("energy_kwh") if start else None
     total = stop.total or {}
     energy, co2, seconds = total.get("energy_kwh"), total.get("co2_kg"), total.get("seconds") or 0.0
     if energy is None:
         parts = [f"eco2ai: nothing could be measured in {duration(seconds)}"]
     else:
         parts = [
-            f"eco2ai: {_banded(energy, total.get('energy_band_kwh'), 'Wh', 1e3)}",
-            f"{_banded(co2, total.get('co2_band_kg'), 'g', 1e3)} CO2e" if co2 is not None else "",
+            f"eco2ai: {_banded(energy, total.get('energy_band_kwh'), 'Wh', _WH_PER_KWH)}",
+            f"{_banded(co2, total.get('co2_band_kg'), 'g', GRAMS_PER_KG)} CO2e" if co2 is not None else "",
             duration(seconds),
-            f"{energy * 3.6e6 / seconds:.3g} W mean" if seconds > 0 else "",
+            f"{amount(energy * JOULES_PER_KWH / seconds, 'W')} mean" if seconds > 0 else "",
         ]
     said = [", ".join(part for part in parts if part), *_how(sources), _grid(stop)]
+    if before is not None:
+        said.append(f"resumed: {amount(before * _WH_PER_KWH, 'Wh')} of it before")
     if stop.not_covered:
         said.append(f"not covered: {', '.join(stop.not_covered)}")
     if stop.failures:
@@ -69,11 +76,12 @@ def duration(seconds: float) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """A figure with three digits and the prefix that keeps it readable: ``12.3 mWh``, ``1.5 kg``."""
-    for factor, prefix in ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")):
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+    """A figure with three digits and the prefix that keeps it readable: ``12.3 mWh``, ``1.5 kg``, ``2 t``."""
+    if value == 0:
+        return f"0 {unit}"
+    value = float(f"{value:.3g}")  # rounded first: 999.6 Wh are 1 kWh
+    factor, prefix = next((p for p in _PREFIXES if abs(value) >= p[0]), _PREFIXES[-1])
+    return f"{value / factor:.4g} {prefix}{unit}".replace(" Gg", " kt").replace(" Mg", " t")
 
 
 def _banded(value: float, band: Sequence[float] | None, unit: str, factor: float) -> str:

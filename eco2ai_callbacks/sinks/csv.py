@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +75,8 @@ class CsvFile:
             OSError: The file cannot be written; what the row holds goes into the next.
         """
         if record.event == "start":
-            self._gpu = next((s["reason"] for s in record.sources or () if s["name"] == "NVML" and s["used"]), _NONE)
+            gpus = (s["reason"] for s in record.sources or () if s["name"] == "NVML" and s["used"])
+            self._gpu = next(gpus, _NONE).partition("; chosen by")[0]
         if not record.adds:
             return
         (self._epoch if record.stage == "train" else self._rest).add(record)
@@ -84,29 +87,35 @@ class CsvFile:
             self._row(record, _NONE, _both(self._rest, self._epoch))
 
     def _row(self, record: Record, epoch: str, row: _Sum) -> None:
+        grid = record.intensity or {}
+        values = (
+            record.run,
+            record.project,
+            record.description,
+            epoch,
+            row.start.replace("T", " ")[:19],
+            row.seconds,
+            _shown(row.energy_kwh),
+            _shown(row.co2_kg),
+            self._cpu or _NONE,
+            self._gpu,
+            platform.system(),
+            grid.get("name") or _NONE,
+            _shown(row.cost),
+        )
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            if file.tell() == 0:
-                table.writerow(COLUMNS)
-            grid = record.intensity or {}
-            table.writerow(
-                (
-                    record.run,
-                    record.project,
-                    record.description,
-                    epoch,
-                    row.start.replace("T", " ")[:19],
-                    row.seconds,
-                    _shown(row.energy_kwh),
-                    _shown(row.co2_kg),
-                    self._cpu or _NONE,
-                    self._gpu,
-                    platform.system(),
-                    grid.get("name", _NONE),
-                    _shown(row.cost),
-                )
-            )
+        with self._path.open("ab+") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - 1))
+            torn = file.read(1) not in (b"", b"\n")
+            rows = [values] if size else [COLUMNS, values]
+            file.write(b"\n" * torn + _text(rows))
+
+
+def _text(rows: Iterable[Iterable[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _both(one: _Sum, other: _Sum) -> _Sum:

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from nvml_stub import NvmlStub, compile_stub
+from nvml_stub import NvmlStub
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable, SettingsError
 from eco2ai_callbacks.meters import nvml_driver
@@ -580,16 +580,6 @@ def test_what_cannot_be_compared_says_so(clock: Clock, gpu: FakeGpu, verdict: st
 # The real binding, on a library that the tests compile
 
 
-@pytest.fixture(scope="session")
-def stub_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_stub(tmp_path_factory.mktemp("nvml")).parent
-
-
-@pytest.fixture
-def stub(stub_library: Path, tmp_path: Path) -> NvmlStub:
-    return NvmlStub(stub_library, tmp_path)
-
-
 # Each read lies between two looks at the clock, so that a machine that is busy makes the truth wide and not wrong.
 TIMED = """
 import json, time
@@ -810,9 +800,8 @@ def test_a_driver_that_cannot_be_used_says_why_through_the_real_binding(
     assert stub.calls() == {"nvmlInitWithFlags": 1}
 
 
-def test_without_a_driver_nothing_is_called_and_nothing_said(stub: NvmlStub, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert stub.run(UNAVAILABLE, LD_LIBRARY_PATH=str(tmp_path / "empty")) == ["no NVIDIA driver", False]
+def test_without_a_driver_nothing_is_called_and_nothing_said(stub: NvmlStub) -> None:
+    assert stub.run(UNAVAILABLE, **stub.without_driver()) == ["no NVIDIA driver", False]
     assert not stub.calls()
 
 

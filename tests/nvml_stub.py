@@ -44,7 +44,15 @@ class NvmlStub:
         script = self.folder / "nvml.tsv"
         script.write_text("\n".join([*self.lines, f"calls\t{self.folder / 'calls'}", ""]))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "ECO2AI_"))}
-        return {**kept, "LD_LIBRARY_PATH": str(self.library), "NVML_STUB": str(script)}
+        own = {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
+        return {**kept, **own, "LD_LIBRARY_PATH": str(self.library), "NVML_STUB": str(script)}
+
+    def without_driver(self) -> dict[str, str]:
+        """What to change in the environment where no library is to be found, also on a machine that has one."""
+        folder = self.folder / "no-driver"
+        folder.mkdir(exist_ok=True)
+        (folder / "libnvidia-ml.so.1").touch()
+        return {"LD_LIBRARY_PATH": str(folder)}
 
     def gpu(
         self,
@@ -89,18 +97,22 @@ class NvmlStub:
         """Let a function fail, hang or give a scripted value after some calls."""
         self._line("fault", function, uuid, after, times, code, hang_ms, value_mj)
 
-    def run(self, script: str, **environ: str) -> Any:
-        """Run a script in a fresh interpreter; what it prints last is read as JSON."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script],
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        """Start Python with these arguments, in the folder."""
+        return subprocess.Popen(
+            [sys.executable, *arguments],
             env={**self.environ, **environ},
-            capture_output=True,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
         )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        return json.loads(done.stdout.splitlines()[-1])
+
+    def run(self, script: str, **environ: str) -> Any:
+        """Run a script that says nothing on stderr and warns of nothing; what it prints last is read as JSON."""
+        out, err = ended(self.start("-W", "error", "-c", script, **environ))
+        assert err == ""
+        return json.loads(out.splitlines()[-1])
 
     def calls(self) -> collections.Counter[str]:
         """How often each function was called, by anyone."""
@@ -116,3 +128,14 @@ class NvmlStub:
 
     def _line(self, *fields: object) -> None:
         self.lines.append("\t".join(map(str, fields)))
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a process that succeeded has printed, and what it has said on stderr."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    return out, err

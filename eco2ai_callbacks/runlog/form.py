@@ -1,0 +1,62 @@
+"""Which JSON objects are records: what others wrote or damaged must not spoil the rest of a log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def is_record(values: object) -> bool:
+    """Whether this is a record, as far as readers sum up and look up: a field that is there is what it must be.
+
+    Fields that this version does not know are of no concern, for a later one may have written them.
+    """
+    return (
+        isinstance(values, Mapping)
+        and values.keys() >= _NEEDED
+        and all(good(values[name]) for name, good in _FORMS.items() if name in values)
+    )
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _numbers(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_number(item) for item in value.values())
+
+
+def _sum(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_or_null(_number)(value.get(name)) for name in _SUMMED)
+
+
+def _link(value: object) -> bool:
+    return isinstance(value, Mapping) and _text(value.get("writer")) and _text(value.get("hash"))
+
+
+def _or_null(good: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or good(value)
+
+
+_NEEDED = frozenset({"run", "writer", "seq", "event"})
+_SUMMED = ("energy_kwh", "co2_kg", "seconds")
+_FORMS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("run", "writer", "event", "project", "host", "stage", "start"), _text),
+    **dict.fromkeys(("seq", "rank"), _whole),
+    **dict.fromkeys(("seconds", "pue"), _number),
+    **dict.fromkeys(("prev", "hmac", "parent", "ended"), _or_null(_text)),
+    **dict.fromkeys(("epoch", "attempt", "samples"), _or_null(_whole)),
+    **dict.fromkeys(("energy_kwh", "co2_kg", "cost"), _or_null(_number)),
+    **dict.fromkeys(("epoch_total", "total", "carried"), _or_null(_sum)),
+    "joules": _numbers,
+    "continues": _or_null(_link),
+}

@@ -1,0 +1,93 @@
+"""Jobs of real processes, measured from outside and led step by step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import TracebackType
+
+# What each job's script stands on. `burn` uses a known CPU time, however long it has to wait for a core.
+_PRELUDE = """
+import ctypes, mmap, os, signal, struct, sys, time
+
+shared = mmap.mmap(-1, 4096)
+
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        sum(range(500))
+
+def start(task):
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            task()
+        finally:
+            os._exit(0)
+    return pid
+
+def ready(slot=0):
+    "Say that a place in the script is reached, and with how much CPU time."
+    shared[8 * slot: 8 * slot + 8] = struct.pack("d", time.process_time())
+
+def reached(slot=0):
+    while not any(shared[8 * slot: 8 * slot + 8]):
+        time.sleep(0.001)
+    return struct.unpack("d", shared[8 * slot: 8 * slot + 8])[0]
+
+def used():
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+def step(seconds=0.0):
+    print(seconds, flush=True)
+    sys.stdin.readline()
+
+def sleep():
+    while True:
+        time.sleep(60)
+
+step()
+"""
+
+
+class Job:
+    """A process whose script stops at each ``step(seconds)`` until it is told to go on.
+
+    Args:
+        script: What it does, on top of the prelude.
+    """
+
+    def __init__(self, script: str) -> None:
+        # Without site packages: interpreters start in a fraction of the time.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _PRELUDE + script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+        self._said()
+
+    def go(self) -> float:
+        """Let the script run to its next step; what it says there."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._said()
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _said(self) -> float:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the job ended before its next step"
+        return float(line)
