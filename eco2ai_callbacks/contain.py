@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,12 +30,29 @@ class Containment:
     def __init__(self) -> None:
         # Replaced as a whole, so that it is read without the lock; sentences are unique, so that each is logged once.
         self._failures: tuple[str, ...] = ()
+        self._adopted: frozenset[str] = frozenset()
         self._lock = threading.RLock()
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Every failure so far, in the order of their first appearance."""
         return self._failures
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those of this process."""
+        return tuple(failure for failure in self._failures if failure not in self._adopted)
+
+    def adopt(self, failures: Iterable[str]) -> None:
+        """Remember what has failed in other processes of the job, where it has been logged.
+
+        Args:
+            failures: A sentence each.
+        """
+        with self._lock:
+            new = [failure for failure in failures if failure not in self._failures]
+            self._adopted |= set(new)
+            self._failures = (*self._failures, *new)[: MAX_FAILURES + 1]
 
     def contained(self, source: str, call: Callable[[], T], default: T) -> T:
         """What ``call`` returns, or ``default`` where it raises.

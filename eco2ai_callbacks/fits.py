@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eco2ai_callbacks.carbon import grid
+from eco2ai_callbacks.ranks import Gather
 from eco2ai_callbacks.run import Resume
 from eco2ai_callbacks.session import Machinery, Opening, open_runs
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
@@ -30,16 +31,21 @@ class Fits:
         grid.check(self.settings)
         self._machinery = machinery
         self._tracker: Tracker | None = None
+        self._open = False
         self._last: Resume | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles hold the settings and the last run, never what is live."""
-        return {"settings": self.settings, "_machinery": self._machinery, "_tracker": None, "_last": self.last}
+        live = {"_tracker": None, "_open": False}
+        return {"settings": self.settings, "_machinery": self._machinery, "_last": self.last, **live}
 
     @property
     def tracker(self) -> Tracker | None:
-        """The tracker that runs now."""
-        return self._tracker if self._tracker is not None and self._tracker.running else None
+        """The tracker of the call that has begun and not ended, also where it could not start and measures nothing.
+
+        So all ranks of a job take the same steps, whatever has failed on some.
+        """
+        return self._tracker if self._open else None
 
     @property
     def last(self) -> Resume | None:
@@ -65,6 +71,7 @@ class Fits:
         inside: Callable[[], bool] | None = None,
         rank: tuple[int, int] | None = None,
         quiet: bool = False,
+        gather: Gather | None = None,
     ) -> Tracker:
         """Start the tracker of a fit, or of a validation, test or prediction alone.
 
@@ -74,6 +81,7 @@ class Fits:
             inside: Whether the framework's call still runs.
             rank: Rank and world size, where the framework knows them.
             quiet: Whether the console line is left out.
+            gather: Tells all ranks something; ``None`` where there is but one, or no way to.
         """
         running = self.tracker
         if running is not None:
@@ -84,9 +92,13 @@ class Fits:
             resume, quiet = self.last, quiet or self.last is not None
         self._last = self.last
         self._tracker = Tracker(self.settings, machinery=self._machinery)
-        return self._tracker.start(Opening(base="other", resume=resume, rank=rank, quiet=quiet, inside=inside))
+        self._open = True
+        return self._tracker.start(
+            Opening(base="other", resume=resume, rank=rank, quiet=quiet, inside=inside, gather=gather)
+        )
 
     def end(self, ended: str = "finished") -> None:
         """Stop the tracker that runs now."""
-        if self.tracker is not None:
-            self.tracker.stop(ended)
+        tracker, self._open = self.tracker, False
+        if tracker is not None:
+            tracker.stop(ended)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 import keras
 
+from eco2ai_callbacks.collective import Group, jax_group, torch_group
 from eco2ai_callbacks.fits import Fits
 from eco2ai_callbacks.frames import owner, still_running
 from eco2ai_callbacks.settings import SettingsArgs
@@ -88,11 +90,14 @@ class Eco2AICallback(keras.callbacks.Callback):
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _begin(self, *, fit: bool, first_epoch: int = 0, calls: tuple[str, ...] = ("fit",)) -> Tracker:
+        group = _GROUPS.get(keras.backend.backend(), lambda: None)()
         return self._fits.begin(
             fit=fit,
             resume=self._fits.continued() if first_epoch > 0 else None,
             inside=still_running(calls, "keras"),
+            rank=group and (group.rank, group.size),
             quiet=not (self.params or {}).get("verbose", 1),
+            gather=group and group.gather,
         )
 
     def _enter(self, inside_fit: str, alone: str, calls: tuple[str, ...]) -> None:
@@ -111,3 +116,13 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._alone = False
 
     _alone = False
+
+
+# How a backend's processes tell each other something; the workers of tensorflow each write for themselves.
+_GROUPS: Mapping[str, Callable[[], Group | None]] = {"torch": torch_group, "jax": jax_group}
+
+
+if __name__ == "__main__":
+    from eco2ai_callbacks.launch import launch
+
+    launch("keras")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from eco2ai_callbacks.collective import torch_group
 from eco2ai_callbacks.fits import Fits
 from eco2ai_callbacks.frames import still_running
+from eco2ai_callbacks.ranks import Gather
 from eco2ai_callbacks.run import Resume
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -43,6 +46,9 @@ class Eco2AICallback(Callback):
         >>> L.Trainer(max_epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
     """
 
+    # Set on the one that ECO2AI_AUTO adds.
+    automatic = False
+
     def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
         self._fits = Fits(settings)
@@ -56,8 +62,9 @@ class Eco2AICallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the run, or go on with the one that the checkpoint names."""
-        self._begin(trainer, fit=True)
-        self._restored = None
+        if self._leads(trainer):
+            self._begin(trainer, fit=True)
+            self._restored = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What came before was set-up, or lay between two epochs."""
@@ -144,10 +151,16 @@ class Eco2AICallback(Callback):
             inside=still_running(calls, package),
             rank=(trainer.global_rank, trainer.world_size),
             quiet=not trainer.is_global_zero or not logging.getLogger(name).isEnabledFor(logging.INFO),
+            gather=_gather(trainer),
         )
 
+    def _leads(self, trainer: Trainer) -> bool:
+        """Whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""
+        ours = [each for each in trainer.callbacks if isinstance(each, Eco2AICallback)]
+        return min(ours, key=lambda each: each.automatic, default=self) is self
+
     def _enter(self, trainer: Trainer, stage: str) -> None:
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or not self._leads(trainer):
             return
         if trainer.state.fn == "fit":
             if tracker := self._fits.tracker:
@@ -172,3 +185,20 @@ class Eco2AICallback(Callback):
         tracker.contain.contained(
             "Lightning's logging", lambda: pl_module.log_dict(dict(found), prog_bar=prog_bar, batch_size=1), None
         )
+
+
+def _gather(trainer: Trainer) -> Gather | None:
+    if trainer.world_size < 2:
+        return None
+    # What is logged has been summed up over the ranks already.
+    warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log\('eco2ai/")
+    if group := torch_group():
+        return group.gather
+    # A strategy with a way of its own, as XLA's.
+    return lambda told: [trainer.strategy.broadcast(told, src=rank) for rank in range(trainer.world_size)]
+
+
+if __name__ == "__main__":
+    from eco2ai_callbacks.launch import launch
+
+    launch("lightning")

@@ -113,6 +113,7 @@ class _Slot:
         self._lock = threading.Lock()
         self._reader: int | None = None
         self._dead = False
+        self._closed = False
         self._owed = False
         self._slow = 0
 
@@ -148,10 +149,10 @@ class _Slot:
 
     def close(self) -> None:
         """Close the meter; where the other thread hangs inside it, that does so when it comes back."""
-        self._owed = True
+        self._owed = not self._closed
         if self._lock.acquire(timeout=self._slow_s):
             if self._owed:
-                self._dead, self._owed = True, False
+                self._dead, self._closed, self._owed = True, True, False
                 self._contain.contained(self.meter.name, self.meter.close, None)
             self._lock.release()
 

@@ -31,6 +31,8 @@ class Record:
         hmac: Keyed hash of this line, where a key is set.
         parent: Id of the run inside which this one was measured; readers count it only where they do not count that.
         host: Hash of the host's boot id.
+        rank: Number of the process within the job, from 0; its figures are its own.
+        world_size: Number of processes within the job.
         event: ``epoch``, ``stage``, ``stop`` (these add up), ``start``, ``heartbeat``, ``forecast`` or ``metrics``.
         epoch: Number of the epoch, from 0.
         attempt: 2 and up where the epoch is done again.
@@ -48,6 +50,7 @@ class Record:
         epoch_total: In ``epoch``: sum of the epoch's ``train`` marks (``energy_kwh``, ``co2_kg``, ``seconds``).
         total: The run so far, this record included (as ``epoch_total``, and ``energy_band_kwh``, ``co2_band_kg``).
         metrics: What the framework logged; numbers and texts, and ``None`` for what is no number (a loss of NaN).
+            In ``forecast``: what the whole run will have used at its end.
         shared_with: Ids of other runs that used the same devices.
         failures: What has gone wrong so far, one sentence each.
         ended: In ``stop``: ``finished`` or ``interrupted``, or what stopped it.
@@ -67,6 +70,7 @@ class Record:
     description: str = ""
     host: str = ""
     rank: int = 0
+    world_size: int = 1
     pid: int = 0
     event: str
     epoch: int | None = None

@@ -25,10 +25,12 @@ class Entry:
         host: Hash of the host's boot id.
         pid: Its process.
         started: When that process began, so that a later one of the same id is not taken for it.
-        since: When the tracker began, in seconds of the wall clock.
+        since: When the tracker began, in seconds of the host's monotonic clock, which all its processes share.
         rank: Its rank.
         parent: The run inside which it is measured.
         devices: UUIDs of the devices that it measures.
+        channels: The channels that other processes of the host can read too (see
+            :func:`~eco2ai_callbacks.ranks.common`).
     """
 
     writer: str
@@ -40,6 +42,7 @@ class Entry:
     rank: int = 0
     parent: str | None = None
     devices: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
 
 class Registry:
@@ -116,6 +119,21 @@ def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str 
     return next((by_pid[pid].run for pid in lineage if pid in by_pid), None)
 
 
+def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
+    """A run and those around it that still run, the nearest first; empty for none.
+
+    Args:
+        living: The running trackers.
+        run: The run's id.
+    """
+    parents = {entry.run: entry.parent for entry in living}
+    found: list[str] = []
+    while run is not None and run not in found:
+        found.append(run)
+        run = parents.get(run)
+    return found
+
+
 def lineage() -> list[int]:
     """This process and its ancestors, the nearest first."""
     here = psutil.Process()
@@ -130,15 +148,15 @@ def _read(path: Path) -> tuple[Entry | None, str]:
         numbered_by = values.get("numbered_by")
     except (OSError, ValueError, AttributeError, RecursionError):
         return None, ""
-    devices = found["devices"]
     sound = (
         all(isinstance(found[name], str) for name in ("writer", "run", "host"))
         and all(type(found[name]) in (int, float) for name in ("pid", "started", "since", "rank"))
         and isinstance(found["parent"], str | None)
-        and isinstance(devices, list | tuple)
-        and all(isinstance(device, str) for device in devices)
+        and all(isinstance(found[name], list | tuple) for name in _LISTS)
+        and all(isinstance(item, str) for name in _LISTS for item in found[name])
     )
-    return (Entry(**found | {"devices": tuple(devices)}) if sound else None), str(numbered_by)
+    return (Entry(**found | {name: tuple(found[name]) for name in _LISTS}) if sound else None), str(numbered_by)
 
 
+_LISTS = ("devices", "channels")
 _DEFAULTS = {f.name: None if f.default is dataclasses.MISSING else f.default for f in dataclasses.fields(Entry)}

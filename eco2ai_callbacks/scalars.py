@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from eco2ai_callbacks.usage import Usage, component_of
 
@@ -52,6 +53,29 @@ def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, 
     """
     inner = f"{stage}_" if stage else ""
     return _known({f"{prefix}{PREFIX}{inner}{name}": value for name, value in _energy(usage).items()})
+
+
+def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic") -> dict[str, float]:
+    """What the whole run is expected to have used at its end.
+
+    Args:
+        forecast: A forecast as records hold it.
+        level: ``basic``, or ``all`` for the ends of its bands too.
+    """
+    found: dict[str, float | None] = {}
+    for name, band, ends in _FORECAST:
+        found[f"{PREFIX}forecast_{name}"] = forecast.get(name)
+        if level == "all" and band in forecast:
+            found |= {f"{PREFIX}forecast_{end}": value for end, value in zip(ends, forecast[band], strict=True)}
+    return _known(found)
+
+
+# A figure and its band as records name them, and the ends of the band as scalars do.
+_FORECAST = (
+    ("energy_kwh", "energy_band_kwh", ("energy_low_kwh", "energy_high_kwh")),
+    ("co2_kg", "co2_band_kg", ("co2_low_kg", "co2_high_kg")),
+    ("seconds", "seconds_band", ("low_seconds", "high_seconds")),
+)
 
 
 def _energy(usage: Usage | None) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, SupportsIndex, TypedDict
 
 from eco2ai_callbacks.errors import SettingsError
 
@@ -167,6 +167,16 @@ def resolve(
                 values[name] = _accepted(name, raw, where, form)
                 origin[name] = where
     return Settings(**values, origin={name: origin.get(name, "default") for name in NAMES})
+
+
+def spelled(text: str) -> str:
+    """A value as a command line spells it, for :func:`resolve`: read as those of the variables are."""
+    return _Text(text)
+
+
+def accepted(name: str) -> str:
+    """What a setting accepts, in words."""
+    return _FORMS[name].accepted
 
 
 def stray_variables(environ: Mapping[str, str]) -> list[str]:
@@ -343,13 +353,14 @@ def _price(value: Any) -> float | dict[str, float]:
 def _gpus(value: Any) -> str | tuple[int | str, ...]:
     if isinstance(value, str):
         return () if value == "none" else value if value in ("auto", "visible", "all") else _gpus([value])
-    items = [value] if isinstance(value, int) else list(value)
-    good = all(
-        not isinstance(i, bool)
-        and ((isinstance(i, int) and i >= 0) or (isinstance(i, str) and i.startswith(("GPU-", "MIG-"))))
-        for i in items
-    )
-    return tuple(items) if good else _fail()
+    items = [value] if isinstance(value, SupportsIndex) else list(value)
+    return tuple(_gpu(item) for item in items)
+
+
+def _gpu(value: Any) -> int | str:
+    if isinstance(value, str):
+        return value if value.startswith(("GPU-", "MIG-")) else _fail()
+    return _integer(0)(value)
 
 
 def _parse_gpus(text: str) -> Any:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
+from eco2ai_callbacks import budget
 from eco2ai_callbacks.carbon import grid
-from eco2ai_callbacks.contain import Containment
+from eco2ai_callbacks.card import TrainingType
+from eco2ai_callbacks.contain import Containment, logger
 from eco2ai_callbacks.errors import Eco2AIError
+from eco2ai_callbacks.forecast import EXACT, Course
+from eco2ai_callbacks.ranks import Claim, Gather, Named, Share, failures_of, measuring, misses_something, together
 from eco2ai_callbacks.record import STAGES
-from eco2ai_callbacks.run import Resume
-from eco2ai_callbacks.scalars import epoch_scalars, stage_scalars
-from eco2ai_callbacks.session import Machinery, Opening, Session
+from eco2ai_callbacks.run import Resume, new_id
+from eco2ai_callbacks.scalars import epoch_scalars, forecast_scalars, stage_scalars
+from eco2ai_callbacks.session import Machinery, Opening, Session, named
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.stages import Stretch
 from eco2ai_callbacks.usage import Reading, Usage
@@ -64,8 +69,17 @@ class Tracker:
         self._pid = os.getpid()
         self._ending = False
         self._ended = threading.Event()
+        self._course = Course()
+        self._over: str | None = None
         # Replaced as a whole at each mark: read without the lock, by signal handlers and checkpoints too.
         self._total = Usage()
+        # What all ranks had used when they last told, and what of it the others had.
+        self._gather: Gather | None = None
+        self._told: Usage | None = None
+        self._others = Usage()
+        self._ranks: int | None = None
+        self._rank = 0
+        self._parted = False
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -76,8 +90,16 @@ class Tracker:
 
     @property
     def total(self) -> Usage:
-        """What the run has used up to the last mark, its earlier sessions included."""
+        """What the run has used up to the last mark, its earlier sessions included; a rank knows its own part."""
         return self._total
+
+    @property
+    def job_total(self) -> Usage:
+        """What all ranks together had used when they last told each other; :attr:`total` where there is but one.
+
+        It is the same on all ranks, so that what they decide by it is.
+        """
+        return self._total if self._told is None else self._told
 
     @property
     def running(self) -> bool:
@@ -87,12 +109,12 @@ class Tracker:
     @property
     def is_inside(self) -> bool:
         """Whether what is measured still goes on, as far as that can be seen from outside of it."""
-        return self.running and (self._inside is None or self._inside())
+        return self._started and (self._inside is None or self._inside())
 
     @property
     def resume(self) -> Resume | None:
         """What a checkpoint needs to continue the run; ``None`` before ``start``."""
-        run_id, total = self.run_id, self._total
+        run_id, total = self.run_id, self._total + self._others
         return None if run_id is None else Resume(run_id, total.energy_kwh, total.co2_kg, total.seconds)
 
     def start(self, opening: Opening | None = None) -> Tracker:
@@ -106,7 +128,9 @@ class Tracker:
             opening = opening or Opening()
             self._pid = os.getpid()
             self._inside = opening.inside
-            self.contain.contained("tracker", lambda: self._start(opening), None)
+            self._gather = opening.gather
+            self._rank = opening.rank[0] if opening.rank else 0
+            self._start(opening)
         return self
 
     def stop(self, ended: str = "finished") -> Usage:
@@ -116,6 +140,11 @@ class Tracker:
             ended: ``finished``, ``interrupted``, or what stopped the run.
         """
         self._finish(ended)
+        # Where something has interrupted this rank, the others may not come here.
+        if ended != "interrupted" and self._started and not self._parted:
+            self._parted = True
+            self._together(Share(total=self._total))
+        self._tell()
         return self._total
 
     def __enter__(self) -> Tracker:
@@ -178,6 +207,8 @@ class Tracker:
         def enter(session: Session) -> Usage:
             usage = self._close(session, session.stages.current)
             session.stages.enter(self._stage(stage), epoch)
+            if stage == "train":
+                self._course = self._course.resumed(session.ledger.total)
             return usage
 
         return self._within("enter", enter, Usage())
@@ -201,31 +232,140 @@ class Tracker:
     # --- figures for loggers ---------------------------------------------------------------------------------------
 
     def scalars(self, epoch: int | None, samples: int | None = None, tokens: int | None = None) -> dict[str, float]:
-        """The scalars of an epoch that was marked, by the names that loggers show."""
+        """The scalars of an epoch that was marked, by the names that loggers show.
 
-        def scalars(session: Session) -> dict[str, float]:
-            latest = session.stages.latest
-            return epoch_scalars(
-                session.ledger.sum(latest("train", epoch)),
-                session.ledger.sum(latest("validate", epoch)),
-                session.ledger.total,
-                level=self.settings.scalars,
-                samples=samples,
-                tokens=tokens,
-            )
+        They are the whole job's: where its ranks can tell each other, all of them must call this.
 
-        return self._within("scalars", scalars, {})
+        Args:
+            epoch: Number of the epoch.
+            samples: Samples of it that this process has trained on.
+            tokens: Tokens of it that this process has trained on.
+        """
+
+        def share(session: Session) -> Share:
+            latest, total = session.stages.latest, session.ledger.total
+            train, validation = (session.ledger.sum(latest(stage, epoch)) for stage in ("train", "validate"))
+            return Share(train, validation, total, samples, tokens)
+
+        job = self._together(self._within("scalars", share, Share(total=self._total)))
+        return epoch_scalars(
+            job.train,
+            job.validation,
+            job.total,
+            level=self.settings.scalars,
+            samples=job.samples,
+            tokens=job.tokens,
+        )
 
     def stage_scalars(self, usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
-        """The scalars of one evaluation; see :func:`~eco2ai_callbacks.scalars.stage_scalars`."""
-        return stage_scalars(usage, stage, prefix)
+        """The scalars of one evaluation; see :func:`~eco2ai_callbacks.scalars.stage_scalars`.
+
+        They are the whole job's, as those of :meth:`scalars` are.
+        """
+        return stage_scalars(self._together(Share(usage, total=self._total)).train or Usage(), stage, prefix)
+
+    # --- the rest of the run ---------------------------------------------------------------------------------------
+
+    def forecast(self, done: float, planned: float | None, epoch: int | None = None) -> dict[str, float]:
+        """The scalars of what the whole run will have used at its end; empty as long as that cannot be told.
+
+        Called after the :meth:`scalars` of each epoch; in a run that goes on, also where its training begins. From the
+        setting ``forecast_after`` on, each forecast is written to the log, and the first one is shown.
+
+        Args:
+            done: How far the run has come: steps, epochs, or a part of 1; the same of them in all calls.
+            planned: How far it is to go; ``None`` where that is open.
+            epoch: Number of the epoch that has just ended.
+
+        Example:
+            >>> run.mark(epoch=epoch)  # doctest: +SKIP
+            >>> run.forecast(epoch + 1, 10, epoch)  # doctest: +SKIP
+            {'eco2ai/forecast_energy_kwh': 0.0123, 'eco2ai/forecast_co2_kg': 0.0051, 'eco2ai/forecast_seconds': 940.2}
+        """
+        return self._of_job("forecast", lambda: self._forecast(done, planned, epoch), {})
+
+    def over_budget(self, epoch: int | None = None) -> str | None:
+        """The sentence that says which budget is used up, whereupon the run is to be stopped; ``None`` where none is.
+
+        Called after the :meth:`scalars` of each epoch. The ``stop`` record of a run that ends so says ``budget`` and
+        this sentence in ``ended``.
+
+        Args:
+            epoch: Number of the epoch that has just ended.
+        """
+        return self._of_job("over_budget", lambda: self._over_budget(epoch), None)
+
+    def card_field(self, training_type: TrainingType | None = None) -> dict[str, Any] | None:
+        """The value of ``co2_eq_emissions`` for a model card, also after ``stop``; ``None`` where nothing was measured.
+
+        Args:
+            training_type: ``pre-training`` or ``fine-tuning``, where that is known.
+        """
+        session = self._session
+        if session is None:
+            return None
+        return self.contain.contained("model card", lambda: session.card_field(self.job_total, training_type), None)
+
+    def _forecast(self, done: float, planned: float | None, epoch: int | None) -> dict[str, float]:
+        self._course = self._course.reached(done, self.job_total, self._total)
+        if not 0 < self.settings.forecast_after <= self._course.epochs:
+            return {}
+        energy, co2 = self._within("forecast", lambda session: session.bands, (EXACT, EXACT))
+        found = self._course.forecast(planned, energy, co2)
+        if found is None:
+            return {}
+        if self._speaks:
+            self.write("forecast", found.to_dict(), epoch)
+        return forecast_scalars(found.to_dict(), level=self.settings.scalars)
+
+    def _over_budget(self, epoch: int | None) -> str | None:
+        used = self.job_total
+        blind = budget.blind(used, self.settings)
+        if blind is not None:
+            self.contain.note(blind)
+        over = budget.over(used, self.settings, epoch)
+        if over is not None and self._over is None:
+            self._over = over
+            if self._speaks:
+                logger.warning("%s; the run is stopped", over)
+        return over
+
+    @property
+    def _speaks(self) -> bool:
+        """Whether this rank says what is true of the whole job."""
+        return self._session is not None and self._session.run.rank == 0
+
+    def _of_job(self, what: str, call: Callable[[], R], default: R) -> R:
+        """Do something with the whole job's total, contained; the same on a rank that could not start.
+
+        Nothing after the end, and nothing before all ranks have told: their decisions would part.
+        """
+        if not self._started:
+            raise Eco2AIError(f"{what}() was called before start()")
+        if self._ending or (self._gather is not None and self._told is None):
+            return default
+        return self.contain.contained("tracker", call, default)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _start(self, opening: Opening) -> None:
+        contained = self.contain.contained
+        new = Named(new_id())
+        run = self._all(contained("tracker", lambda: named(self.settings, self._machinery, opening), new))[0]
+        # Where a run that goes on stands, only its framework knows.
+        self._course = Course(None if run.continued else 0.0)
+        session = contained(
+            "tracker", lambda: Session(self.settings, self._machinery, opening, self.contain, run), None
+        )
+        claims = self._all(Claim(failures=self._unable) if session is None else session.claim)
+        self.contain.adopt(failures_of(claims, self._rank))
+        if session is not None:
+            contained("tracker", lambda: self._begin(session, claims), None)
+
+    def _begin(self, session: Session, claims: Sequence[Claim]) -> None:
         # Under the lock, for the thread may beat before the session is in place.
         with self._lock:
-            session = Session(self.settings, self._machinery, opening, self.contain, self._beat, self._look)
+            session.begin(claims, self._beat, self._look)
             self._session = session
             self._total = session.ledger.total
         atexit.register(self._at_exit)
@@ -235,6 +375,34 @@ class Tracker:
             from multiprocessing.util import Finalize
 
             Finalize(None, self._at_exit, exitpriority=100)
+
+    def _all(self, told: R) -> list[R]:
+        """What all ranks tell here. Outside of containment: a rank that failed must not be missed by the others."""
+        return [told] if self._gather is None or os.getpid() != self._pid else self._gather(told)
+
+    def _together(self, share: Share) -> Share:
+        """The whole job's share."""
+        if self._gather is None:
+            return share
+        if self._session is None or misses_something(share):
+            share = dataclasses.replace(share, failures=self._unable)
+        shares = self._all(share)
+        self.contain.adopt(failures_of(shares, self._rank))
+        job = together(shares)
+        self._told, self._ranks = job.total, measuring(shares)
+        others = job.total - share.total
+        self._others = Usage(0.0, others.joules, others.grams)
+        return job
+
+    @property
+    def _unable(self) -> tuple[str, ...]:
+        """Why this rank measures nothing, for the others."""
+        return self.contain.own or ("nothing can be measured",)
+
+    def _tell(self) -> None:
+        session = self._session
+        if session is not None and os.getpid() == self._pid:
+            self.contain.contained("console", lambda: session.tell(self._others, self._ranks), None)
 
     def _within(self, what: str, call: Callable[[Session], R], default: R) -> R:
         """Do something with the session, contained; nothing in a forked child or after the end."""
@@ -275,11 +443,14 @@ class Tracker:
         """The thread's: close a run whose fit has ended by an exception that no hook was told of."""
         if self._inside is not None and not self._inside():
             self._finish("interrupted")
+            self._tell()
 
     def _finish(self, ended: str) -> None:
         if self._session is None or os.getpid() != self._pid:
             return
         session = self._session
+        if self._over is not None and ended == "finished":
+            ended = f"budget: {self._over}"
         with self._lock:
             first = not self._ending
             self._ending = True
@@ -294,6 +465,7 @@ class Tracker:
 
     def _at_exit(self) -> None:
         self._finish("interrupted")
+        self._tell()
 
 
 class _Track:

@@ -10,6 +10,7 @@ from transformers.integrations import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
 
+from eco2ai_callbacks.collective import torch_group
 from eco2ai_callbacks.fits import Fits
 from eco2ai_callbacks.frames import owner, still_running
 from eco2ai_callbacks.run import Resume
@@ -73,8 +74,8 @@ class Eco2AICallback(TrainerCallback):
         """Close the epoch, log its row, and begin the evaluation that comes next."""
         if tracker := self._fits.tracker:
             tracker.mark("epoch", self._epoch)
-            self._save(state)
             found = tracker.scalars(self._epoch)
+            self._save(state)
             row = {name: value for name, value in found.items() if not name.startswith("eco2ai/val_")}
             tracker.contain.contained("reporters", lambda: self._log_row(args, state, control, row), None)
             if control.should_evaluate:
@@ -155,12 +156,14 @@ class Eco2AICallback(TrainerCallback):
     def _begin(
         self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], resume: Resume | None
     ) -> Tracker:
+        group = torch_group() if args.world_size > 1 else None
         return self._fits.begin(
             fit="train" in calls,
             resume=resume,
             inside=still_running(calls, "transformers"),
             rank=(args.process_index, args.world_size),
             quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
+            gather=group and group.gather,
         )
 
     def _evaluate(self) -> None:
@@ -211,3 +214,9 @@ def _ours(handler: CallbackHandler) -> list[Eco2AICallback]:
 
 
 INTEGRATION_TO_CALLBACK[STATE_KEY] = Eco2AICallback
+
+
+if __name__ == "__main__":
+    from eco2ai_callbacks.launch import launch
+
+    launch("transformers")

@@ -149,6 +149,24 @@ class Usage:
         return cls(values["seconds"], values["joules"], values["grams"])
 
 
+def abreast(parts: Iterable[Usage]) -> Usage:
+    """What ran side by side, as the ranks of a job do: energies add up, durations do not.
+
+    Args:
+        parts: What each has used; the seconds are the first one's.
+
+    Example:
+        >>> abreast([Usage(2.0, {"cpu": 7.2}), Usage(2.1, {"cpu": 7.2})])
+        Usage(seconds=2.0, joules=mappingproxy({'cpu': 14.4}), grams=None)
+    """
+    parts = list(parts)
+    # One exact sum for each channel: all ranks get the same figures, whatever the order.
+    channels = {channel: None for part in parts for channel in part.joules}
+    joules = {c: math.fsum(part.joules[c] for part in parts if c in part.joules) for c in channels}
+    grams = [part.grams for part in parts if part.grams is not None]
+    return Usage(parts[0].seconds if parts else 0.0, joules, math.fsum(grams) if grams else None)
+
+
 def combined_band(parts: Iterable[tuple[str, float, tuple[float, float]]]) -> tuple[float, float]:
     """The band of a sum of channels: parts of one method add linearly, different methods in quadrature.
 

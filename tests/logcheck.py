@@ -54,9 +54,8 @@ def check_whole(found: list[Row], *, stopped: bool = True) -> None:
                 if row["event"] not in ADDING:
                     continue
                 begin = datetime.fromisoformat(row["start"]).timestamp()
-                # The label is the wall clock's, to the millisecond: no stretch begins before the last has ended, and
-                # none later than it takes to write a line.
-                assert end is None or -0.01 < begin - end < 0.5, (begin, end, row)
+                # The label is the wall clock's, to the millisecond: a stretch begins where the last one has ended.
+                assert end is None or abs(begin - end) < 0.01, (begin, end, row)
                 end = begin + row["seconds"]
                 assert row["seconds"] > 0
                 for value in (*row["joules"].values(), row["energy_kwh"], row["co2_kg"]):

@@ -17,12 +17,12 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 # From the top of the house to its ground; a room may import from the floors below its own, never from its neighbours.
 FLOORS: list[set[str]] = [
     {"__main__"},
-    {"cli"},
+    {"cli", "auto"},
     ADAPTERS | {"eco2ai", "report"},
-    {"fits"},
+    {"fits", "launch"},
     {"tracker"},
-    {"session"},
-    {"metering", "ledger", "stages", "run", "publish", "scalars", "forecast", "budget", "ranks"},
+    {"session", "collective"},
+    {"metering", "ledger", "stages", "run", "publish", "scalars", "forecast", "budget", "card", "ranks"},
     {"meters", "carbon", "runlog", "sinks"},
     {"registry"},
     {"settings", "host", "contain", "record", "frames"},

@@ -143,7 +143,10 @@ def _rapl(settings: Settings, around: Surroundings) -> Iterator[Opened]:
     if around.job is not None and around.host.lxcfs:
         raise MeterUnavailable("not used: under lxcfs the load is the container's and the counter is the machine's")
     cpu, dram = open_rapl(settings.powercap_root, around.host, around.clock)
-    yield _share(cpu, around), f"energy counters in {settings.powercap_root}"
+    yield (
+        CpuShare(cpu, MachineBusy(around.proc), around.host.threads, around.job, around.clock),
+        f"energy counters in {settings.powercap_root}",
+    )
     if dram is not None:
         yield dram, f"memory counters in {settings.powercap_root}"
 
@@ -171,21 +174,16 @@ def _cpu_model(settings: Settings, around: Surroundings) -> Iterator[Opened]:
         cpu_tdp_w=settings.cpu_tdp_w,
         cpu_threads=settings.cpu_threads,
     )
-    yield _share(model, around), model.detail
+    # In a container's part of a machine the load is the job's own: the host's says nothing about it.
+    own = around.job if model.method.name == "cpu-model:cgroup" else None
+    machine = own or MachineBusy(around.proc)
+    yield CpuShare(model, machine, model.threads, around.job, around.clock), model.detail
 
 
 def _ram_model(settings: Settings, around: Surroundings) -> Iterator[Opened]:
     pids = (lambda job=around.job: job.pids) if around.job else None
     model = RamModel(settings.ram_w_per_gib, pids, around.proc, around.clock)
     yield model, model.detail
-
-
-def _share(cpu: Any, around: Surroundings) -> CpuShare:
-    job = around.job
-    if job is not None and cpu.method.name == "cpu-model:cgroup":
-        # A container's part of a machine: its own load is the job's, the host's load says nothing about it.
-        return CpuShare(cpu, job, around.host.allowed_threads, job, around.clock)
-    return CpuShare(cpu, MachineBusy(around.proc), around.host.threads, job, around.clock)
 
 
 # The best source of a component first; a new meter is one more line.

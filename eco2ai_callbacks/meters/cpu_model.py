@@ -40,7 +40,7 @@ class ThreadModel:
     failures: tuple[str, ...] = ()
 
     def __init__(self, threads: float, family: cpu_table.Family, kind: str) -> None:
-        self._threads = threads
+        self.threads = threads
         self._idle_w = family.idle_w
         self._max_w = family.max_w
         self.detail = (
@@ -55,7 +55,7 @@ class ThreadModel:
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Active and idle joules: busy threads draw the difference between busy and idle, all threads draw idle."""
-        return busy_s * (self._max_w - self._idle_w), self._threads * self._idle_w * seconds
+        return busy_s * (self._max_w - self._idle_w), self.threads * self._idle_w * seconds
 
     def close(self) -> None:
         """Nothing is held."""
@@ -80,7 +80,7 @@ class CurveModel:
 
     def __init__(self, tdp_w: float, threads: float, what: str, kind: str, most: float | None = None) -> None:
         self._thread_w = tdp_w / threads
-        self._threads = threads
+        self.threads = threads
         self._most = threads if most is None else most
         self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
         self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
@@ -88,7 +88,7 @@ class CurveModel:
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Active and idle joules over the curve, for the mean load of the stretch."""
         busy = busy_s / seconds
-        threads = max(self._threads, min(busy, self._most))
+        threads = max(self.threads, min(busy, self._most))
         full_j = self._thread_w * threads * seconds
         return full_j * CURVE_ACTIVE * min(1.0, busy / threads) ** CURVE_POWER, full_j * CURVE_IDLE
 
@@ -112,6 +112,7 @@ class PaperModel:
     failures: tuple[str, ...] = ()
 
     def __init__(self, tdp_w: float, threads: float, what: str, low: float = PAPER_BAND[0]) -> None:
+        self.threads = threads
         self._thread_w = tdp_w / threads
         self.detail = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
         self.method = Method(

@@ -84,6 +84,7 @@ class LinuxProcesses:
         # The kernel may be built without these files (CONFIG_PROC_CHILDREN); then all processes are looked at.
         self._listed = os.path.exists(f"{proc}/{root}/task/{root}/children")
         self._precise = self._proc == "/proc"
+        self._own = os.getpid() if self._precise else None
 
     def family(self, known: Snapshot) -> Snapshot:
         """What is left of the known members (at first: the root), and what descends from them; parents come first."""
@@ -133,6 +134,8 @@ class LinuxProcesses:
                 own = time.clock_gettime_ns((~pid << 3) | 2) / 1e9
             except OSError:  # gone since its ticks were read, or a kernel that shows its ticks only
                 own = max(own, before.own_s if before else 0.0)
+        if pid == self._own:
+            reaped = _waited_s()
         return ProcessTimes(int(fields[1]), own, reaped, int(fields[17]))
 
     def _add_listed(self, found: dict[ProcessKey, ProcessTimes], known: Snapshot) -> None:
@@ -167,9 +170,19 @@ class LinuxProcesses:
         """The fields of a process behind its name, from its state on; ``None`` if it is gone or hidden."""
         try:
             # The name may hold spaces and brackets: fields count from the last bracket.
-            return _content(f"{self._proc}/{pid}/stat").rpartition(b")")[2].split()
+            fields = _content(f"{self._proc}/{pid}/stat").rpartition(b")")[2].split()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return None
+        # Without a thread it is just being taken away: waited for already, its parent's id shown as 0.
+        return fields if int(fields[17]) else None
+
+
+def _waited_s() -> float:
+    """What /proc says of this process's children in ticks, in microseconds: CPU seconds of those it has waited for."""
+    import resource  # not on every system
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _content(path: str) -> bytes:

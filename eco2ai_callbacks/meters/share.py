@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from eco2ai_callbacks.meters.busy import BusyTime
 from eco2ai_callbacks.meters.meter import MachineCpu
 from eco2ai_callbacks.usage import Method
 
+# Twenty ticks of one busy thread.
+WINDOW_S = 0.2
 # What a machine's meter says of itself, and what its joules are once the job's part is taken.
 WHOLE, PART = "whole machine", "job's process tree"
 
@@ -19,6 +22,10 @@ class CpuShare:
 
     The job gets active x (its busy time / all busy time) + idle x (its busy time / time of all threads). The idle
     energy of threads that nobody uses belongs to no job.
+
+    The kernel counts the machine's time in ticks of 10 ms and a process's in nanoseconds. So reads that follow each
+    other closely are shared out by what was busy since the first of them, and the machine is at least as busy as the
+    job.
 
     Args:
         cpu: What knows the energy of the whole machine.
@@ -43,10 +50,9 @@ class CpuShare:
         self._threads = threads
         self._job = job
         self._clock = clock
-        self._joules = 0.0
+        self._joules = self._settled_j = 0.0
         self._t = clock()
-        self._busy_s = machine.read()
-        self._job_s = job.read() if job else 0.0
+        self._window = _Window(self._t, machine.read(), job.read() if job else 0.0)
         self.name = cpu.name
         self.covers = cpu.covers
         self.max_gap_s = cpu.max_gap_s
@@ -60,24 +66,43 @@ class CpuShare:
 
     def read(self) -> Mapping[str, float]:
         """Joules of the job (or of the machine) since this meter was opened."""
-        now = self._clock()
-        seconds = now - self._t
+        now, window = self._clock(), self._window
+        seconds, span = now - self._t, now - window.t
         if seconds <= 0:
             return {"cpu": self._joules}
         machine_s = self._machine.read()
         job_s = self._job.read() if self._job else 0.0
-        job = job_s - self._job_s
-        # The kernel counts the machine's time in ticks and a process's in nanoseconds: the machine is at least as busy
-        # as the job.
-        busy = max(machine_s - self._busy_s, job)
-        self._t, self._busy_s, self._job_s = now, machine_s, job_s
-        active, idle = self._cpu.interval(busy, seconds)
+        job = job_s - window.job_s
+        busy = max(machine_s - window.machine_s, job)
+        active_j, idle_j = self._cpu.interval(busy - window.busy, seconds)
+        window.active_j += active_j
+        window.idle_j += idle_j
+        self._t, window.busy = now, busy
         if self._job is None:
-            self._joules += active + idle
+            part_j = window.active_j + window.idle_j
         elif job > 0:
-            self._joules += active * job / busy + idle * min(1.0, job / (self._threads * seconds))
+            idle_part = min(1.0, job / (self._threads * span))
+            part_j = window.active_j * job / busy + window.idle_j * idle_part
+        else:
+            part_j = 0.0
+        self._joules = max(self._joules, self._settled_j + part_j)
+        if span >= WINDOW_S:
+            self._settled_j += part_j
+            self._window = _Window(now, machine_s, job_s)
         return {"cpu": self._joules}
 
     def close(self) -> None:
         """Close the machine's meter."""
         self._cpu.close()
+
+
+@dataclass(slots=True)
+class _Window:
+    """Reads that are shared out together: where they began, and what has come up since."""
+
+    t: float
+    machine_s: float
+    job_s: float
+    busy: float = 0.0
+    active_j: float = 0.0
+    idle_j: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,7 +24,7 @@ def _text(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _whole(value: object) -> bool:
@@ -51,7 +51,7 @@ _NEEDED = frozenset({"run", "writer", "seq", "event"})
 _SUMMED = ("energy_kwh", "co2_kg", "seconds")
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("run", "writer", "event", "project", "host", "stage", "start"), _text),
-    **dict.fromkeys(("seq", "rank"), _whole),
+    **dict.fromkeys(("seq", "rank", "world_size"), _whole),
     **dict.fromkeys(("seconds", "pue"), _number),
     **dict.fromkeys(("prev", "hmac", "parent", "ended"), _or_null(_text)),
     **dict.fromkeys(("epoch", "attempt", "samples"), _or_null(_whole)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def records(path: Path) -> list[Record]:
 def parsed(text: str) -> Any:
     """A line's JSON; ``None`` where it is none."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
 
@@ -77,3 +78,8 @@ def carried_usage(carried: Mapping[str, float | None]) -> Usage:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)  # NaN and infinity are no JSON
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)

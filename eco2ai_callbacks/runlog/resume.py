@@ -26,25 +26,33 @@ class Before:
     continues: Mapping[str, str] | None = None
 
 
-def before(path: Path, run: str) -> Before:
-    """What the log knows of a run; nothing where it does not hold it.
+def before(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Before:
+    """What the log knows of a rank's part in a run; nothing where it does not hold it.
 
     Args:
         path: The log.
         run: The run's id.
+        rank: Whose part.
+        world_size: How many ranks there are now.
     """
-    found = [line for line in lines(path) if line.record.run == run]
-    if not found:
-        return Before()
+    all_ranks = [line for line in lines(path) if line.record.run == run]
     attempts: dict[int, int] = {}
-    for line in found:
+    for line in all_ranks:
         record = line.record
         if record.stage == "train" and record.epoch is not None:
             attempts[record.epoch] = max(attempts.get(record.epoch, 0), record.attempt or 1)
+    found = [line for line in all_ranks if heir(line.record.rank, world_size) == rank]
+    if not found:
+        return Before(attempts=attempts)
     # Writers' own files lie in no order: the one that none goes on from wrote last.
     ends = last_writers(line.record for line in found)
     last = next((line for line in reversed(found) if line.record.writer in ends), found[-1])
     return Before(total(line.record for line in found), attempts, {"writer": last.record.writer, "hash": last.hash})
+
+
+def heir(rank: int, world_size: int) -> int:
+    """Who goes on with what a rank had used: the same one, or the first where there are fewer ranks now."""
+    return rank if rank < world_size else 0
 
 
 def last_writers(found: Iterable[Record]) -> set[str]:

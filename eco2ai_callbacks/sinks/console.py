@@ -1,4 +1,4 @@
-"""One line on the console after a run."""
+"""One line on the console after a run, and one as soon as it is known what the whole run will use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, 
 
 
 class Console:
-    """Prints a run's line when its ``stop`` arrives.
+    """Prints a run's line when its ``stop`` arrives, and its first forecast.
 
     Args:
         stream: Where to; standard error by default, so that a script's own output stays what it is.
@@ -25,13 +25,21 @@ class Console:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._start: Record | None = None
+        self._forecast = False
 
     def write(self, record: Record) -> None:
-        """Remember what is measured, and print at the end."""
+        """Remember what is measured, and print at the first forecast and at the end."""
         if record.event == "start":
             self._start = record
         elif record.event == "stop":
-            print(line(record, self._start), file=self._stream or sys.stderr, flush=True)
+            self._print(line(record, self._start))
+        elif record.event == "forecast" and not self._forecast:
+            self._forecast = True
+            # On a terminal the cursor may stand behind a progress bar.
+            self._print(("\n" if (self._stream or sys.stderr).isatty() else "") + forecast_line(record))
+
+    def _print(self, text: str) -> None:
+        print(text, file=self._stream or sys.stderr, flush=True)
 
 
 def line(stop: Record, start: Record | None = None) -> str:
@@ -44,15 +52,15 @@ def line(stop: Record, start: Record | None = None) -> str:
     sources = start.sources or () if start else ()
     before = (start.total or {}).get("energy_kwh") if start else None
     total = stop.total or {}
-    energy, co2, seconds = total.get("energy_kwh"), total.get("co2_kg"), total.get("seconds") or 0.0
+    energy, seconds = total.get("energy_kwh"), total.get("seconds") or 0.0
     if energy is None:
         parts = [f"eco2ai: nothing could be measured in {duration(seconds)}"]
     else:
         parts = [
-            f"eco2ai: {_banded(energy, total.get('energy_band_kwh'), 'Wh', _WH_PER_KWH)}",
-            f"{_banded(co2, total.get('co2_band_kg'), 'g', GRAMS_PER_KG)} CO2e" if co2 is not None else "",
+            f"eco2ai: {_figures(total)}",
             duration(seconds),
             f"{amount(energy * JOULES_PER_KWH / seconds, 'W')} mean" if seconds > 0 else "",
+            _ranks(stop),
         ]
     said = [", ".join(part for part in parts if part), *_how(sources), _grid(stop)]
     if before is not None:
@@ -64,6 +72,22 @@ def line(stop: Record, start: Record | None = None) -> str:
     if stop.ended not in (None, "finished"):
         said.append(str(stop.ended))
     return " | ".join(part for part in said if part)
+
+
+def forecast_line(record: Record) -> str:
+    """What the whole run is expected to use, in one line.
+
+    Args:
+        record: A ``forecast`` record.
+    """
+    found = record.metrics or {}
+    low, high = found["seconds_band"]
+    time = f"{duration(found['seconds'])} ({duration(low)} to {duration(high)})"
+    epochs = f"{found['epochs']} epoch{'s' if found['epochs'] != 1 else ''}"
+    part = min(1.0, found["done"] / found["planned"])
+    return f"eco2ai: forecast of the whole run after {epochs} ({part:.0%} of it): " + ", ".join(
+        said for said in (_figures(found), time) if said
+    )
 
 
 def duration(seconds: float) -> str:
@@ -82,6 +106,24 @@ def amount(value: float, unit: str) -> str:
     value = float(f"{value:.3g}")  # rounded first: 999.6 Wh are 1 kWh
     factor, prefix = next((p for p in _PREFIXES if abs(value) >= p[0]), _PREFIXES[-1])
     return f"{value / factor:.4g} {prefix}{unit}".replace(" Gg", " kt").replace(" Mg", " t")
+
+
+def _figures(found: Mapping[str, Any]) -> str:
+    """Energy and CO2e with their bands, as far as they are known."""
+    energy, co2 = found.get("energy_kwh"), found.get("co2_kg")
+    said = (
+        "" if energy is None else _banded(energy, found.get("energy_band_kwh"), "Wh", _WH_PER_KWH),
+        "" if co2 is None else f"{_banded(co2, found.get('co2_band_kg'), 'g', GRAMS_PER_KG)} CO2e",
+    )
+    return ", ".join(part for part in said if part)
+
+
+def _ranks(stop: Record) -> str:
+    """How many ranks the figures are of; empty where there is but one."""
+    told = (stop.total or {}).get("ranks")
+    if told is None:
+        return f"rank {stop.rank} of {stop.world_size} alone" if stop.world_size > 1 else ""
+    return f"{told} ranks" if told >= stop.world_size else f"{told} of {stop.world_size} ranks"
 
 
 def _banded(value: float, band: Sequence[float] | None, unit: str, factor: float) -> str:

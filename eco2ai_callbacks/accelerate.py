@@ -1,0 +1,138 @@
+"""Energy and CO2 per epoch in the trackers of Accelerate, for loops that have no Trainer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping
+from numbers import Integral, Real
+from typing import Any, Unpack
+
+from accelerate import Accelerator, tracking
+
+from eco2ai_callbacks.frames import owner
+from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.tracker import Tracker
+
+# An epoch's end may be logged in several rows, for training, validation and test; more of them come during an epoch.
+AT_THE_END = 4
+
+
+class Eco2AITracker(tracking.GeneralTracker):
+    """Measures from ``init_trackers`` to ``end_training``, and closes an epoch at each row that names a new one.
+
+    A loop of one's own has no epochs but those that it logs. ``accelerator.log({"epoch": n, ...})`` closes epoch ``n``:
+    what was used since the row of the epoch before is its energy, its ``eco2ai/*`` figures are added to the row, where
+    TensorBoard, W&B and all other trackers of the Accelerator find them, and the row stands in the run log. Further
+    rows of the same epoch, as those of its evaluation, change nothing; what lies between belongs to the next epoch.
+    Where many rows name one epoch, as those of single steps do, or where they name a part of it (``0.25``; ``1.0`` is
+    the end of the first), an epoch is closed by the first row that names a later one.
+
+    Every other mark can be set by hand: ``accelerator.get_tracker("eco2ai").tracker`` is the
+    :class:`~eco2ai_callbacks.tracker.Tracker`, so ``.tracker.enter("validate")`` and ``.tracker.leave()`` around an
+    evaluation, or ``.tracker.mark(epoch=n)`` in place of rows.
+
+    Accelerate tells its main process only: of a job of several processes the others are not measured, and the records
+    say so. ``eco2ai run -- accelerate launch ...`` measures all that run on its machine.
+
+    Args:
+        project_name: Where Accelerate makes the tracker, from ``log_with="eco2ai"``: what ``init_trackers`` was given.
+        settings: See :class:`~eco2ai_callbacks.settings.Settings`.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted.
+
+    Example:
+        >>> accelerator = Accelerator(log_with=[Eco2AITracker(region="FR"), "tensorboard"])  # doctest: +SKIP
+        >>> accelerator.init_trackers("demo")  # doctest: +SKIP
+        >>> for epoch in range(3):  # doctest: +SKIP
+        ...     train()
+        ...     accelerator.log({"loss": loss, "epoch": epoch}, step=step)
+        >>> accelerator.end_training()  # doctest: +SKIP
+    """
+
+    name = "eco2ai"
+    requires_logging_directory = False
+    main_process_only = True
+
+    def __init__(self, project_name: str | None = None, /, **settings: Unpack[SettingsArgs]) -> None:
+        super().__init__()
+        if project_name:
+            settings.setdefault("project", project_name)
+        self._tracker = Tracker(**settings)
+        self._epoch: int | None = None
+        self._rows = 0
+        self._during = False
+
+    @property
+    def tracker(self) -> Tracker:
+        """The tracker underneath, to mark by hand."""
+        return self._tracker
+
+    def start(self) -> None:
+        """Begin to measure, as ``init_trackers`` does; and move to the front, where rows come by first."""
+        accelerator = owner(Accelerator, lambda each: self in each.trackers)
+        if accelerator is not None:
+            accelerator.trackers.remove(self)
+            accelerator.trackers.insert(0, self)
+        if accelerator is not None and accelerator.num_processes > 1 and self._tracker.settings.scope == "process":
+            all_of_them = accelerator.num_processes
+            self._tracker.contain.note(
+                f"Accelerate: tells its main process only; not measured: {all_of_them - 1} of {all_of_them} processes"
+            )
+        self._tracker.start()
+
+    def log(self, values: MutableMapping[str, Any], step: int | None = None, **_: Any) -> None:  # noqa: ARG002
+        """Close an epoch, if the row names one that has ended, and add its figures to the row."""
+        self._tracker.start()
+        ended = self._ended(values.get("epoch"))
+        if ended is None:
+            return
+        self._tracker.mark("epoch", ended, metrics=_plain(values))
+        found = self._tracker.scalars(ended)
+        self._tracker.contain.contained("Accelerate's row", lambda: values.update(found), None)
+
+    def finish(self) -> None:
+        """Close the epoch that rows were coming from, and the run, as ``end_training`` does."""
+        if self._during and self._epoch is not None:
+            self._tracker.mark("epoch", self._epoch)
+        self._during = False
+        self._tracker.stop()
+
+    def _ended(self, value: object) -> int | None:
+        """The epoch that has ended, by what a row names."""
+        epoch = _number(value)
+        if epoch is None:
+            return None
+        named, self._epoch = self._epoch, epoch
+        self._rows = self._rows + 1 if epoch == named else 1
+        if epoch == named:
+            self._during = self._during or self._rows > AT_THE_END
+            return None
+        if self._during:
+            return named
+        # A part of an epoch: rows come while it runs.
+        self._during = isinstance(value, float) and not value.is_integer()
+        return None if self._during else epoch
+
+
+def _number(value: object) -> int | None:
+    """The epoch that a row names, from 0; a number with a fraction counts what has been done of all."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    if isinstance(value, Integral):
+        return int(value)
+    return max(0, math.ceil(float(value)) - 1) if math.isfinite(value) else None
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, float | str]:
+    """What of a row a line of JSON can hold."""
+    return {
+        str(name): value
+        for name, value in values.items()
+        if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    }
+
+
+# So that `log_with="eco2ai"` finds it, once this module is imported; older versions take objects only.
+if hasattr(tracking, "register_tracker_class"):
+    tracking.register_tracker_class(Eco2AITracker)

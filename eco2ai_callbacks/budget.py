@@ -1,0 +1,41 @@
+"""Whether a run has used up what it was given."""
+
+from __future__ import annotations
+
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import Usage
+
+
+def over(total: Usage, settings: Settings, epoch: int | None = None) -> str | None:
+    """The one sentence that says which budget is used up; ``None`` where none is.
+
+    Args:
+        total: What the whole job has used, all its ranks and earlier sessions.
+        settings: The budgets: ``max_energy_kwh``, ``max_co2_kg``.
+        epoch: Number of the epoch that has just ended.
+
+    Example:
+        >>> over(Usage(9.0, {"cpu": 0.512 * 3.6e6}), Settings(max_energy_kwh=0.5), 3)
+        'the budget of 0.5 kWh is used up: 0.512 kWh after epoch 3'
+    """
+    after = "" if epoch is None else f" after epoch {epoch}"
+    for limit, used, unit, of in _limits(total, settings):
+        if limit is not None and used is not None and used >= limit:
+            return f"the budget of {limit:g} {unit}{of} is used up: {used:.3g} {unit}{after}"
+    return None
+
+
+def blind(total: Usage, settings: Settings) -> str | None:
+    """The sentence that says that a budget cannot be kept, since nothing could be measured; ``None`` where it can."""
+    for limit, used, unit, of in _limits(total, settings):
+        if limit is not None and used is None:
+            return f"budget: nothing is measured, so the {limit:g} {unit}{of} stop nothing"
+    return None
+
+
+def _limits(total: Usage, settings: Settings) -> tuple[tuple[float | None, float | None, str, str], ...]:
+    """Each budget, what was used of it, its unit, and what stands behind the unit."""
+    return (
+        (settings.max_energy_kwh, total.energy_kwh, "kWh", ""),
+        (settings.max_co2_kg, total.co2_kg, "kg", " CO2e"),
+    )

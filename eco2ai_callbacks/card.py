@@ -1,0 +1,125 @@
+"""The field ``co2_eq_emissions`` of a Hugging Face model card: what a run emitted, where, and on what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from eco2ai_callbacks.carbon import places
+from eco2ai_callbacks.carbon.intensity import Intensity
+from eco2ai_callbacks.usage import Usage
+
+FIELD = "co2_eq_emissions"
+# What the hub reads in it.
+KEYS = frozenset({"emissions", "source", "training_type", "geographical_location", "hardware_used"})
+TrainingType = Literal["pre-training", "fine-tuning"]
+
+# Readers look for digits, so that 1e-05 would be 1 gram. Numbers below this one, and from the other on, are written so.
+SMALLEST_PLAIN = 0.0001
+_FIRST_IN_POWERS = 1e15
+
+
+def emissions(grams: float) -> float | int:
+    """Grams as a number that is written in plain digits, rounded to six of them.
+
+    The smallest is 0.0001 g: less than that is given as so much, for 0 would say that nothing was emitted.
+
+    Example:
+        >>> emissions(12.3456789), emissions(1e-9), emissions(1e12)
+        (12.3457, 0.0001, 1000000000000.0)
+    """
+    if grams <= 0:
+        return 0.0
+    rounded = float(f"{grams:.6g}")
+    if rounded >= _FIRST_IN_POWERS:
+        return int(rounded)
+    return max(SMALLEST_PLAIN, rounded)
+
+
+def field(
+    total: Usage,
+    *,
+    source: str,
+    location: str | None = None,
+    hardware: str | None = None,
+    training_type: TrainingType | None = None,
+) -> dict[str, Any] | None:
+    """The field's value; what is not known is left out, and without a measurement there is none.
+
+    Args:
+        total: What the run has used.
+        source: Whose figure it is.
+        location: Where the run was, as a reader would say it.
+        hardware: On what.
+        training_type: ``pre-training`` or ``fine-tuning``.
+    """
+    if total.grams is None:
+        return None
+    values = {
+        "emissions": emissions(total.grams),
+        "source": source,
+        "training_type": training_type,
+        "geographical_location": location,
+        "hardware_used": hardware,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def location(intensity: Intensity) -> str | None:
+    """The place of a carbon intensity, from the inside out: ``California, United States``; ``None`` where unknown."""
+    if not places.exists(intensity.region):
+        return intensity.region or None  # the user's own name beside the user's own figure
+    around = places.chain(places.place(intensity.region))
+    return ", ".join(spot.name for spot in around if spot.level in ("region", "subdivision", "country")) or None
+
+
+def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
+    """The devices as a reader would say them; ``None`` where none has a name.
+
+    Args:
+        cpu: The processor's name; empty where it is not known.
+        gpus: The names of the GPUs that were measured, one for each.
+
+    Example:
+        >>> hardware("AMD EPYC 7763 64-Core Processor", ["NVIDIA L4", "NVIDIA L4"])
+        '2 x NVIDIA L4; AMD EPYC 7763 64-Core Processor'
+    """
+    counts = Counter(gpus)
+    return "; ".join(filter(None, [*(f"{count} x {name}" for name, count in counts.items()), cpu])) or None
+
+
+def merged(text: str, values: Mapping[str, Any]) -> str:
+    """A card with the field put in; its text stays as it is, and so do its other metadata.
+
+    A ``co2_eq_emissions`` that is there is replaced, not added to: our figure is the whole run's, resumed parts
+    included, and a card is written anew at each save. What it holds under names of its own stays.
+
+    Args:
+        text: The card, with or without metadata; empty for a new one.
+        values: The field's value.
+
+    Raises:
+        ImportError: ``huggingface_hub`` is not installed.
+        ValueError: The card's metadata are none.
+    """
+    from huggingface_hub import ModelCard
+
+    card = ModelCard(text)
+    old = card.data.get(FIELD)
+    extra = {name: value for name, value in old.items() if name not in KEYS} if isinstance(old, Mapping) else {}
+    card.data[FIELD] = {**values, **extra}
+    return str(card)
+
+
+def merge(path: Path, values: Mapping[str, Any]) -> None:
+    """Put the field into a card's file; see :func:`merged`.
+
+    Raises:
+        OSError: The file is not there, or cannot be written.
+        ImportError: ``huggingface_hub`` is not installed.
+        ValueError: The card's metadata are none.
+    """
+    # As bytes, so that the ends of lines stay what they are.
+    path.write_bytes(merged(path.read_bytes().decode("utf-8-sig"), values).encode("utf-8"))

@@ -1,0 +1,102 @@
+"""``eco2ai run``: measure a command, whatever it is, with all the processes that it starts."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import click
+
+from eco2ai_callbacks.cli import child
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.session import Opening
+from eco2ai_callbacks.settings import accepted, spelled
+from eco2ai_callbacks.tracker import Tracker
+
+# The settings that say something of a command; the others are about epochs.
+_SETTINGS = (
+    "project",
+    "description",
+    "log_file",
+    "csv_file",
+    "region",
+    "g_per_kwh",
+    "intensity_kind",
+    "intensity_year",
+    "pue",
+    "price",
+    "scope",
+    "gpus",
+    "cpu_model",
+    "cpu_tdp_w",
+    "cpu_threads",
+    "ram_w_per_gib",
+    "powercap_root",
+    "sample_s",
+    "heartbeat_s",
+    "run_id",
+)
+
+
+def _options(function: Any) -> Any:
+    """One option for each of the settings, spelled as in the ``ECO2AI_*`` variables."""
+    for name in reversed(_SETTINGS):
+        flag = f"--{name.replace('_', '-')}"
+        function = click.option(flag, name, metavar="VALUE", help=f"{accepted(name)}.")(function)
+    return function
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option("-q", "--quiet", is_flag=True, help="Leave out the line at the end.")
+@_options
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def run(context: click.Context, /, command: tuple[str, ...], quiet: bool, **values: str | None) -> None:
+    """Run COMMAND and measure it, with all the processes that it starts, until it ends.
+
+    Its input, output, terminal, signals and exit code are passed through; one line is printed at the end, to standard
+    error. A callback or tracker inside it writes its own epochs, and names this run as the one around it: they count
+    once. GPUs are those that CUDA_VISIBLE_DEVICES leaves, unless --gpus names others.
+
+    \b
+    Examples:
+      eco2ai run -- python train.py --epochs 3
+      eco2ai run --region FR --project demo make -j8
+    """
+    if not child.available():
+        raise click.ClickException("this command needs Linux; in a program, use eco2ai_callbacks.track")
+    try:
+        tracker = Tracker(**{name: spelled(text) for name, text in values.items() if text is not None})  # type: ignore[arg-type]
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        child.check(command)
+        code = _measured(command, tracker, quiet)
+    except child.Refused as why:
+        click.echo(f"eco2ai run: {why}", err=True)
+        code = why.code
+    context.exit(code)
+
+
+def _measured(command: tuple[str, ...], tracker: Tracker, quiet: bool) -> int:
+    process = child.Child(command)
+    # The command is held until all meters run: its first instruction is inside.
+    tracker.start(Opening(base="other", pid=process.pid, quiet=quiet))
+    try:
+        process.release()
+    except child.Refused:
+        tracker.stop("not started")
+        raise
+    # What the memory draws is known from looks alone, and there is none any more at the end.
+    code = process.wait(tracker.read)
+    tracker.stop(_ended(code))
+    process.reap()
+    return code
+
+
+def _ended(code: int) -> str:
+    if code == 0:
+        return "finished"
+    number = code - child.BY_SIGNAL
+    known = number in [each.value for each in signal.Signals]
+    return f"ended by {signal.Signals(number).name}" if known else f"exit code {code}"

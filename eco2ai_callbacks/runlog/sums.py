@@ -1,0 +1,70 @@
+"""Recomputes what the records of one session say of their run and of its epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from eco2ai_callbacks.record import Record
+
+# Sums of the same numbers in another order differ by less.
+_TOLERANCE = 1e-9
+
+# Energy in kWh, CO2 in kg, seconds.
+Figures = tuple[float | None, float | None, float | None]
+
+
+class Sums:
+    """Recomputes what one writer's records say of the run and of its epochs."""
+
+    def __init__(self) -> None:
+        self._total: Figures | None = None
+        self._epochs: dict[tuple[int | None, int | None], Figures] = {}
+        self._known = True
+
+    def faults(self, record: Record, follows: bool) -> Iterator[str]:
+        """What is wrong with the sums of the writer's next record.
+
+        Args:
+            record: The record.
+            follows: Whether the one before it is the one that was written before it.
+        """
+        own = record.energy_kwh, record.co2_kg, record.seconds
+        said = None if record.total is None else figures(record.total)
+        if said is not None and self._total is not None and follows:
+            adds = record.adds or record.event == "heartbeat"
+            if not all_same(said, _plus(self._total, own) if adds else self._total):
+                yield "its total is not the one before it and what it adds"
+        if record.event != "heartbeat":
+            self._total = said
+        elif not follows:
+            self._total = None
+        self._known = self._known and follows
+        if record.adds and record.stage == "train":
+            epoch = record.epoch, record.attempt
+            self._epochs[epoch] = _plus(self._epochs.get(epoch, (None, None, 0.0)), own)
+            said = None if record.epoch_total is None else figures(record.epoch_total)
+            if said is not None and self._known and not all_same(said, self._epochs[epoch]):
+                yield "its epoch_total is not the sum of the epoch's lines"
+
+
+def figures(sums: Mapping[str, float | None]) -> Figures:
+    """A sum as a record carries it."""
+    return sums.get("energy_kwh"), sums.get("co2_kg"), sums.get("seconds")
+
+
+def _plus(one: Figures, other: Figures) -> Figures:
+    energy, co2, seconds = (b if a is None else a if b is None else a + b for a, b in zip(one, other, strict=True))
+    return energy, co2, seconds
+
+
+def all_same(one: Figures, other: Figures) -> bool:
+    """Whether two sums are the same but for the order of summing."""
+    return all(map(same, one, other))
+
+
+def same(one: float | None, other: float | None) -> bool:
+    """Whether two figures are the same but for the order of summing; what was not measured is no figure."""
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-15)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from sessions import Written
+
+from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.record import EVENTS, FIELDS, SCHEMA, STAGES, Record
+
+TOTAL = {"energy_kwh": 1.0, "co2_kg": 2.0, "seconds": 3.0}
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    text = resources.files("eco2ai_callbacks.runlog").joinpath("schema.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.fixture(scope="module")
+def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_it_has_exactly_the_fields_of_a_record_in_their_order(schema: dict[str, Any]):
+    assert tuple(schema["properties"]) == tuple(schema["required"]) == FIELDS
+    assert schema["additionalProperties"] is False
+    assert all(field["description"] for field in schema["properties"].values())
+
+
+def test_it_names_the_same_version_events_and_stages(schema: dict[str, Any]):
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["properties"]["schema"]["const"] == SCHEMA
+    assert set(schema["properties"]["event"]["enum"]) == EVENTS
+    assert tuple(schema["properties"]["stage"]["enum"]) == STAGES
+
+
+def test_lines_that_are_written_are_valid(validator: jsonschema.Draft202012Validator, tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    Written(log, carried={"energy_kwh": 1.0, "co2_kg": None, "seconds": 0.0}).mark()
+    session = Written(log, key="k", parent="p", cost=0.5, samples=1, tokens=2, shared_with=("r",), failures=("f",))
+    session.mark(metrics={"loss": 0.5})
+    session.heartbeat()
+    session.note("forecast", energy_kwh=3.0)
+    session.stop()
+    for row in rows(log):
+        validator.validate(row)
+
+
+def test_lines_of_a_real_run_are_valid(validator: jsonschema.Draft202012Validator, tmp_path: Path):
+    with Tracker(log_file=tmp_path / "log.jsonl", console=False, region="FR", price=0.2) as run:
+        run.mark(samples=10, metrics={"loss": float("nan")})
+        run.write("metrics", {"accuracy": 0.5})
+    found = rows(tmp_path / "log.jsonl")
+    assert [row["event"] for row in found] == ["start", "epoch", "metrics", "stop"]
+    assert not found[-1]["failures"]
+    for row in found:
+        validator.validate(row)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"event": "mark"},
+        {"stage": "training"},
+        {"seq": -1},
+        {"seconds": -1.0},
+        {"seconds": None},
+        {"joules": {"cpu": None}},
+        {"joules": {"cpu": -1.0}},
+        {"band": {"cpu": [1.0]}},
+        {"band": {"cpu": [1.0, 2.0, 3.0]}},
+        {"pue": 0.5},
+        {"measured_share": 1.5},
+        {"total": {"energy_kwh": 1.0}},
+        {"total": TOTAL | {"more": 1.0}},
+        {"prev": "abc"},
+        {"attempt": 0},
+        {"continues": {"writer": "w"}},
+        {"schema": 2},
+        {"unknown": 1},
+    ],
+)
+def test_other_lines_are_not(validator: jsonschema.Draft202012Validator, wrong: dict[str, Any]):
+    right = json.loads(json.dumps(Record(run="run", writer="w", event="epoch", total=TOTAL).to_dict()))
+    validator.validate(right)
+    assert not validator.is_valid(right | wrong)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_line_without_one_of_the_fields_is_not(validator: jsonschema.Draft202012Validator, name: str):
+    right = Record(run="run", writer="w", event="epoch").to_dict()
+    assert not validator.is_valid({key: value for key, value in right.items() if key != name})

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.sinks.console import Console, amount, duration, forecast_line, line
+
+GRID = {"name": "France", "region": "FR", "g_per_kwh": 44.18, "kind": "lifecycle", "year": 2023, "found_by": "setting"}
+RAPL = {"name": "RAPL", "used": True, "reason": "", "methods": {"cpu": "rapl"}, "covers": ["cpu"]}
+MODEL = {"name": "CPU model", "used": True, "reason": "", "methods": {"cpu": "cpu-model:vm"}, "covers": ["cpu", "ram"]}
+RAM = {"name": "RAM model", "used": True, "reason": "", "methods": {"ram": "ram-model"}, "covers": ["ram"]}
+NVML = {
+    "name": "NVML",
+    "used": True,
+    "reason": "0: A100",
+    "methods": {"gpu:a": "nvml-energy", "gpu:b": "nvml-power", "gpu:c": "nvml-energy"},
+    "covers": ["gpu"],
+}
+TOTAL = {
+    "energy_kwh": 0.0123456,
+    "co2_kg": 0.000545,
+    "seconds": 200.0,
+    "energy_band_kwh": (0.011, 0.0137),
+    "co2_band_kg": (0.0004, 0.0007),
+}
+
+
+def unused(name: str, reason: str) -> dict[str, Any]:
+    return {"name": name, "used": False, "reason": reason, "methods": None, "covers": []}
+
+
+def stop(**fields: Any) -> Record:
+    values = {"total": TOTAL, "intensity": GRID, "ended": "finished"} | fields
+    return Record(run="run", writer="w", event="stop", **values)
+
+
+def start(*sources: dict[str, Any], **fields: Any) -> Record:
+    return Record(run="run", writer="w", event="start", sources=sources, **fields)
+
+
+HEAD = "eco2ai: 12.3 Wh (11 Wh to 13.7 Wh), 545 mg (400 mg to 700 mg) CO2e, 3 min 20 s, 222 W mean"
+FRANCE = "France 44.18 g/kWh (lifecycle, 2023)"
+
+
+class TestLine:
+    @pytest.mark.parametrize(
+        ("record", "begun", "expected"),
+        [
+            pytest.param(stop(), start(RAPL), f"{HEAD} | measured: cpu by rapl | {FRANCE}", id="measured"),
+            pytest.param(
+                stop(),
+                start(
+                    MODEL,
+                    unused("RAPL", "absent: virtual machine"),
+                    unused("RAM model", "not needed: CPU model covers it"),
+                ),
+                f"{HEAD} | estimated: cpu+ram by cpu-model:vm | not read: RAPL (absent: virtual machine) | {FRANCE}",
+                id="estimated",
+            ),
+            pytest.param(
+                stop(),
+                start(NVML, RAPL, RAM),
+                f"{HEAD} | measured: gpu by nvml-energy, gpu by nvml-power, cpu by rapl | estimated: ram by ram-model"
+                f" | {FRANCE}",
+                id="both",
+            ),
+            pytest.param(
+                stop(failures=("NVML: GPU is lost", "log file: disk full")),
+                start(RAPL),
+                f"{HEAD} | measured: cpu by rapl | {FRANCE} | failed: NVML: GPU is lost; log file: disk full",
+                id="failed",
+            ),
+            pytest.param(
+                stop(ended="interrupted"),
+                start(RAPL),
+                f"{HEAD} | measured: cpu by rapl | {FRANCE} | interrupted",
+                id="interrupted",
+            ),
+            pytest.param(
+                stop(ended="budget of 1 kWh used"), start(), f"{HEAD} | {FRANCE} | budget of 1 kWh used", id="stopped"
+            ),
+            pytest.param(
+                stop(total={"energy_kwh": None, "co2_kg": None, "seconds": 8.25}),
+                start(unused("RAPL", "insufficient permissions")),
+                f"eco2ai: nothing could be measured in 8.25 s | not read: RAPL (insufficient permissions) | {FRANCE}",
+                id="nothing",
+            ),
+            pytest.param(
+                stop(total=None, intensity=None, ended=None),
+                None,
+                "eco2ai: nothing could be measured in 0 s",
+                id="bare",
+            ),
+            pytest.param(
+                stop(),
+                start(RAPL, total={"energy_kwh": 0.005, "co2_kg": 0.0002, "seconds": 80.0}),
+                f"{HEAD} | measured: cpu by rapl | {FRANCE} | resumed: 5 Wh of it before",
+                id="resumed",
+            ),
+            pytest.param(stop(pue=1.25), start(RAPL), f"{HEAD} | measured: cpu by rapl | {FRANCE}, PUE 1.25", id="pue"),
+            pytest.param(
+                stop(not_covered=("TPU", "Apple GPU")),
+                start(RAPL),
+                f"{HEAD} | measured: cpu by rapl | {FRANCE} | not covered: TPU, Apple GPU",
+                id="not covered",
+            ),
+            pytest.param(
+                stop(intensity=GRID | {"name": "World", "g_per_kwh": 473.0, "year": None, "found_by": "unknown"}),
+                start(RAPL),
+                f"{HEAD} | measured: cpu by rapl | World 473 g/kWh (lifecycle; place unknown, set region=)",
+                id="place unknown",
+            ),
+            pytest.param(
+                stop(total={"energy_kwh": 1.5, "co2_kg": None, "seconds": 0.0}),
+                start(RAPL),
+                f"eco2ai: 1.5 kWh, 0 s | measured: cpu by rapl | {FRANCE}",
+                id="no band, no CO2 and no time",
+            ),
+        ],
+    )
+    def test_it_says_what_was_used_how_that_is_known_and_how_sure_it_is(
+        self, record: Record, begun: Record | None, expected: str
+    ):
+        assert line(record, begun) == expected
+
+    @pytest.mark.parametrize(
+        ("world_size", "ranks", "said"),
+        [
+            (1, None, ""),
+            (4, 4, ", 4 ranks"),
+            (4, 3, ", 3 of 4 ranks"),
+            (4, None, ", rank 0 of 4 alone"),
+        ],
+    )
+    def test_it_says_whose_figures_these_are(self, world_size: int, ranks: int | None, said: str):
+        total = TOTAL if ranks is None else TOTAL | {"ranks": ranks}
+        assert line(stop(total=total, world_size=world_size)) == f"{HEAD}{said} | {FRANCE}"
+
+
+class TestConsole:
+    def test_one_line_is_printed_when_the_run_ends(self):
+        stream = io.StringIO()
+        console = Console(stream)
+        for record in (start(RAPL), Record(run="run", writer="w", event="epoch"), stop()):
+            console.write(record)
+        assert stream.getvalue() == f"{HEAD} | measured: cpu by rapl | {FRANCE}\n"
+
+    def test_it_goes_to_standard_error_and_leaves_a_scripts_own_output_alone(self, capsys: pytest.CaptureFixture[str]):
+        Console().write(stop())
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == f"{HEAD} | {FRANCE}\n"
+
+
+FORECAST = {
+    "energy_kwh": 0.5,
+    "energy_band_kwh": (0.25, 1.0),
+    "co2_kg": 0.2,
+    "seconds": 7510.0,
+    "seconds_band": (7200.0, 8000.0),
+    "epochs": 2,
+    "done": 2.0,
+    "planned": 8.0,
+}
+
+
+class TestForecast:
+    def record(self, **fields: Any) -> Record:
+        return Record(run="run", writer="w", event="forecast", metrics=FORECAST | fields)
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            (
+                {},
+                "after 2 epochs (25% of it): 500 Wh (250 Wh to 1 kWh), 200 g CO2e, 2 h 05 min (2 h 00 min to 2 h 13 min)",
+            ),
+            (
+                {"epochs": 1, "done": 9.0, "co2_kg": None, "energy_kwh": None},
+                "after 1 epoch (100% of it): 2 h 05 min (2 h 00 min to 2 h 13 min)",
+            ),
+        ],
+    )
+    def test_it_says_how_much_of_the_run_it_rests_on(self, fields: dict[str, Any], said: str):
+        assert forecast_line(self.record(**fields)) == f"eco2ai: forecast of the whole run {said}"
+
+    def test_the_first_is_printed_once(self):
+        stream = io.StringIO()
+        console = Console(stream)
+        for epochs in (2, 3, 4):
+            console.write(self.record(epochs=epochs))
+        assert stream.getvalue() == f"{forecast_line(self.record())}\n"
+
+    def test_on_a_terminal_it_does_not_stand_behind_a_progress_bar(self):
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        stream = Terminal()
+        Console(stream).write(self.record())
+        assert stream.getvalue().startswith("\neco2ai: forecast")
+
+
+class TestFigures:
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [
+            (0.0, "0 Wh"),
+            (3e-9, "0.003 µWh"),
+            (4.56e-6, "4.56 µWh"),
+            (0.0123, "12.3 mWh"),
+            (0.9996, "1 Wh"),
+            (1.0, "1 Wh"),
+            (12.345, "12.3 Wh"),
+            (999.4, "999 Wh"),
+            (999.6, "1 kWh"),
+            (1234.0, "1.23 kWh"),
+            (5.5e6, "5.5 MWh"),
+            (7e9, "7 GWh"),
+            (-12.345, "-12.3 Wh"),
+        ],
+    )
+    def test_three_digits_and_a_prefix(self, value: float, shown: str):
+        assert amount(value, "Wh") == shown
+
+    @pytest.mark.parametrize(("value", "shown"), [(1500.0, "1.5 kg"), (2.5e6, "2.5 t"), (3e9, "3 kt"), (0.5, "500 mg")])
+    def test_a_million_grams_are_a_tonne(self, value: float, shown: str):
+        assert amount(value, "g") == shown
+
+    @pytest.mark.parametrize(
+        ("seconds", "shown"),
+        [
+            (0.0, "0 s"),
+            (0.1234, "0.123 s"),
+            (8.24, "8.24 s"),
+            (99.9, "99.9 s"),
+            (100.0, "1 min 40 s"),
+            (200.4, "3 min 20 s"),
+            (3599.6, "1 h 00 min"),
+            (7510.0, "2 h 05 min"),
+            (200_000.0, "55 h 33 min"),
+        ],
+    )
+    def test_durations(self, seconds: float, shown: str):
+        assert duration(seconds) == shown

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import csv
+import platform
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.sinks.csv import COLUMNS, CsvFile
+
+GRID = {"name": "France", "g_per_kwh": 44.0}
+NVML = {
+    "name": "NVML",
+    "used": True,
+    "reason": "0: A100 (energy counter); chosen by the job",
+    "methods": {},
+    "covers": [],
+}
+
+
+def record(event: str, stage: str = "train", at: int = 0, **fields: Any) -> Record:
+    values = {
+        "seconds": 2.0,
+        "energy_kwh": 0.5,
+        "co2_kg": 0.25,
+        "pue": 1.2,
+        "cost": 0.125,
+        "intensity": GRID,
+        "project": "demo",
+        "description": "a, b",
+        "start": f"2026-01-01T10:00:{at:02d}.000+01:00",
+    } | fields
+    return Record(run="run", writer="w", event=event, stage=stage, **values)
+
+
+def start(*sources: dict[str, Any], **fields: Any) -> Record:
+    return record(
+        "start", "other", seconds=0.0, energy_kwh=None, co2_kg=None, cost=None, sources=sources or None, **fields
+    )
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "emission.csv"
+
+
+def test_its_columns_are_those_of_eco2ai(path: Path):
+    CsvFile(path).write(record("epoch", epoch=0))
+    header = path.read_text().splitlines()[0]
+    assert header == (
+        "id,project_name,experiment_description,epoch,start_time,duration(s),power_consumption(kWh),CO2_emissions(kg),"
+        "CPU_name,GPU_name,OS,region/country,cost"
+    )
+    assert tuple(header.split(",")) == COLUMNS
+
+
+def test_an_epoch_is_a_row_whose_energy_includes_the_overhead(path: Path):
+    sink = CsvFile(path, "AMD EPYC")
+    sink.write(start(NVML))
+    sink.write(record("epoch", epoch=3, at=5))
+    assert rows(path) == [
+        {
+            "id": "run",
+            "project_name": "demo",
+            "experiment_description": "a, b",
+            "epoch": "epoch: 3",
+            "start_time": "2026-01-01 10:00:05",
+            "duration(s)": "2.0",
+            "power_consumption(kWh)": "0.6",
+            "CO2_emissions(kg)": "0.25",
+            "CPU_name": "AMD EPYC",
+            "GPU_name": "0: A100 (energy counter)",
+            "OS": platform.system(),
+            "region/country": "France",
+            "cost": "0.125",
+        }
+    ]
+
+
+def test_the_marks_of_an_epoch_are_one_row_and_what_lies_beside_another(path: Path):
+    sink = CsvFile(path)
+    for one in (
+        start(),
+        record("stage", "other", at=1),
+        record("stage", "train", at=3),
+        record("stage", "validate", at=5),
+        record("epoch", epoch=0, at=7),
+        record("epoch", epoch=1, at=9),
+        record("stop", "other", at=11),
+    ):
+        sink.write(one)
+    found = rows(path)
+    assert [row["epoch"] for row in found] == ["epoch: 0", "epoch: 1", "N/A"]
+    assert [row["start_time"][-2:] for row in found] == ["03", "09", "01"]
+    assert [row["duration(s)"] for row in found] == ["4.0", "2.0", "6.0"]
+    for column, sum_ in (
+        ("duration(s)", 12.0),
+        ("power_consumption(kWh)", 3.6),
+        ("CO2_emissions(kg)", 1.5),
+        ("cost", 0.75),
+    ):
+        assert sum(float(row[column]) for row in found) == pytest.approx(sum_)
+
+
+def test_an_epoch_that_was_interrupted_is_in_the_last_row(path: Path):
+    sink = CsvFile(path)
+    sink.write(record("stage", "other", at=1))
+    sink.write(record("stop", "train", at=3))
+    (row,) = rows(path)
+    assert (row["duration(s)"], row["start_time"][-2:]) == ("4.0", "01")
+
+
+def test_notes_and_heartbeats_add_nothing(path: Path):
+    sink = CsvFile(path)
+    for event in ("heartbeat", "metrics", "forecast"):
+        sink.write(record(event))
+    assert not path.exists()
+    sink.write(record("stop", "other"))
+    assert rows(path)[0]["duration(s)"] == "2.0"
+
+
+def test_what_was_not_measured_is_not_zero(path: Path):
+    sink = CsvFile(path)
+    sink.write(start({"name": "NVML", "used": False, "reason": "no driver"}))
+    sink.write(record("stage", energy_kwh=None, co2_kg=None, cost=None, intensity=None))
+    sink.write(record("epoch", epoch=0, energy_kwh=None, co2_kg=None, cost=None, intensity=None))
+    (row,) = rows(path)
+    named = ("power_consumption(kWh)", "CO2_emissions(kg)", "cost", "CPU_name", "GPU_name", "region/country")
+    assert {row[name] for name in named} == {"N/A"}
+    sink.write(record("stage", energy_kwh=None))
+    sink.write(record("epoch", epoch=1))
+    assert rows(path)[1]["power_consumption(kWh)"] == "0.6"
+
+
+def test_a_second_run_goes_on_below_the_first(path: Path):
+    for _ in range(2):
+        CsvFile(path).write(record("epoch", epoch=0))
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_torn_last_row_gets_a_newline_first(path: Path):
+    path.write_text("id,project_name\nrun,de")
+    CsvFile(path).write(record("epoch", epoch=0))
+    assert path.read_text().splitlines()[1] == "run,de"
+    assert path.read_text().splitlines()[2].startswith("run,demo,")
+
+
+def test_the_folder_is_made(tmp_path: Path):
+    CsvFile(tmp_path / "a" / "b.csv").write(record("epoch", epoch=0))
+    assert len(rows(tmp_path / "a" / "b.csv")) == 1
+
+
+def test_names_of_any_spelling_are_written(path: Path):
+    CsvFile(path, "caf\udce9").write(record("epoch", epoch=0, project="Проект"))
+    (row,) = rows(path)
+    assert (row["project_name"], row["CPU_name"]) == ("Проект", "caf\\udce9")
+
+
+def test_what_could_not_be_written_goes_into_the_next_row(path: Path):
+    path.mkdir()
+    sink = CsvFile(path)
+    with pytest.raises(IsADirectoryError):
+        sink.write(record("epoch", epoch=0, at=1))
+    path.rmdir()
+    sink.write(record("epoch", epoch=1, at=3))
+    (row,) = rows(path)
+    assert (row["epoch"], row["duration(s)"], row["start_time"][-2:]) == ("epoch: 1", "4.0", "01")

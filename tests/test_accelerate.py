@@ -1,0 +1,179 @@
+"""The tracker for Accelerate, through real loops."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logcheck import check_whole, epochs, rows, stage_sum
+
+torch = pytest.importorskip("torch")
+accelerate = pytest.importorskip("accelerate")
+
+from accelerate.tracking import GeneralTracker  # noqa: E402 - after the skips
+
+from eco2ai_callbacks.accelerate import Eco2AITracker  # noqa: E402
+from eco2ai_callbacks.errors import SettingsError  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("error:::eco2ai_callbacks"),
+]
+
+
+class Keeps(GeneralTracker):  # type: ignore[misc]
+    """Another tracker, which keeps the rows that it is told."""
+
+    name = "keeps"
+    requires_logging_directory = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[dict[str, Any]] = []
+
+    @property
+    def tracker(self) -> list[dict[str, Any]]:
+        return self.seen
+
+    def log(self, values: dict[str, Any], step: int | None = None, **_: Any) -> None:
+        self.seen.append(dict(values))
+
+
+def loop(log_with: Any, named: Iterable[list[dict[str, Any]]], **kwargs: Any) -> Any:
+    """Train an epoch for each list of rows, with a step before each row."""
+    accelerator = accelerate.Accelerator(cpu=True, log_with=log_with, **kwargs)
+    accelerator.init_trackers("demo", {"lr": 0.1})
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(64, 8)), batch_size=8)
+    net = torch.nn.Linear(8, 1)
+    net, optimizer, data = accelerator.prepare(net, torch.optim.SGD(net.parameters(), lr=0.1), data)
+    step = 0
+    for listed in named:
+        for row in listed:
+            for (batch,) in data:
+                loss = net(batch).square().mean()
+                accelerator.backward(loss)
+                optimizer.step()
+                optimizer.zero_grad()
+            step += 1
+            accelerator.log({"loss": loss.item(), **row}, step=step)
+    accelerator.end_training()
+    return accelerator
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_a_row_that_names_its_epoch_closes_it_and_takes_its_figures_along(first: bool) -> None:
+    keeps, ours = Keeps(), Eco2AITracker(region="FR")
+    loop([ours, keeps] if first else [keeps, ours], [[{"epoch": 0}], [{"epoch": 1}], [{"epoch": 2}]])
+    found = rows()
+    check_whole(found)
+    done = epochs(found)
+    assert [(row["epoch"], row["attempt"]) for row in done] == [(0, 1), (1, 1), (2, 1)]
+    for row, seen in zip(done, keeps.seen, strict=True):
+        assert row["metrics"] == {"loss": seen["loss"], "epoch": row["epoch"]}
+        assert seen["eco2ai/energy_kwh"] == row["epoch_total"]["energy_kwh"] > 0
+        assert seen["eco2ai/co2_kg"] == row["epoch_total"]["co2_kg"]
+        assert seen["eco2ai/total_energy_kwh"] == row["total"]["energy_kwh"]
+        assert seen["eco2ai/total_co2_kg"] == row["total"]["co2_kg"]
+    assert found[-1]["ended"] == "finished"
+
+
+def test_tensorboard_shows_the_figures() -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    loop([Eco2AITracker(), "tensorboard"], [[{"epoch": 0}], [{"epoch": 1}]], project_dir="tb")
+    folder = next(path.parent for path in Path("tb").rglob("events.out.tfevents.*") if path.parent.name == "demo")
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    shown = [event.value for event in events.Scalars("eco2ai/energy_kwh")]
+    assert shown == pytest.approx([row["epoch_total"]["energy_kwh"] for row in epochs(rows())], rel=1e-6)
+
+
+def test_rows_of_single_steps_close_an_epoch_when_a_later_one_is_named() -> None:
+    loop(Eco2AITracker(), [[{"epoch": epoch}] * 8 for epoch in range(3)])
+    found = rows()
+    check_whole(found)
+    # The first row of all cannot be told from the end of an epoch.
+    assert [(row["epoch"], row["attempt"]) for row in epochs(found)] == [(0, 1), (0, 2), (1, 1), (2, 1)]
+
+
+def test_rows_that_name_parts_of_epochs_count_what_is_done() -> None:
+    loop(Eco2AITracker(), [[{"epoch": step / 4}] for step in range(1, 13)])
+    found = rows()
+    check_whole(found)
+    assert [(row["epoch"], row["attempt"]) for row in epochs(found)] == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_several_rows_at_the_end_of_an_epoch_close_it_once() -> None:
+    loop(Eco2AITracker(), [[{"epoch": e}, {"epoch": e, "val_loss": 1.0}, {"epoch": e, "acc": 0.5}] for e in range(3)])
+    check_whole(rows())
+    assert [(row["epoch"], row["attempt"]) for row in epochs(rows())] == [(0, 1), (1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("row", [{}, {"epoch": "first"}, {"epoch": True}, {"epoch": float("nan")}, {"epoch": None}])
+def test_rows_without_a_number_of_an_epoch_change_nothing(row: dict[str, Any]) -> None:
+    keeps = Keeps()
+    loop([Eco2AITracker(), keeps], [[row], [row]])
+    check_whole(rows())
+    assert [each["event"] for each in rows()] == ["start", "stop"]
+    assert not [name for seen in keeps.seen for name in seen if name.startswith("eco2ai/")]
+
+
+def test_what_json_cannot_hold_is_left_out_of_the_record() -> None:
+    loop(Eco2AITracker(), [[{"epoch": 0, "loss": float("nan"), "image": torch.zeros(2), "note": "text"}]])
+    assert epochs(rows())[0]["metrics"] == {"epoch": 0, "note": "text"}
+
+
+def test_the_tracker_underneath_marks_what_the_rows_do_not_say() -> None:
+    accelerator = accelerate.Accelerator(cpu=True, log_with=Eco2AITracker())
+    accelerator.init_trackers("demo")
+    tracker = accelerator.get_tracker("eco2ai").tracker
+    assert tracker is accelerator.get_tracker("eco2ai", unwrap=True)
+    tracker.enter("validate")
+    for _ in range(20):
+        torch.randn(300, 300).matmul(torch.randn(300, 300))
+    used = tracker.leave()
+    accelerator.log({"epoch": 0})
+    accelerator.end_training()
+    check_whole(rows())
+    assert len(epochs(rows())) == 1
+    assert stage_sum(rows(), "validate", 0) == used.energy_kwh > 0
+
+
+def test_its_name_is_enough_where_accelerate_takes_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(accelerate.tracking, "register_tracker_class"):
+        pytest.skip("this Accelerate takes objects only")
+    monkeypatch.setenv("ECO2AI_PROJECT", "from the environment")
+    loop("eco2ai", [[{"epoch": 0}]])
+    check_whole(rows())
+    assert {row["project"] for row in rows()} == {"demo"}
+
+
+def test_settings_are_checked_where_it_is_made() -> None:
+    with pytest.raises(SettingsError, match="scope"):
+        Eco2AITracker(scope="galaxy")  # type: ignore[arg-type]
+    assert not Path("eco2ai.jsonl").exists()
+
+
+def test_the_processes_that_accelerate_does_not_tell_are_named_in_the_records() -> None:
+    Path("loop.py").write_text("""
+import accelerate
+from eco2ai_callbacks.accelerate import Eco2AITracker
+accelerator = accelerate.Accelerator(cpu=True, log_with=Eco2AITracker(region="FR"))
+accelerator.init_trackers("demo")
+for epoch in range(2):
+    accelerator.wait_for_everyone()
+    accelerator.log({"epoch": epoch})
+accelerator.end_training()
+""")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "loop.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    found = rows()
+    assert len(epochs(found)) == 2
+    assert {row["rank"] for row in found} == {0}
+    assert found[-1]["failures"] == ["Accelerate: tells its main process only; not measured: 1 of 2 processes"]

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import doctest
+import math
+import pickle
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eco2ai_callbacks import usage as module
+from eco2ai_callbacks.usage import Method, Reading, Usage, abreast, combined_band, component_of, kwh
+
+CHANNELS = st.sampled_from(["cpu", "ram", "gpu:GPU-a", "gpu:GPU-b"])
+# Figures so small that a division leaves the range of normal numbers are no figures of a meter.
+JOULES = st.just(0.0) | st.floats(1e-9, 1e12)
+USAGES = st.builds(Usage, st.floats(0, 1e9), st.dictionaries(CHANNELS, JOULES), st.none() | st.floats(0, 1e9))
+
+
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(module).failed == 0
+
+
+def test_a_kilowatt_hour_is_3_6_megajoules():
+    assert kwh(3.6e6) == 1.0
+
+
+@pytest.mark.parametrize(("channel", "component"), [("cpu", "cpu"), ("gpu:GPU-1:2", "gpu"), ("", "")])
+def test_a_channel_belongs_to_the_component_before_its_colon(channel: str, component: str):
+    assert component_of(channel) == component
+
+
+class TestMethod:
+    def test_its_band_is_a_factor_and_the_uncertainty_of_both_edges(self):
+        assert Method("nvml-energy", 0.95, 1.05, edge_j=5.0).band(1000.0) == (940.0, 1060.0)
+
+    def test_its_band_does_not_go_below_zero(self):
+        assert Method("nvml-energy", 0.95, 1.05, edge_j=5.0).band(2.0) == (0.0, 12.1)
+
+
+class TestReading:
+    def test_since_is_the_difference_of_each_channel(self):
+        assert Reading(2.0, {"cpu": 5.0, "ram": 3.0}).since(Reading(1.0, {"cpu": 1.5, "ram": 3.0})) == {
+            "cpu": 3.5,
+            "ram": 0.0,
+        }
+
+    def test_a_channel_that_appears_counts_from_zero(self):
+        assert Reading(2.0, {"gpu:a": 5.0}).since(Reading(1.0)) == {"gpu:a": 5.0}
+
+    def test_what_a_channel_counted_before_it_failed_is_kept_once(self):
+        before, failed = Reading(1.0, {"cpu": 1.0}), Reading(2.0, {"cpu": 4.0}, frozenset({"cpu"}))
+        assert failed.since(before) == {"cpu": 3.0}
+        assert Reading(3.0, {"cpu": 4.0}, frozenset({"cpu"})).since(failed) == {}
+
+    def test_a_channel_that_failed_without_counting_is_absent_and_not_zero(self):
+        assert Reading(2.0, {"cpu": 1.0}, frozenset({"cpu"})).since(Reading(1.0, {"cpu": 1.0})) == {}
+
+    def test_readings_of_two_threads_that_overlap_make_no_negative_energy(self):
+        assert Reading(2.0, {"cpu": 4.0}).since(Reading(1.0, {"cpu": 5.0})) == {"cpu": 0.0}
+
+
+class TestUsage:
+    def test_nothing_measured_is_none_and_not_zero(self):
+        nothing = Usage(3.0)
+        assert (nothing.total_j, nothing.energy_kwh, nothing.co2_kg, nothing.power_w) == (None,) * 4
+        assert nothing.component_kwh("cpu") is None
+
+    def test_zero_joules_are_a_measurement(self):
+        assert Usage(3.0, {"cpu": 0.0}, 0.0).energy_kwh == 0.0
+        assert Usage(3.0, {"cpu": 0.0}, 0.0).co2_kg == 0.0
+
+    def test_units(self):
+        used = Usage(10.0, {"cpu": 1.8e6, "gpu:a": 0.9e6, "gpu:b": 0.9e6}, 400.0)
+        assert used.energy_kwh == 1.0
+        assert used.co2_kg == 0.4
+        assert used.power_w == 360_000.0
+        assert used.component_kwh("gpu") == 0.5
+        assert used.component_kwh("ram") is None
+
+    def test_no_time_has_no_power(self):
+        assert Usage(0.0, {"cpu": 1.0}).power_w is None
+
+    def test_a_sum_has_the_channels_of_either(self):
+        assert Usage(1.0, {"cpu": 1.0}, None) + Usage(2.0, {"cpu": 2.0, "ram": 4.0}, 3.0) == Usage(
+            3.0, {"cpu": 3.0, "ram": 4.0}, 3.0
+        )
+
+    def test_a_difference_has_the_channels_of_the_left(self):
+        assert Usage(3.0, {"cpu": 3.0}, 3.0) - Usage(1.0, {"cpu": 1.0, "ram": 4.0}, 1.0) == Usage(
+            2.0, {"cpu": 2.0}, 2.0
+        )
+        assert (Usage(3.0, {"cpu": 3.0}, 3.0) - Usage(1.0)).grams == 3.0
+        assert (Usage(3.0, {"cpu": 3.0}) - Usage(1.0, {}, 2.0)).grams is None
+
+    def test_it_does_not_change_with_the_mapping_it_was_made_of(self):
+        joules = {"cpu": 1.0}
+        used = Usage(1.0, joules)
+        joules["cpu"] = 2.0
+        assert used.joules == {"cpu": 1.0}
+        with pytest.raises(TypeError):
+            used.joules["cpu"] = 3.0  # type: ignore[index]
+
+    def test_it_pickles(self):
+        used = Usage(1.0, {"cpu": 2.0}, 3.0)
+        assert pickle.loads(pickle.dumps(used)) == used
+
+    def test_equal_ones_hash_alike_whatever_the_order_of_channels(self):
+        one, other = Usage(1.0, {"cpu": 1.0, "ram": 2.0}), Usage(1.0, {"ram": 2.0, "cpu": 1.0})
+        assert one == other
+        assert len({one, other}) == 1
+
+    @given(USAGES)
+    def test_it_comes_back_from_its_dict(self, used: Usage):
+        values = used.to_dict()
+        assert not isinstance(values["joules"], MappingProxyType)
+        assert Usage.from_dict(values) == used
+
+    @given(USAGES, USAGES)
+    def test_a_sum_does_not_depend_on_the_order(self, one: Usage, other: Usage):
+        assert one + other == other + one
+
+    @given(USAGES, USAGES)
+    def test_what_is_added_can_be_taken_away(self, one: Usage, other: Usage):
+        back = one + other - other
+        scale = 1e-12 * (1 + max([*one.joules.values(), *other.joules.values(), one.seconds, other.seconds]))
+        assert math.isclose(back.seconds, one.seconds, rel_tol=1e-12, abs_tol=scale)
+        assert back.joules.keys() == one.joules.keys() | other.joules.keys()
+        for channel, joules in back.joules.items():
+            assert math.isclose(joules, one.joules.get(channel, 0.0), rel_tol=1e-12, abs_tol=scale)
+
+    @given(st.lists(USAGES, max_size=8))
+    def test_the_energy_of_a_sum_is_the_sum_of_the_energies(self, parts: list[Usage]):
+        whole = sum(parts, Usage())
+        energies = [part.energy_kwh for part in parts if part.energy_kwh is not None]
+        assert (whole.energy_kwh is None) == (not energies)
+        assert math.isclose(whole.energy_kwh or 0.0, math.fsum(energies), rel_tol=1e-12)
+
+    @given(USAGES)
+    def test_nothing_added_changes_nothing(self, used: Usage):
+        assert used + Usage() == used
+        assert used - Usage() == used
+
+
+class TestAbreast:
+    def test_energies_add_up_and_durations_do_not(self):
+        found = abreast([Usage(2.0, {"cpu": 1.0}, 3.0), Usage(2.5, {"cpu": 2.0, "ram": 4.0}), Usage(2.0, {}, 1.0)])
+        assert found == Usage(2.0, {"cpu": 3.0, "ram": 4.0}, 4.0)
+
+    def test_what_nobody_measured_is_none(self):
+        assert abreast([Usage(1.0), Usage(1.0)]) == Usage(1.0)
+        assert abreast([]) == Usage()
+
+    @given(st.lists(USAGES, min_size=1, max_size=6), st.randoms())
+    def test_all_get_the_same_figures_whatever_the_order(self, parts: list[Usage], chance):
+        shuffled = [parts[0], *parts[1:]]
+        chance.shuffle(shuffled)
+        one, other = abreast(parts), abreast(shuffled)
+        assert (one.joules, one.grams) == (other.joules, other.grams)
+
+
+class TestCombinedBand:
+    def test_parts_of_one_method_add_linearly(self):
+        assert combined_band([("rapl", 100.0, (90.0, 110.0)), ("rapl", 50.0, (45.0, 55.0))]) == (135.0, 165.0)
+
+    def test_different_methods_add_in_quadrature(self):
+        # 150 J: sqrt(3² + 4²) = 5 below, sqrt(6² + 8²) = 10 above
+        assert combined_band([("rapl", 100.0, (97.0, 106.0)), ("ram-model", 50.0, (46.0, 58.0))]) == (145.0, 160.0)
+
+    def test_it_does_not_go_below_zero(self):
+        assert combined_band([("a", 1.0, (-4.0, 2.0)), ("b", 1.0, (0.0, 1.0))])[0] == 0.0
+
+    def test_of_nothing_it_is_nothing(self):
+        assert combined_band([]) == (0.0, 0.0)
+
+    @given(st.lists(st.tuples(st.sampled_from("abc"), JOULES, st.floats(0, 1), st.floats(1, 3)), min_size=1))
+    def test_it_holds_the_sum_and_is_no_wider_than_all_parts_together(self, parts):
+        low, high = combined_band([(name, j, (j * below, j * above)) for name, j, below, above in parts])
+        total = sum(j for _, j, _, _ in parts)
+        assert low <= total * (1 + 1e-12)
+        assert high >= total * (1 - 1e-12)
+        assert low >= sum(j * below for _, j, below, _ in parts) * (1 - 1e-9) - 1e-9 * total
+        assert high <= sum(j * above for _, j, _, above in parts) * (1 + 1e-9)
