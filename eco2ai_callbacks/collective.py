@@ -35,6 +35,16 @@ class Group(NamedTuple):
     gather: Gather
 
 
+def has_torch_group(modules: Mapping[str, Any] = sys.modules) -> bool:
+    """Whether this process has initialised ``torch.distributed``.
+
+    Args:
+        modules: The loaded modules.
+    """
+    group = getattr(modules.get("torch"), "distributed", None)
+    return bool(group is not None and group.is_available() and group.is_initialized())
+
+
 def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S) -> Group | None:
     """The default process group of ``torch.distributed``; ``None`` where there is none, or none but this process.
 
@@ -45,8 +55,10 @@ def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S
         modules: The loaded modules.
         wait_s: How long those who ask wait for the others.
     """
-    group = getattr(modules.get("torch"), "distributed", None)
-    if group is None or not group.is_available() or not group.is_initialized() or group.get_world_size() < 2:
+    if not has_torch_group(modules):
+        return None
+    group = modules["torch"].distributed
+    if group.get_world_size() < 2:
         return None
     store = getattr(getattr(group, "distributed_c10d", None), "_get_default_store", None)
     size = group.get_world_size()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from eco2ai_callbacks.collective import torch_group
+from eco2ai_callbacks.collective import has_torch_group, torch_group
 from eco2ai_callbacks.fits import Fits
 from eco2ai_callbacks.frames import still_running
 from eco2ai_callbacks.ranks import Gather
@@ -192,8 +192,9 @@ def _gather(trainer: Trainer) -> Gather | None:
         return None
     # What is logged has been summed up over the ranks already.
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log\('eco2ai/")
-    if group := torch_group():
-        return group.gather
+    if has_torch_group():
+        group = torch_group()
+        return group and group.gather
     # A strategy with a way of its own, as XLA's.
     return lambda told: [trainer.strategy.broadcast(told, src=rank) for rank in range(trainer.world_size)]
 

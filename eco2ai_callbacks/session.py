@@ -319,7 +319,7 @@ class Session:
             self.contain.contained(console.name, lambda: console.write(record), None)
 
     def _label(self, reading: Reading, seconds: float) -> datetime:
-        """The wall clock's time of a reading: so long after the last one, unless the machine slept or the clock was set.
+        """The wall clock's time of a reading: so long after the last, unless the machine slept or the clock was set.
 
         Args:
             reading: The reading; the meters may have been slow since it began, and a card may have hung.

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.runlog.verify import verify
+
 Row = dict[str, Any]
 ADDING = ("epoch", "stage", "stop")
 
@@ -42,6 +44,8 @@ def close(one: float, other: float, rel: float = 1e-9) -> bool:
 def check_whole(found: list[Row], *, stopped: bool = True) -> None:
     """Every second and joule of every session belongs to exactly one mark, and all marks make the total."""
     assert found, "nothing was logged"
+    verdict = verify(Path("eco2ai.jsonl"))
+    assert verdict.whole, verdict.first
     for run in by_run(found).values():
         energy = co2 = seconds = 0.0
         for session in by_writer(run):

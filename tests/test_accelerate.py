@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -170,7 +171,11 @@ for epoch in range(2):
     accelerator.log({"epoch": epoch})
 accelerator.end_training()
 """)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "loop.py"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", port]
+    command = [sys.executable, "-m", "torch.distributed.run", *meeting, "loop.py"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     found = rows()

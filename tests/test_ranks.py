@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import sys
@@ -557,6 +558,21 @@ def test_a_single_process_tells_nobody() -> None:
     assert torch_group({"torch": Torch(2, available=False)}) is None
     assert jax_group({}) is None
     assert jax_group({"jax": types.SimpleNamespace(process_count=lambda: 1)}) is None
+
+
+def test_a_lightning_strategy_with_ways_of_its_own_is_asked_for_each_rank_s_word() -> None:
+    for package in ("lightning", "pytorch_lightning"):
+        if importlib.util.find_spec(package) is not None:
+            break
+    else:
+        pytest.skip("neither lightning nor pytorch_lightning is installed")
+    from eco2ai_callbacks.lightning import _gather
+
+    strategy = types.SimpleNamespace(broadcast=lambda told, src: f"{told} of {src}")
+    gather = _gather(types.SimpleNamespace(world_size=2, strategy=strategy))  # type: ignore[arg-type]
+    assert gather is not None
+    assert gather("word") == ["word of 0", "word of 1"]
+    assert _gather(types.SimpleNamespace(world_size=1, strategy=strategy)) is None  # type: ignore[arg-type]
 
 
 def test_torch_s_default_group_is_used() -> None:

@@ -208,6 +208,9 @@ def other_host():
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
 rank = dist.get_rank()
+# A callback that only the first rank has must not wait for the others in a collective.
+alone = torch_group(wait_s=0.2) is None if rank == 0 else None
+dist.barrier()
 model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 2))
 for layer in model:
     fully_shard(layer, mesh=dist.init_device_mesh("cpu", (4,)))
@@ -227,7 +230,7 @@ for epoch in range(2):
     seen.append(run.scalars(epoch))
 cpu_s = time.process_time() - began
 run.stop()
-tell(rank, cpu_s=cpu_s, scalars=seen, job_j=run.job_total.total_j)
+tell(rank, cpu_s=cpu_s, scalars=seen, job_j=run.job_total.total_j, alone=alone)
 dist.destroy_process_group()
 """
 )
@@ -448,6 +451,7 @@ def test_two_hosts_with_sharded_parameters_add_up(boards: NvmlStub) -> None:
     job = the_job()
     assert len(job.hosts) == 2
     found = told(4)
+    assert found[0]["alone"] is True
     assert busy_s(job) == pytest.approx(sum(each["cpu_s"] for each in found), rel=0.03)
     seconds = job.total.seconds
     once_each = {0: pytest.approx(WATTS * seconds, rel=0.02), 2: pytest.approx(WATTS * seconds, rel=0.02)}
@@ -455,7 +459,7 @@ def test_two_hosts_with_sharded_parameters_add_up(boards: NvmlStub) -> None:
     for each in found:
         assert each["scalars"] == found[0]["scalars"]
         assert close(each["job_j"], job.total.total_j or 0.0)
-    assert [close(each["eco2ai/energy_kwh"], summed(epoch)) for epoch, each in enumerate(found[0]["scalars"])]
+    assert all(close(each["eco2ai/energy_kwh"], summed(epoch)) for epoch, each in enumerate(found[0]["scalars"]))
     assert len(lines_of(printed)) == 1
 
 
@@ -512,28 +516,27 @@ def test_a_rank_that_is_killed_holds_up_nobody_and_leaves_the_log_whole() -> Non
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     common = {
-        "WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
         "TORCHELASTIC_RUN_ID": "killed", "KILLED": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
     processes = [
         subprocess.Popen(
-            [sys.executable, script, "3", "ddp"],
+            [sys.executable, script, "2", "ddp"],
             env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(3)
+        for rank in range(2)
     ]
     assert processes[1].wait(timeout=LIMIT_S) == -signal.SIGKILL
     killed = time.monotonic()
     printed = [process.communicate(timeout=LIMIT_S)[1] for process in processes]
     assert time.monotonic() - killed < 60  # gloo sees a closed connection at once; its time-out is 30 minutes
     assert processes[0].returncode > 0
-    assert processes[2].returncode > 0
     assert "gloo" in printed[0].lower()
     job = the_job()
-    assert job.ranks == (0, 1, 2)
+    assert job.ranks == (0, 1)
     ended = {row["rank"]: row["ended"] for row in marks("stop")}
-    assert ended == {0: "interrupted", 2: "interrupted"}
-    assert {(row["rank"], row["epoch"]) for row in marks()} >= {(rank, 0) for rank in range(3)}
+    assert ended == {0: "interrupted"}
+    assert {(row["rank"], row["epoch"]) for row in marks()} >= {(0, 0), (1, 0)}
     assert len(lines_of(printed[0])) == 1

@@ -7,6 +7,7 @@ import click
 from eco2ai_callbacks.cli.doctor import doctor
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.run import run
+from eco2ai_callbacks.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,3 +19,4 @@ def main() -> None:
 main.add_command(doctor)
 main.add_command(regions)
 main.add_command(run)
+main.add_command(verify)

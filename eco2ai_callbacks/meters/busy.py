@@ -91,16 +91,23 @@ class JobBusy:
     @property
     def pids(self) -> tuple[int, ...]:
         """The members that measure nothing themselves, now or a moment ago."""
-        if self._clock() - self._looked > _FRESH_S:
-            self.read()
+        # Not if a look is under way: it may be this very thread's, interrupted by a signal handler.
+        if self._clock() - self._looked > _FRESH_S and self._lock.acquire(blocking=False):
+            try:
+                self._count()
+            finally:
+                self._lock.release()
         members, measuring = self._members, self._measuring
         return tuple(key.pid for key in members if key not in measuring)
 
     def read(self) -> float:
         """Busy core-seconds since this object was made; never decreases."""
         with self._lock:
-            self._high = max(self._high, self._advance() - self._base)
-            return self._high
+            return self._count()
+
+    def _count(self) -> float:
+        self._high = max(self._high, self._advance() - self._base)
+        return self._high
 
     def _advance(self) -> float:
         before, now = self._members, self._family()

@@ -329,7 +329,11 @@ def test_ctrl_c_reaches_the_command_once_and_our_line_is_printed() -> None:
 
 
 def test_ctrl_c_ends_a_command_that_does_not_care() -> None:
-    terminal = Terminal(*RUN, "--region", "FR", "--", "sh", "-c", "echo ready; sleep 60")
+    # Not a shell's script: a shell that is just starting a program waits for that to end before it heeds the signal.
+    script = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); print('ready', flush=True); time.sleep(60)"
+    )
+    terminal = Terminal(*RUN, "--region", "FR", "--", *python(script))
     terminal.until("ready")
     terminal.type("\x03")
     terminal.until(r"eco2ai: .*ended by SIGINT")

@@ -334,6 +334,25 @@ def test_members_are_looked_up_again_once_they_are_stale(tree: ProcTree) -> None
     assert job.read() == pytest.approx(0.05)
 
 
+def test_who_asks_for_the_members_while_they_are_looked_up_is_told_the_last_ones(tree: ProcTree) -> None:
+    """As a signal handler does that interrupts a reading."""
+    clock = Clock()
+    told: list[tuple[int, ...]] = []
+    tree.put(100, 1)
+
+    def asks() -> tuple[int, ...]:
+        if clock() > 0:
+            told.append(job.pids)
+        return ()
+
+    job = JobBusy(100, tree.root, asks, clock)
+    tree.put(101, 100)
+    clock.advance(5.0)
+    job.read()
+    assert told == [(100,)]
+    assert sorted(job.pids) == [100, 101]
+
+
 # --- processes that measure themselves --------------------------------------------------------------------------------
 
 

@@ -204,6 +204,8 @@ class TestWhatCannotBeWritten:
         assert (seqs[0], seqs[-1], len(seqs)) == (3, MAX_PENDING + 2, MAX_PENDING)
 
 
+# Libraries that other tests load have threads; these children use nothing of them.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 class TestProcesses:
     def test_eight_processes_write_whole_lines_into_one_file_while_it_is_read(self, log: Path):
         go_out, go_in = os.pipe()

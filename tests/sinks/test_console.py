@@ -176,7 +176,8 @@ class TestForecast:
         [
             (
                 {},
-                "after 2 epochs (25% of it): 500 Wh (250 Wh to 1 kWh), 200 g CO2e, 2 h 05 min (2 h 00 min to 2 h 13 min)",
+                "after 2 epochs (25% of it): 500 Wh (250 Wh to 1 kWh), 200 g CO2e, "
+                "2 h 05 min (2 h 00 min to 2 h 13 min)",
             ),
             (
                 {"epochs": 1, "done": 9.0, "co2_kg": None, "energy_kwh": None},
