@@ -10,8 +10,9 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 
 from eco2ai_callbacks.transformers import Eco2AICallback
 
-SYLLABLES = ("ka ki ku ke ko ma mi mu me mo".split(), "zra zri zru zre zro ma mi mu me mo".split())
-VOCABULARY = {word: number for number, word in enumerate(sorted({*SYLLABLES[0], *SYLLABLES[1]}))}
+SHARED = ["ma", "mi", "mu", "me", "mo"]
+LANGUAGES = (["ka", "ki", "ku", "ke", "ko", *SHARED], ["zra", "zri", "zru", "zre", "zro", *SHARED])
+VOCABULARY = {word: number for number, word in enumerate(sorted({*LANGUAGES[0], *LANGUAGES[1]}))}
 
 
 class Texts(torch.utils.data.Dataset):
@@ -22,7 +23,7 @@ class Texts(torch.utils.data.Dataset):
         self.rows = []
         for _ in range(size):
             label = chance.randrange(2)
-            text = [VOCABULARY[chance.choice(SYLLABLES[label])] for _ in range(16)]
+            text = [VOCABULARY[chance.choice(LANGUAGES[label])] for _ in range(16)]
             self.rows.append({"input_ids": torch.tensor(text), "labels": torch.tensor(label)})
 
     def __len__(self):
