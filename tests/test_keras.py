@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from logcheck import by_run, by_writer, check_whole, epochs, rows, stage_sum
 
@@ -19,6 +18,7 @@ if not os.environ.get("KERAS_BACKEND"):
     pytest.importorskip("torch")
     os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras")
+np = pytest.importorskip("numpy")
 
 from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402 - after the skips
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 from logcheck import by_run, by_writer, check_whole, epochs, rows, stage_sum
 
 torch = pytest.importorskip("torch")
+np = pytest.importorskip("numpy")
 PACKAGES = [name for name in ("lightning.pytorch", "pytorch_lightning") if importlib.util.find_spec(name.split(".")[0])]
 if not PACKAGES:
     pytest.skip("neither lightning nor pytorch_lightning is installed", allow_module_level=True)

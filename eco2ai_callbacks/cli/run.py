@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from typing import Any
 
 import click
@@ -75,6 +77,7 @@ def run(context: click.Context, /, command: tuple[str, ...], quiet: bool, **valu
     except child.Refused as why:
         click.echo(f"eco2ai run: {why}", err=True)
         code = why.code
+    _let_go()
     context.exit(code)
 
 
@@ -92,6 +95,17 @@ def _measured(command: tuple[str, ...], tracker: Tracker, quiet: bool) -> int:
     tracker.stop(_ended(code))
     process.reap()
     return code
+
+
+def _let_go() -> None:
+    """Have nothing left to write at the exit: where the terminal has hung up, that would change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _ended(code: int) -> str:

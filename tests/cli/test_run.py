@@ -216,9 +216,9 @@ def test_nothing_to_run_is_a_question_of_usage() -> None:
 
 # Says which signals it gets, and ends after the one that is named.
 LISTENS = """
-import signal, sys, time
+import os, signal, sys, time
 def heard(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, (signal.Signals(number).name + "\n").encode())  # a print may interrupt one
     if signal.Signals(number).name == sys.argv[1]:
         time.sleep(0.3)
         sys.exit(5)
