@@ -218,7 +218,7 @@ def test_nothing_to_run_is_a_question_of_usage() -> None:
 LISTENS = """
 import os, signal, sys, time
 def heard(number, frame):
-    os.write(1, (signal.Signals(number).name + "\n").encode())  # a print may interrupt one
+    os.write(1, f"{signal.Signals(number).name}\\n".encode())  # a print may interrupt one
     if signal.Signals(number).name == sys.argv[1]:
         time.sleep(0.3)
         sys.exit(5)
