@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eco2ai_callbacks.carbon import grid
+from eco2ai_callbacks.card import TrainingType
 from eco2ai_callbacks.ranks import Gather
 from eco2ai_callbacks.run import Resume
 from eco2ai_callbacks.session import Machinery, Opening, open_runs
@@ -51,6 +52,10 @@ class Fits:
     def last(self) -> Resume | None:
         """The run that was opened last, with its total."""
         return (self._tracker.resume if self._tracker is not None else None) or self._last
+
+    def card_field(self, training_type: TrainingType | None) -> dict[str, Any] | None:
+        """What a model card says of the run that was opened last; ``None`` where nothing was measured."""
+        return None if self._tracker is None else self._tracker.card_field(training_type)
 
     def continued(self) -> Resume | None:
         """The run that a fit goes on with, where the framework's checkpoint cannot name one.

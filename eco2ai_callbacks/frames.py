@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from types import FrameType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -20,6 +20,14 @@ def callers() -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def local(name: str, function: str) -> object | None:
+    """A local variable of the nearest calling function of this name; ``None`` where there is none."""
+    for frame in callers():
+        if frame.f_code.co_name == function and name in frame.f_code.co_varnames:
+            return cast(object, frame.f_locals.get(name))
+    return None
 
 
 def owner(kind: type[T], fits: Callable[[T], bool]) -> T | None:

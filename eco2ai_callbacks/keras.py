@@ -9,7 +9,8 @@ import keras
 
 from eco2ai_callbacks.collective import Group, jax_group, torch_group
 from eco2ai_callbacks.fits import Fits
-from eco2ai_callbacks.frames import owner, still_running
+from eco2ai_callbacks.frames import local, owner, still_running
+from eco2ai_callbacks.scalars import no_forecast
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -31,6 +32,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         super().__init__()
         self._fits = Fits(settings)
         self._fitting = False
+        self._first = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """A callback that was used holds its model; a copy of it does not."""
@@ -54,16 +56,22 @@ class Eco2AICallback(keras.callbacks.Callback):
         """Begin an epoch, and with the first one the run."""
         if self._fitting:
             self._fitting = False
-            self._begin(fit=True, first_epoch=epoch)
+            self._first = epoch
+            self._begin(fit=True, first_epoch=epoch).forecast(epoch, (self.params or {}).get("epochs"))
         if tracker := self._fits.tracker:
             tracker.enter("train", epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Close the epoch and add its figures to its logs."""
+        """Close the epoch, add its figures to its logs, and keep to the budget."""
         if tracker := self._fits.tracker:
-            tracker.mark("epoch", epoch)
+            samples = tracker.contain.contained("samples", self._samples, None)
+            tracker.mark("epoch", epoch, samples=samples)
+            found = tracker.scalars(epoch, samples)
+            found |= self._forecast(tracker, epoch)
             if logs is not None:
-                logs.update(tracker.scalars(epoch))
+                logs.update(found)
+            if tracker.over_budget(epoch):
+                self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the run."""
@@ -99,6 +107,25 @@ class Eco2AICallback(keras.callbacks.Callback):
             quiet=not (self.params or {}).get("verbose", 1),
             gather=group and group.gather,
         )
+
+    def _forecast(self, tracker: Tracker, epoch: int) -> dict[str, float]:
+        """The forecast; where there is none, its names without figures, unless the fit is too short for any.
+
+        History keeps a list for each name: with lists of unequal lengths no table can be made of it.
+        """
+        planned = (self.params or {}).get("epochs") or 0
+        settings = self._fits.settings
+        comes = 0 < settings.forecast_after < planned - self._first
+        return tracker.forecast(epoch + 1, planned, epoch) or (no_forecast(level=settings.scalars) if comes else {})
+
+    def _samples(self) -> int | None:
+        """Samples of an epoch, which only the loop that calls us knows; ``None`` for generators."""
+        data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
+        steps: int | None = (self.params or {}).get("steps")
+        if data is None or steps is None or not data.batch_size or data.num_batches is None:
+            return None
+        missing: int = data.batch_size - data.partial_batch_size if data.has_partial_batch else 0
+        return steps * int(data.batch_size) - (missing if steps >= data.num_batches else 0)
 
     def _enter(self, inside_fit: str, alone: str, calls: tuple[str, ...]) -> None:
         tracker = self._fits.tracker

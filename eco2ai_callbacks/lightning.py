@@ -53,6 +53,7 @@ class Eco2AICallback(Callback):
         super().__init__()
         self._fits = Fits(settings)
         self._restored: Resume | None = None
+        self._samples: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Lightning hangs its module's logging on every callback; a copy does not take the module along."""
@@ -63,19 +64,33 @@ class Eco2AICallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the run, or go on with the one that the checkpoint names."""
         if self._leads(trainer):
-            self._begin(trainer, fit=True)
+            tracker = self._begin(trainer, fit=True)
             self._restored = None
+            tracker.forecast(*self._progress(tracker, trainer, trainer.current_epoch))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What came before was set-up, or lay between two epochs."""
         if tracker := self._fits.tracker:
+            self._samples = None
             tracker.enter("train", trainer.current_epoch)
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the samples, where somebody wants to know."""
+        if self._fits.settings.scalars == "all" and (found := samples_in(batch)) is not None:
+            self._samples = (self._samples or 0) + found
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the epoch and log its figures, on every rank."""
+        """Close the epoch, log its figures, on every rank, and keep to the budget."""
         if tracker := self._fits.tracker:
-            tracker.mark("epoch", trainer.current_epoch)
-            self._log(tracker, pl_module, tracker.scalars(trainer.current_epoch))
+            epoch = trainer.current_epoch
+            tracker.mark("epoch", epoch, samples=self._samples)
+            found = tracker.scalars(epoch, self._samples)
+            found |= tracker.forecast(*self._progress(tracker, trainer, epoch + 1), epoch)
+            self._log(tracker, pl_module, found)
+            if tracker.over_budget(epoch):
+                trainer.should_stop = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the run."""
@@ -154,6 +169,13 @@ class Eco2AICallback(Callback):
             gather=_gather(trainer),
         )
 
+    def _progress(self, tracker: Tracker, trainer: Trainer, epochs: int) -> tuple[float, float | None]:
+        """How far the fit has come and is to go: in steps; in epochs where each of several optimizers counts steps."""
+        if len(trainer.optimizers) != 1:
+            return epochs, trainer.max_epochs
+        planned = tracker.contain.contained("forecast", lambda: trainer.estimated_stepping_batches, None)
+        return trainer.global_step, planned
+
     def _leads(self, trainer: Trainer) -> bool:
         """Whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""
         ours = [each for each in trainer.callbacks if isinstance(each, Eco2AICallback)]
@@ -185,6 +207,15 @@ class Eco2AICallback(Callback):
         tracker.contain.contained(
             "Lightning's logging", lambda: pl_module.log_dict(dict(found), prog_bar=prog_bar, batch_size=1), None
         )
+
+
+def samples_in(batch: Any) -> int | None:
+    """How many samples a batch holds: the first dimension of the first tensor in it; ``None`` where there is none."""
+    shape = getattr(batch, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 1
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else ()
+    return next((found for part in parts if (found := samples_in(part)) is not None), None)
 
 
 def _gather(trainer: Trainer) -> Gather | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,6 +69,12 @@ def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic") -> di
         if level == "all" and band in forecast:
             found |= {f"{PREFIX}forecast_{end}": value for end, value in zip(ends, forecast[band], strict=True)}
     return _known(found)
+
+
+def no_forecast(*, level: str = "basic") -> dict[str, float]:
+    """The names of :func:`forecast_scalars` without figures (NaN), for logs whose epochs all have the same names."""
+    bands = {band: (math.nan, math.nan) for _, band, _ in _FORECAST}
+    return forecast_scalars({name: math.nan for name, _, _ in _FORECAST} | bands, level=level)
 
 
 # A figure and its band as records name them, and the ends of the band as scalars do.

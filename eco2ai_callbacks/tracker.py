@@ -308,7 +308,8 @@ class Tracker:
 
     def _forecast(self, done: float, planned: float | None, epoch: int | None) -> dict[str, float]:
         self._course = self._course.reached(done, self.job_total, self._total)
-        if not 0 < self.settings.forecast_after <= self._course.epochs:
+        ahead = planned is None or done < planned
+        if not (ahead and 0 < self.settings.forecast_after <= self._course.epochs):
             return {}
         energy, co2 = self._within("forecast", lambda session: session.bands, (EXACT, EXACT))
         found = self._course.forecast(planned, energy, co2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Unpack
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
@@ -13,6 +13,7 @@ from transformers.utils import logging
 from eco2ai_callbacks.collective import torch_group
 from eco2ai_callbacks.fits import Fits
 from eco2ai_callbacks.frames import owner, still_running
+from eco2ai_callbacks.hubcard import let_cards_tell
 from eco2ai_callbacks.run import Resume
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -38,6 +39,7 @@ class Eco2AICallback(TrainerCallback):
         self._fits = Fits(settings)
         self._born = time.monotonic_ns()
         self._epoch: int | None = None
+        self._seen = (0, 0)
         self._evaluating = False
         self._alone = False
 
@@ -54,13 +56,18 @@ class Eco2AICallback(TrainerCallback):
             handler.callbacks.insert(1, self)
         self._epoch, self._evaluating, self._alone = None, False, False
         resume = Resume.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
-        self._begin(args, state, ("train",), resume)
+        tracker = self._begin(args, state, ("train",), resume)
+        tracker.forecast(state.global_step, state.max_steps)
+        trainer = owner(Trainer, lambda each: each.state is state)
+        if trainer is not None:
+            let_cards_tell(trainer, self._fits.card_field, tracker.contain)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Begin an epoch; the first one's number shows in the state, also after a resume."""
         if tracker := self._fits.tracker:
             # The state counts epochs as steps over steps: a whole one may come out a rounding error short.
             self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
+            self._seen = (state.global_step, state.num_input_tokens_seen)
             tracker.enter("train", self._epoch)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -70,11 +77,17 @@ class Eco2AICallback(TrainerCallback):
         if control.should_save:
             self._save(state)
 
-    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Close the epoch, log its row, and begin the evaluation that comes next."""
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **objects: Any
+    ) -> None:
+        """Close the epoch, log its row, keep to the budget, and begin the evaluation that comes next."""
         if tracker := self._fits.tracker:
-            tracker.mark("epoch", self._epoch)
-            found = tracker.scalars(self._epoch)
+            samples, tokens = self._counts(args, state, objects.get("train_dataloader"))
+            tracker.mark("epoch", self._epoch, samples=samples, tokens=tokens)
+            found = tracker.scalars(self._epoch, samples, tokens)
+            found |= tracker.forecast(state.global_step, state.max_steps, self._epoch)
+            if tracker.over_budget(self._epoch):
+                control.should_training_stop = True
             self._save(state)
             row = {name: value for name, value in found.items() if not name.startswith("eco2ai/val_")}
             tracker.contain.contained("reporters", lambda: self._log_row(args, state, control, row), None)
@@ -165,6 +178,19 @@ class Eco2AICallback(TrainerCallback):
             quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
             gather=group and group.gather,
         )
+
+    def _counts(self, args: TrainingArguments, state: TrainerState, loader: Any) -> tuple[int, int | None]:
+        """Samples of the epoch that this process has trained on, and its tokens, where they are counted.
+
+        A last batch may be smaller: no epoch has more samples than this process's part of the data.
+        """
+        steps, tokens = state.global_step - self._seen[0], state.num_input_tokens_seen - self._seen[1]
+        samples = steps * args.gradient_accumulation_steps * args.train_batch_size
+        data: Any = getattr(loader, "dataset", None)
+        if hasattr(data, "__len__"):
+            samples = min(samples, -(-len(data) // args.world_size))
+        # The count of tokens is the whole job's already.
+        return samples, tokens if tokens and state.is_world_process_zero else None
 
     def _evaluate(self) -> None:
         if (tracker := self._fits.tracker) and not self._evaluating:

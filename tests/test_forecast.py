@@ -227,7 +227,8 @@ def test_epochs_of_the_same_spread_are_the_surer_the_more_there_are(pattern: lis
         return found.high - found.low
 
     assume(statistics.pstdev(pattern) > 1)
-    assert width(times + 1) < width(times)
+    # One more repetition may look like the beginning of a trend, six times as many do not.
+    assert width(6 * times) < width(times)
 
 
 @given(
@@ -328,15 +329,18 @@ def test_a_tracker_tells_it_from_the_second_epoch_on_and_writes_each(capsys: pyt
     run.stop()
     assert told[0] == {}
     # 30 s of set-up, 22 s for the first epoch, 10 s for each other: 82 s at 100 W and 0.01 g/s.
-    for found in told[1:]:
+    assert told[3] == {}  # nothing is left to foresee
+    for found in told[1:3]:
         assert found["eco2ai/forecast_seconds"] == pytest.approx(82)
         assert found["eco2ai/forecast_energy_kwh"] == pytest.approx(8200 / 3.6e6)
         assert found["eco2ai/forecast_co2_kg"] == pytest.approx(0.82e-3)
     lines = [row for row in rows() if row["event"] == "forecast"]
-    assert [row["epoch"] for row in lines] == [1, 2, 3]
+    assert [row["epoch"] for row in lines] == [1, 2]
     assert all(row["seconds"] == 0.0 and not row["joules"] for row in lines)
     assert lines[-1]["metrics"]["energy_kwh"] == pytest.approx(rows()[-1]["total"]["energy_kwh"])
-    assert lines[-1]["metrics"]["energy_band_kwh"] == pytest.approx([0.9 * 8200 / 3.6e6, 1.1 * 8200 / 3.6e6])
+    low, high = lines[-1]["metrics"]["energy_band_kwh"]  # the measurement's own, and a little for what is to come
+    assert 0.89 < low / (8200 / 3.6e6) < 0.9
+    assert 1.1 < high / (8200 / 3.6e6) < 1.11
     assert sum(row["seconds"] for row in rows()) == pytest.approx(82)
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == 2

@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
     ADAPTERS | {"eco2ai", "report"},
-    {"fits", "launch"},
+    {"fits", "launch", "hubcard"},
     {"tracker"},
     {"session", "collective"},
     {"metering", "ledger", "stages", "run", "publish", "scalars", "forecast", "budget", "card", "ranks"},

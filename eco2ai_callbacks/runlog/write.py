@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections import deque
 from pathlib import Path
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.chain import canonical, line_hash, line_hmac
 
+# How long another writer's append may stand still in the middle before its line is taken to be torn, in seconds.
+_GROWS_S = 0.002
 # What is kept in memory while the log cannot be written; the oldest go first.
 MAX_PENDING = 10_000
 
@@ -63,8 +66,7 @@ class Writer:
         flags = os.O_APPEND | os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         file = os.open(self.path, flags, 0o644)
         try:
-            size = os.fstat(file).st_size
-            lead = b"\n" if size > 0 and _last_byte(file, size) != b"\n" else b""
+            lead = b"\n" if _is_torn(file) else b""
             data = lead + b"".join(line + b"\n" for line in self._pending)
             written = os.write(file, data)
         finally:
@@ -76,6 +78,17 @@ class Writer:
             end += 1
         if self._pending:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+
+def _is_torn(file: int) -> bool:
+    """Whether the file ends inside a line; one that still grows is another writer's append, seen half done."""
+    size = os.fstat(file).st_size
+    while size > 0 and _last_byte(file, size) != b"\n":
+        time.sleep(_GROWS_S)
+        before, size = size, os.fstat(file).st_size
+        if size == before:
+            return True
+    return False
 
 
 def _last_byte(file: int, size: int) -> bytes:

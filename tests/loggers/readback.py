@@ -1,0 +1,111 @@
+"""Reads back what loggers have kept: each by the logger's own reader, and each sure that there is one run only."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+# The values of each metric, in the order in which they were logged.
+Series = dict[str, list[float]]
+
+
+def csv_table(file: Path | str) -> Series:
+    """A table with one column per metric, whose cells may be empty."""
+    with Path(file).open(newline="") as lines:
+        return _series(csv.DictReader(lines))
+
+
+def tensorboard(folder: Path | str = ".") -> Series:
+    """The event file in a folder, as TensorBoard itself reads it."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    events = EventAccumulator(str(_only(Path(folder).rglob("events.out.tfevents.*")).parent))
+    events.Reload()
+    found = {tag: [event.value for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    for tag in events.Tags()["tensors"]:  # as tensorflow writes scalars
+        values = [make_ndarray(event.tensor_proto) for event in events.Tensors(tag)]
+        if all(value.dtype.kind == "f" and value.ndim == 0 for value in values):
+            found[tag] = [float(value) for value in values]
+    return found
+
+
+def wandb_offline() -> Series:
+    """The offline run below the working folder, once it is finished."""
+    import wandb
+    from wandb.proto import wandb_internal_pb2
+
+    wandb.finish()
+    rows = []
+    for data in _wandb_records(_only(Path().rglob("*.wandb")).read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        if record.WhichOneof("record_type") == "history":
+            rows.append(dict(_wandb_item(item) for item in record.history.item))
+    return _series(rows)
+
+
+def mlflow_run(uri: str) -> Series:
+    """The run in a store, through MLflow's client."""
+    import mlflow
+
+    mlflow.flush_async_logging()
+    client = mlflow.MlflowClient(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    run = _only(client.search_runs(experiments))
+    found = {}
+    for name in run.data.metrics:
+        history = client.get_metric_history(run.info.run_id, name)
+        found[name] = [each.value for each in sorted(history, key=lambda each: (each.step, each.timestamp, each.value))]
+    return found
+
+
+def trackio_run() -> Series:
+    """The run in the only project of Trackio's local database."""
+    import trackio
+    from trackio.sqlite_storage import SQLiteStorage
+
+    project = _only(SQLiteStorage.get_projects())
+    run = _only(trackio.Api().runs(project))
+    return _series(SQLiteStorage.get_logs(project, run.name))
+
+
+def _series(rows: Iterable[Mapping[str, Any]]) -> Series:
+    found: Series = defaultdict(list)
+    for row in rows:
+        for name, value in row.items():
+            try:
+                found[name].append(float(value))
+            except (TypeError, ValueError):  # a text, or an empty cell
+                continue
+    return dict(found)
+
+
+def _only(found: Iterable[Any]) -> Any:
+    (one,) = found
+    return one
+
+
+def _wandb_item(item: Any) -> tuple[str, Any]:
+    return item.key or "/".join(item.nested_key), json.loads(item.value_json)
+
+
+def _wandb_records(data: bytes) -> Iterable[bytes]:
+    """The records of W&B's file, LevelDB's log format behind seven bytes; no reader comes with their package."""
+    assert data.startswith(b":W&B")
+    block, header, position, record = 32768, 7, 7, b""
+    while position + header <= len(data):
+        left = block - position % block
+        if left < header:  # padding: the next part stands in the next block
+            position += left
+            continue
+        _, size, part = struct.unpack_from("<IHB", data, position)  # checksum, size, 1: whole, 2: first, 3, 4: last
+        position += header + size
+        record = (b"" if part in (1, 2) else record) + data[position - size : position]
+        if part in (1, 4):
+            yield record
