@@ -7,9 +7,9 @@ from typing import Any
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.card import TrainingType
+from eco2ai_callbacks.opening import Machinery, Opening, open_runs
 from eco2ai_callbacks.ranks import Gather
 from eco2ai_callbacks.run import Resume
-from eco2ai_callbacks.session import Machinery, Opening, open_runs
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.tracker import Tracker
 

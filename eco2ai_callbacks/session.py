@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks import card
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
 from eco2ai_callbacks.contain import Containment, logger
-from eco2ai_callbacks.host import Host, process_started, read_host
+from eco2ai_callbacks.host import process_started
 from eco2ai_callbacks.ledger import Ledger
 from eco2ai_callbacks.metering import Metering
-from eco2ai_callbacks.meters import Discovery, Source, Surroundings, discover
+from eco2ai_callbacks.meters import Source, Surroundings
 from eco2ai_callbacks.meters.busy import JobBusy
 from eco2ai_callbacks.meters.cuda import synchronize, used_devices
 from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.opening import Machinery, Opening
 from eco2ai_callbacks.publish import Publisher
-from eco2ai_callbacks.ranks import Claim, Gather, Named, common, settled, watched
+from eco2ai_callbacks.ranks import Claim, Named, common, settled, watched
 from eco2ai_callbacks.record import Record, banded, measured, summary
 from eco2ai_callbacks.registry import Entry, Registry, ancestry, lineage, parent_of
-from eco2ai_callbacks.run import Resume, Run, launched_id, new_id, rank_from
+from eco2ai_callbacks.run import Resume, Run, new_id, rank_from
 from eco2ai_callbacks.runlog.place import file_for
 from eco2ai_callbacks.runlog.read import carried_usage
-from eco2ai_callbacks.runlog.resume import Before, before, unfinished
+from eco2ai_callbacks.runlog.resume import Before, before
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks.console import Console
@@ -43,65 +40,6 @@ from eco2ai_callbacks.usage import Method, Reading, Usage, abreast
 # How long a fit may be over before that is noticed, where no hook tells: so much at most is counted beyond it. A look
 # takes microseconds and reads no meter.
 WATCH_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Machinery:
-    """What a session stands on; tests put a machine of their own here.
-
-    Args:
-        clock: Monotonic seconds.
-        host: Reads the machine's facts.
-        find: Opens the meters.
-        environ: The environment; this process's by default.
-        root: The root of the file system, for what a platform put there.
-        registry: Folder of the running trackers; one that all users share by default.
-        number: Counts the trackers that this process starts as a rank of a launch without a process group.
-    """
-
-    clock: Callable[[], float] = time.monotonic
-    host: Callable[[], Host] = read_host
-    find: Callable[[Settings, Surroundings, Containment], Discovery] = discover
-    environ: Mapping[str, str] | None = None
-    root: Path = Path("/")
-    registry: Path | None = None
-    number: Callable[[], int] = itertools.count().__next__
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a session begins.
-
-    Args:
-        base: The stage of the time outside of all stages that are entered.
-        resume: The run to continue, as a checkpoint or the same object remembers it.
-        rank: Rank and world size; as the launcher's variables say by default.
-        quiet: Whether the console line is left out.
-        inside: Whether what is measured still goes on; the thread looks every ``WATCH_S`` seconds.
-        pid: The process at the top of the measured tree; this one by default.
-        gather: Tells all ranks something and returns what each has told; ``None`` where there is no way to.
-    """
-
-    base: str = "train"
-    resume: Resume | None = None
-    rank: tuple[int, int] | None = None
-    quiet: bool = False
-    inside: Callable[[], bool] | None = None
-    pid: int | None = None
-    gather: Gather | None = None
-
-
-def named(settings: Settings, machinery: Machinery, opening: Opening) -> Named:
-    """The run that this process would write for: the one to continue, that of its launch, or a new one."""
-    continued = opening.resume.run_id if opening.resume else settings.run_id
-    if continued is not None:
-        return Named(continued, True)
-    environ = os.environ if machinery.environ is None else machinery.environ
-    if opening.gather is None and (opening.rank or rank_from(environ))[1] > 1:
-        launched = launched_id(environ, machinery.host().hash, machinery.number())
-        if launched is not None:
-            return Named(launched)
-    return Named(new_id())
 
 
 class Session:
@@ -423,16 +361,6 @@ class Session:
         others = {entry.run for entry in living if self._devices & set(entry.devices)}
         others -= {self.run.id, *ancestry(living, self.run.parent)}
         return tuple(sorted(run for run in others if self.run.id not in ancestry(living, run)))
-
-
-def open_runs(settings: Settings, machinery: Machinery | None = None) -> list[str]:
-    """Runs of this project and host in the log that have no ``stop`` and that nobody writes now."""
-    machinery = machinery or Machinery()
-    if settings.log_file is None:
-        return []
-    host = machinery.host().hash
-    living = {entry.writer for entry in Registry(host, machinery.registry).living()}
-    return unfinished(settings.log_file.absolute(), settings.project, host, living)
 
 
 def _carried(resume: Resume | None, known: Usage) -> dict[str, float | None] | None:

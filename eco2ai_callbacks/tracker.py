@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import functools
-import inspect
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, TypeVar, Unpack
 
 from eco2ai_callbacks import budget
 from eco2ai_callbacks.carbon import grid
@@ -19,16 +17,16 @@ from eco2ai_callbacks.card import TrainingType
 from eco2ai_callbacks.contain import Containment, logger
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.forecast import EXACT, Course
+from eco2ai_callbacks.opening import Machinery, Opening, named
 from eco2ai_callbacks.ranks import Claim, Gather, Named, Share, failures_of, measuring, misses_something, together
 from eco2ai_callbacks.record import STAGES
 from eco2ai_callbacks.run import Resume, new_id
 from eco2ai_callbacks.scalars import epoch_scalars, forecast_scalars, stage_scalars
-from eco2ai_callbacks.session import Machinery, Opening, Session, named
+from eco2ai_callbacks.session import Session
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.stages import Stretch
 from eco2ai_callbacks.usage import Reading, Usage
 
-P = ParamSpec("P")
 R = TypeVar("R")
 _ENTERED_AT_MOST_S = 1e-3
 
@@ -467,65 +465,3 @@ class Tracker:
     def _at_exit(self) -> None:
         self._finish("interrupted")
         self._tell()
-
-
-class _Track:
-    """A block or a function that is measured, with a tracker of its own each time."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._trackers: list[Tracker] = []
-
-    def __enter__(self) -> Tracker:
-        self._trackers.append(Tracker(self._settings))
-        return self._trackers[-1].start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._trackers.pop().__exit__(kind, error, trace)
-
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """The function, measured at each call."""
-        settings = self._settings
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def measured_later(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with Tracker(settings):
-                    return await function(*args, **kwargs)
-
-            return cast(Callable[P, R], measured_later)
-
-        @functools.wraps(function)
-        def measured(*args: P.args, **kwargs: P.kwargs) -> R:
-            with Tracker(settings):
-                return function(*args, **kwargs)
-
-        return measured
-
-
-@overload
-def track(function: Callable[P, R], /) -> Callable[P, R]: ...
-@overload
-def track(**args: Unpack[SettingsArgs]) -> _Track: ...
-def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
-    """Measure a block or a function.
-
-    Args:
-        function: The function, where this stands as a bare decorator.
-        args: Settings, as for :class:`Tracker`.
-
-    Raises:
-        SettingsError: A setting has a value that is not accepted.
-
-    Example:
-        >>> with track(project="demo", log_file=None) as run:  # doctest: +SKIP
-        ...     train()
-        >>> @track(region="FR")  # doctest: +SKIP
-        ... def train(): ...
-    """
-    settings = resolve(args)
-    grid.check(settings)
-    measured = _Track(settings)
-    return measured if function is None else measured(function)

@@ -7,7 +7,7 @@ from typing import Any
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.meters import Discovery, Source
 from eco2ai_callbacks.meters.nvml import MeasuredGpu
-from eco2ai_callbacks.session import Machinery
+from eco2ai_callbacks.opening import Machinery
 from eco2ai_callbacks.testing import CLOUD_VM, Clock
 from eco2ai_callbacks.usage import Method
 

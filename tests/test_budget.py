@@ -9,7 +9,7 @@ from logcheck import rows
 from steady import steady
 
 from eco2ai_callbacks.budget import blind, over
-from eco2ai_callbacks.session import Opening
+from eco2ai_callbacks.opening import Opening
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage

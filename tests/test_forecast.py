@@ -16,10 +16,10 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.forecast import DRIFT, PRIOR_SPREAD, PRIOR_WEIGHT, RECENT, Course, Forecast, Span
 from eco2ai_callbacks.host import Host
+from eco2ai_callbacks.opening import Machinery, Opening
 from eco2ai_callbacks.ranks import Share
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.scalars import forecast_scalars
-from eco2ai_callbacks.session import Machinery, Opening
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage

@@ -22,7 +22,7 @@ from nvml_stub import NvmlStub, ended
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.contain import Containment
 from eco2ai_callbacks.meters import Discovery, Surroundings, discover
-from eco2ai_callbacks.session import Machinery
+from eco2ai_callbacks.opening import Machinery
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import CLOUD_VM, Clock, FakeGpu, FakeNvml
 

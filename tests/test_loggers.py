@@ -390,7 +390,9 @@ def test_a_trainer_that_merges_its_metrics_in_log_keeps_them_for_its_own_rows(fi
     own = [row for row in history if "eco2ai/energy_kwh" in row]
     assert [{k for k in row if not k.startswith("eco2ai/")} for row in own] == [{"epoch", "step"}] * 2
     assert [row["eco2ai/energy_kwh"] for row in own] == wanted["eco2ai/energy_kwh"]
-    assert [row["eval_eco2ai/energy_kwh"] for row in history if "eval_tokens" in row] == wanted["eval_eco2ai/energy_kwh"]
+    assert [row["eval_eco2ai/energy_kwh"] for row in history if "eval_tokens" in row] == wanted[
+        "eval_eco2ai/energy_kwh"
+    ]
     assert sum("tokens" in row for row in history) == 2
     assert theirs(history) == theirs(fit([Other()]))
 

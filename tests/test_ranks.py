@@ -21,6 +21,7 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.collective import all_ask, jax_group, torch_group
 from eco2ai_callbacks.host import process_started
 from eco2ai_callbacks.meters import Discovery, Source
+from eco2ai_callbacks.opening import Machinery, Opening
 from eco2ai_callbacks.ranks import Claim, Share, failures_of, misses_something, taken_since, together
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.registry import Entry, Registry
@@ -28,7 +29,6 @@ from eco2ai_callbacks.run import launched_id
 from eco2ai_callbacks.runlog.merge import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
-from eco2ai_callbacks.session import Machinery, Opening
 from eco2ai_callbacks.testing import BARE_METAL, Clock
 from eco2ai_callbacks.usage import Method, Usage
 

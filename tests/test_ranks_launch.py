@@ -31,7 +31,7 @@ LIMIT_S = 240
 PRELUDE = """
 import dataclasses, json, os, sys, time
 from pathlib import Path
-from eco2ai_callbacks.session import Machinery
+from eco2ai_callbacks.opening import Machinery
 from eco2ai_callbacks.testing import CLOUD_VM
 
 SETTINGS = {"region": "FR", "powercap_root": "nowhere", "heartbeat_s": 0.0}
@@ -200,7 +200,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.collective import torch_group
-from eco2ai_callbacks.session import Opening
+from eco2ai_callbacks.opening import Opening
 
 def other_host():
     return dataclasses.replace(CLOUD_VM, boot_id=f"host {rank // 2}")

@@ -21,9 +21,9 @@ from logcheck import by_run, by_writer, check_whole, close, epochs, rows, stage_
 from eco2ai_callbacks import Tracker, Usage, track
 from eco2ai_callbacks.errors import Eco2AIError, SettingsError
 from eco2ai_callbacks.meters import Discovery, Source
+from eco2ai_callbacks.opening import Machinery, Opening
 from eco2ai_callbacks.record import FIELDS
 from eco2ai_callbacks.run import Resume
-from eco2ai_callbacks.session import Machinery, Opening
 from eco2ai_callbacks.testing import CLOUD_VM, Clock
 from eco2ai_callbacks.usage import Method
 

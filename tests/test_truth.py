@@ -21,7 +21,7 @@ import pytest
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.fits import Fits
 from eco2ai_callbacks.host import read_host
-from eco2ai_callbacks.session import Machinery
+from eco2ai_callbacks.opening import Machinery
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc"),

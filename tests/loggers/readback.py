@@ -41,6 +41,7 @@ def wandb_offline() -> Series:
     from wandb.proto import wandb_internal_pb2
 
     wandb.finish()
+    wandb.teardown()  # its process writes the file, up to its own end
     rows = []
     for data in _wandb_records(_only(Path().rglob("*.wandb")).read_bytes()):
         record = wandb_internal_pb2.Record()

@@ -15,7 +15,7 @@ from eco2ai_callbacks.contain import Containment
 from eco2ai_callbacks.host import Host
 from eco2ai_callbacks.meters import Discovery, Source, Surroundings, discover
 from eco2ai_callbacks.meters.busy import JobBusy
-from eco2ai_callbacks.session import Machinery
+from eco2ai_callbacks.opening import Machinery
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeNvml, PowercapTree
 

@@ -12,7 +12,7 @@ from proc_tree import FORBIDDEN, ProcTree
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.meters.ram import GIB, PAGE, Memory, RamModel, mapped_bytes, private_bytes, pss_bytes
-from eco2ai_callbacks.session import Machinery
+from eco2ai_callbacks.opening import Machinery
 from eco2ai_callbacks.testing import BARE_METAL, Clock
 
 MIB = 2**20
