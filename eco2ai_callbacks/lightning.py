@@ -66,7 +66,7 @@ class Eco2AICallback(Callback):
         if self._leads(trainer):
             tracker = self._begin(trainer, fit=True)
             self._restored = None
-            tracker.forecast(*self._progress(tracker, trainer, trainer.current_epoch))
+            tracker.forecast(self._done(trainer, trainer.current_epoch), None)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What came before was set-up, or lay between two epochs."""
@@ -87,7 +87,8 @@ class Eco2AICallback(Callback):
             epoch = trainer.current_epoch
             tracker.mark("epoch", epoch, samples=self._samples)
             found = tracker.scalars(epoch, self._samples)
-            found |= tracker.forecast(*self._progress(tracker, trainer, epoch + 1), epoch)
+            planned = tracker.contain.contained("forecast", lambda: self._planned(trainer), None)
+            found |= tracker.forecast(self._done(trainer, epoch + 1), planned, epoch)
             self._log(tracker, pl_module, found)
             if tracker.over_budget(epoch):
                 trainer.should_stop = True
@@ -169,12 +170,13 @@ class Eco2AICallback(Callback):
             gather=_gather(trainer),
         )
 
-    def _progress(self, tracker: Tracker, trainer: Trainer, epochs: int) -> tuple[float, float | None]:
-        """How far the fit has come and is to go: in steps; in epochs where each of several optimizers counts steps."""
-        if len(trainer.optimizers) != 1:
-            return epochs, trainer.max_epochs
-        planned = tracker.contain.contained("forecast", lambda: trainer.estimated_stepping_batches, None)
-        return trainer.global_step, planned
+    def _done(self, trainer: Trainer, epochs: int) -> float:
+        """How far the fit has come: in steps; in epochs where each of several optimizers counts steps."""
+        return trainer.global_step if len(trainer.optimizers) == 1 else epochs
+
+    def _planned(self, trainer: Trainer) -> float | None:
+        """How far the fit is to go. Before its first step, asking would load the data out of turn."""
+        return trainer.estimated_stepping_batches if len(trainer.optimizers) == 1 else trainer.max_epochs
 
     def _leads(self, trainer: Trainer) -> bool:
         """Whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""

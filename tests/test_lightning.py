@@ -333,6 +333,12 @@ def test_one_line_is_printed_and_the_logger_level_silences_it(
     assert "eco2ai" not in capsys.readouterr().err
 
 
+def test_the_data_is_not_loaded_out_of_turn(pl: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    trainer(pl, [Eco2AICallback()], max_epochs=3).fit(model(pl), loader(64))
+    captured = capfd.readouterr()
+    assert "estimate number of stepping batches" not in captured.out + captured.err
+
+
 def test_console_false_prints_nothing(pl: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     trainer(pl, [Eco2AICallback(region="FR", console=False)], max_epochs=1).fit(model(pl), loader(64))
     captured = capfd.readouterr()
