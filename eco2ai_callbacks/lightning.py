@@ -176,7 +176,9 @@ class Eco2AICallback(Callback):
 
     def _planned(self, trainer: Trainer) -> float | None:
         """How far the fit is to go. Before its first step, asking would load the data out of turn."""
-        return trainer.estimated_stepping_batches if len(trainer.optimizers) == 1 else trainer.max_epochs
+        steps = len(trainer.optimizers) == 1
+        planned: float | None = trainer.estimated_stepping_batches if steps else trainer.max_epochs
+        return planned
 
     def _leads(self, trainer: Trainer) -> bool:
         """Whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""
