@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import TypeVar, cast
@@ -56,15 +59,41 @@ def still_running(names: Collection[str], package: str) -> Callable[[], bool] | 
     return None
 
 
+class _Mark:
+    """Lies in a frame and goes when that goes."""
+
+    __slots__ = ("__weakref__",)
+
+
 def _look(thread: int, found: FrameType) -> Callable[[], bool]:
-    code, mark = found.f_code, found.f_locals.setdefault(_MARK, object())
+    mark, number = weakref.ref(found.f_locals.setdefault(_MARK, _Mark())), id(found)
 
     def look() -> bool:
-        frame = sys._current_frames().get(thread)
-        while frame is not None:
-            if frame.f_code is code and frame.f_locals.get(_MARK) is mark:
-                return True
-            frame = frame.f_back
+        if mark() is None:  # as long as it is there, no other frame has this number
+            return False
+        with _no_collection():
+            frame = sys._current_frames().get(thread)
+            while frame is not None:
+                if id(frame) == number:
+                    return True
+                frame = frame.f_back
         return False
 
     return look
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let no garbage be collected, where that would crash the process.
+
+    Before Python 3.12 the making of a frame object may set off a collection, and what is run by that may let the other
+    thread go on: the frame that is being looked at is over then, and what is read is no frame any more.
+    """
+    collects = sys.version_info < (3, 12) and gc.isenabled()
+    if collects:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import math
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -18,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logcheck import Row, check_whole, rows
+from logcheck import Row, rows
 
-from eco2ai_callbacks import host, meters, session
+from eco2ai_callbacks import meters, session
 from eco2ai_callbacks.metering import Metering
 from eco2ai_callbacks.meters import Discovery, Source, Surroundings, discover
 from eco2ai_callbacks.opening import Machinery
@@ -332,7 +330,10 @@ GARBAGE: dict[str, Any] = {
 @fault(*(f"{kind}: " for kind in GARBAGE), "not a table: ", "other keys: ", "gone: no longer gives cpu:gone")
 def meters_return_garbage(world: World) -> None:
     world.measured_by(
-        *(Draws(kind, lambda meter, value=value: dict.fromkeys(meter.joules, value)) for kind, value in GARBAGE.items()),
+        *(
+            Draws(kind, lambda meter, value=value: dict.fromkeys(meter.joules, value))
+            for kind, value in GARBAGE.items()
+        ),
         Draws("not a table", lambda meter: 12.5),
         Draws("other keys", lambda meter: {3: 12.5}),
         Draws("gone", lambda meter: {}),

@@ -157,7 +157,7 @@ def test_the_joules_are_the_core_seconds_times_the_watts_that_the_record_states(
 def test_the_same_work_costs_the_same_wherever_it_is_done(machinery: Machinery, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     figures = {
-        way.__name__: measure(machinery, tmp_path / f"{way.__name__}.jsonl", lambda way=way: way(1.0)).joules
+        way.__name__: measure(machinery, tmp_path / f"{way.__name__}.jsonl", lambda way=way: way(2.5)).joules
         for way in (in_threads, in_children, in_loader_workers)
     }
     mean = sum(figures.values()) / len(figures)
