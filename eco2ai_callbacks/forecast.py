@@ -36,6 +36,8 @@ _QUANTILE = 1.6448536269514722
 # Epochs that rise (or fall) so steadily that chance does it once in 60 cases: five in a row each above the last.
 _FEWEST_FOR_TREND = 5
 _CLEAR_TREND = 2.2
+# Two costs are the same where they differ by less, relatively.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +244,18 @@ def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
     for work, cost in costs:
         points.append((behind + work / 2, cost / work))
         behind += work
-    slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in combinations(points, 2)]
-    score = abs(sum((slope > 0) - (slope < 0) for slope in slopes))
+    pairs = list(combinations(points, 2))
+    slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairs]
+    # Costs come as differences of growing sums: what their rounding leaves between equal ones is no step.
+    steps = [
+        0.0 if math.isclose(earlier[1], later[1], rel_tol=_SAME) else later[1] - earlier[1] for earlier, later in pairs
+    ]
+    score = abs(sum((step > 0) - (step < 0) for step in steps))
     if score - 1 < _CLEAR_TREND * math.sqrt(count * (count - 1) * (2 * count + 5) / 18):
         return None
     slope = _median(slopes)
-    return _median([rate - slope * place for place, rate in points]) + slope * behind, slope
+    # The mean level, not the median one: see _ahead.
+    return math.fsum(rate - slope * place for place, rate in points) / count + slope * behind, slope
 
 
 def _median(values: list[float]) -> float:

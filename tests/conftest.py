@@ -6,8 +6,13 @@ import os
 import threading
 from pathlib import Path
 
+import hypothesis
 import pytest
 from nvml_stub import NvmlStub, compile_stub
+
+# Machines differ in speed, and no test is about it.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
