@@ -32,7 +32,10 @@ def _nothing_left_running() -> object:
     """Fail a test that leaves a thread of ours alive or a file open that it opened."""
     files = _open_files()
     yield
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("eco2ai")]
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("eco2ai")]
+    for thread in ours:
+        thread.join(timeout=5)  # told to end, it may not have had its turn yet
+    left = [thread.name for thread in ours if thread.is_alive()]
     assert not left, f"threads left alive: {left}"
     counters = {path for path in _open_files() - files if "powercap" in path or path.endswith(".jsonl")}
     assert not counters, f"files left open: {counters}"
