@@ -420,9 +420,10 @@ class Tracker:
         return self.contain.contained("tracker", guarded, default)
 
     def _close(self, session: Session, stretch: Stretch) -> Usage:
-        """Close the time since the last mark; next to no time is left for the stretch that follows."""
+        """Close the time since the last mark; next to no time between two stages is left for what follows."""
         reading = session.reading()
-        if reading.t - session.ledger.marked.t < _ENTERED_AT_MOST_S:
+        between = stretch.stage in ("train", "other")
+        if between and reading.t - session.ledger.marked.t < _ENTERED_AT_MOST_S:
             return Usage()
         return session.mark("stage", stretch, reading)
 
