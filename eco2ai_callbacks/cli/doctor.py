@@ -95,8 +95,9 @@ def _place(exam: _Exam) -> Iterator[str]:
 
 def _settings(exam: _Exam) -> Iterator[str]:
     yield click.style("Settings", bold=True)
+    width = max(map(len, NAMES))
     for name in NAMES:
-        yield f"  {name} = {getattr(exam.settings, name)!s:<24}  {exam.settings.origin[name]}"
+        yield f"  {name:<{width}} = {getattr(exam.settings, name)!s:<24}  {exam.settings.origin[name]}"
     for variable in stray_variables(os.environ):
         yield f"  {variable} is set, and names no setting"
     if exam.settings.log_file is not None:
