@@ -7,6 +7,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.card import TrainingType
+from eco2ai_callbacks.contain import Containment, logger
 from eco2ai_callbacks.opening import Machinery, Opening, open_runs
 from eco2ai_callbacks.ranks import Gather
 from eco2ai_callbacks.run import Resume
@@ -61,12 +62,19 @@ class Fits:
         """The run that a fit goes on with, where the framework's checkpoint cannot name one.
 
         The one that the settings name, else the last of this callback, else the only one in the log of this project
-        and host that has no end and that nobody writes.
+        and host that has no end and that nobody writes; ``None``, which is said, where that is not known.
         """
         if self.settings.run_id is not None or self.last is not None:
             return self.last if self.settings.run_id is None else Resume(self.settings.run_id)
-        found = open_runs(self.settings)
-        return Resume(found[0]) if len(found) == 1 else None
+        nothing: list[str] = []
+        contain = Containment()
+        found = contain.contained("log file", lambda: open_runs(self.settings, self._machinery), nothing)
+        if len(found) == 1:
+            return Resume(found[0])
+        known = f"the log holds {len(found)} unfinished runs" if found else "the log holds no unfinished run"
+        said = f"{known} of this project: the fit, which does not begin at its first epoch, is counted as a new one"
+        contain.contained("logging", lambda: logger.warning("%s; to continue a run set run_id=", said), None)
+        return None
 
     def begin(
         self,

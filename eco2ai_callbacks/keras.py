@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
@@ -33,6 +34,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._fits = Fits(settings)
         self._fitting = False
         self._first = 0
+        self._names: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """A callback that was used holds its model; a copy of it does not."""
@@ -57,6 +59,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         if self._fitting:
             self._fitting = False
             self._first = epoch
+            self._names = set()
             self._begin(fit=True, first_epoch=epoch).forecast(epoch, (self.params or {}).get("epochs"))
         if tracker := self._fits.tracker:
             tracker.enter("train", epoch)
@@ -69,7 +72,7 @@ class Eco2AICallback(keras.callbacks.Callback):
             found = tracker.scalars(epoch, samples)
             found |= self._forecast(tracker, epoch)
             if logs is not None:
-                logs.update(found)
+                logs.update(self._missed(found, logs) | found)
             if tracker.over_budget(epoch):
                 self.model.stop_training = True
 
@@ -117,6 +120,16 @@ class Eco2AICallback(keras.callbacks.Callback):
         settings = self._fits.settings
         comes = 0 < settings.forecast_after < planned - self._first
         return tracker.forecast(epoch + 1, planned, epoch) or (no_forecast(level=settings.scalars) if comes else {})
+
+    def _missed(self, found: Mapping[str, float], logs: Mapping[str, Any]) -> dict[str, float]:
+        """What earlier epochs of the fit have told and this one cannot, as where a meter has failed: without figures.
+
+        A validation that this epoch did not have is none of it.
+        """
+        validated = any(name.startswith("val_") for name in logs)
+        missed = {name for name in self._names if validated or not name.startswith("eco2ai/val_")} - found.keys()
+        self._names |= found.keys()
+        return dict.fromkeys(missed, math.nan)
 
     def _samples(self) -> int | None:
         """Samples of an epoch, which only the loop that calls us knows; ``None`` for generators."""

@@ -56,8 +56,13 @@ class Registry:
 
     def __init__(self, host: str, folder: Path | None = None, proc: Path = Path("/proc")) -> None:
         self._host = host
-        self._folder = folder or Path(tempfile.gettempdir()) / "eco2ai-trackers"
+        self._given = folder
         self._proc = proc
+
+    @property
+    def _folder(self) -> Path:
+        """Looked up only where it is needed: a machine may have no folder for temporary files."""
+        return self._given or Path(tempfile.gettempdir()) / "eco2ai-trackers"
 
     def enter(self, entry: Entry) -> None:
         """Announce a tracker.

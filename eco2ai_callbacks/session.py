@@ -60,6 +60,7 @@ class Session:
         self._opening = opening
         self._machinery = machinery
         self._claims: tuple[Entry, ...] = ()
+        self._begun: Metering | None = None
         self._stop: Record | None = None
         writer = new_id()
         log = None if settings.log_file is None else settings.log_file.absolute()
@@ -80,9 +81,9 @@ class Session:
             parent=contain.contained("registry", lambda: parent_of(living, lineage(), run.run), None),
             continues=known.continues,
         )
-        self.grid: Grid = grid_for(settings, environ, machinery.root, datetime.now().year)
+        self.grid: Grid = grid_for(settings, environ, machinery.root, datetime.now().year, contain)
         if self.grid.warning and not opening.quiet and rank == 0:
-            logger.warning("%s", self.grid.warning)
+            contain.contained("logging", lambda: logger.warning("%s", self.grid.warning), None)
         job = JobBusy(opening.pid, foreign=self._siblings) if settings.scope == "process" else None
         uuids = contain.contained("CUDA", used_devices, None)
         around = Surroundings(
@@ -137,7 +138,7 @@ class Session:
             self._meters = settled(self._meters, self._entry, self._claims, clock)
         elif run.world_size > 1 or self.settings.run_id is not None:
             self._meters = watched(self._meters, self._entry, self._same_run, clock)
-        self._metering = Metering(
+        self._begun = self._metering = Metering(
             self._meters,
             self.contain,
             clock,
@@ -165,6 +166,12 @@ class Session:
         )
         before = abreast(claim.known for claim in claims) + carried_usage(carried or {})
         self._show(dataclasses.replace(start, total=summary(before)))
+
+    def abandon(self) -> None:
+        """Give back what a session holds that could not begin."""
+        if self._begun is not None:
+            self._begun.stop()
+        self._registry.leave(self.run.writer)
 
     # --- reading and marking ---------------------------------------------------------------------------------------
 
@@ -221,7 +228,9 @@ class Session:
     def heartbeat(self, reading: Reading) -> None:
         """Write what has been used since the last mark, if it is time to."""
         period = self.settings.heartbeat_s
-        if period and reading.t > self.ledger.marked.t and reading.t - self._beaten >= period * 0.99:
+        # At the next look it would be too late: a mark may have come in between two looks.
+        due = period - self._metering.period_s + 1e-3
+        if period and reading.t > self.ledger.marked.t and reading.t - self._beaten >= due:
             self._publish("heartbeat", self.ledger.since(reading), self.stages.current)
             self._beaten = reading.t
 
@@ -235,8 +244,10 @@ class Session:
         if ended != "interrupted":
             self._finish_gpu_work()
         reading = self._metering.stop()
-        self.mark("stop", self.stages.inside or Stretch(), reading, ended=ended)
-        self.contain.contained("registry", lambda: self._registry.leave(self.run.writer), None)
+        try:
+            self.mark("stop", self.stages.inside or Stretch(), reading, ended=ended)
+        finally:
+            self.contain.contained("registry", lambda: self._registry.leave(self.run.writer), None)
 
     def tell(self, others: Usage, ranks: int | None) -> None:
         """Show the line of a run that has been closed, once.

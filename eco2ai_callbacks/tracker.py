@@ -306,7 +306,7 @@ class Tracker:
 
     def _forecast(self, done: float, planned: float | None, epoch: int | None) -> dict[str, float]:
         self._course = self._course.reached(done, self.job_total, self._total)
-        ahead = planned is None or done < planned
+        ahead = self.job_total.seconds > 0 and (planned is None or done < planned)
         if not (ahead and 0 < self.settings.forecast_after <= self._course.epochs):
             return {}
         energy, co2 = self._within("forecast", lambda session: session.bands, (EXACT, EXACT))
@@ -326,7 +326,7 @@ class Tracker:
         if over is not None and self._over is None:
             self._over = over
             if self._speaks:
-                logger.warning("%s; the run is stopped", over)
+                self.contain.contained("logging", lambda: logger.warning("%s; the run is stopped", over), None)
         return over
 
     @property
@@ -360,6 +360,8 @@ class Tracker:
         self.contain.adopt(failures_of(claims, self._rank))
         if session is not None:
             contained("tracker", lambda: self._begin(session, claims), None)
+            if self._session is None:
+                contained("tracker", session.abandon, None)
 
     def _begin(self, session: Session, claims: Sequence[Claim]) -> None:
         # Under the lock, for the thread may beat before the session is in place.

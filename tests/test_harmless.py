@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 import math
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -19,9 +21,12 @@ import pytest
 from logcheck import Row, rows
 
 from eco2ai_callbacks import meters, session
+from eco2ai_callbacks.carbon.location import Place
+from eco2ai_callbacks.contain import logger
 from eco2ai_callbacks.metering import Metering
 from eco2ai_callbacks.meters import Discovery, Source, Surroundings, discover
 from eco2ai_callbacks.opening import Machinery
+from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.sinks.csv import CsvFile
@@ -33,6 +38,11 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
     pytest.mark.filterwarnings("error:::eco2ai_callbacks"),
 ]
+
+if not os.environ.get("KERAS_BACKEND"):
+    # Keras would take tensorflow, which may be missing.
+    pytest.importorskip("torch")
+    os.environ["KERAS_BACKEND"] = "torch"
 
 EPOCHS, SAMPLES, BATCH = 3, 24, 8
 LOG = Path("eco2ai.jsonl")
@@ -133,9 +143,6 @@ def transformers_fit(ours: Any, hook: Hook, into: list[Trained]) -> None:
 
 
 def keras_fit(ours: Any, hook: Hook, into: list[Trained]) -> None:
-    if not os.environ.get("KERAS_BACKEND"):
-        pytest.importorskip("torch")
-        os.environ["KERAS_BACKEND"] = "torch"
     keras = pytest.importorskip("keras")
     np = pytest.importorskip("numpy")
 
@@ -265,15 +272,14 @@ def raises(error: BaseException) -> Callable[[object], Any]:
     return fail
 
 
-# What a fault is named by in the records; where there can be none, in the warnings of the log named below.
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """A way to fail.
 
     Args:
         plant: Prepares it.
-        named: The sentences (their parts) that tell of it.
-        recorded: Whether the run log tells them, and not only Python's logging.
+        named: What the sentences begin with that tell of it.
+        recorded: Whether the run log tells them too, and not only Python's logging.
     """
 
     plant: Callable[[World], None]
@@ -300,16 +306,20 @@ def nothing(world: World) -> None:
 # --- meters ---
 
 
-@fault("never: cannot be read (RuntimeError)", "late: Input/output error", "tight: MemoryError", "will not close")
+@fault("never: cannot be read (RuntimeError)", "late: Input/output error", "tight: MemoryError")
 def meters_raise(world: World) -> None:
     never = Draws("never", raises(RuntimeError("cannot be read")), failing=True)
     world.measured_by(
         never,
         Draws("late", raises(OSError(5, "Input/output error"))),
         Draws("tight", raises(MemoryError())),
-        ClosesBadly("stuck"),
     )
     world.midway = world.reading_breaks
+
+
+@fault("stuck: will not close (RuntimeError)", recorded=False)
+def a_meter_will_not_close(world: World) -> None:
+    world.measured_by(ClosesBadly("stuck"))
 
 
 GARBAGE: dict[str, Any] = {
@@ -347,9 +357,14 @@ def a_meter_forgets_how_it_knows(world: World) -> None:
     world.midway = world.reading_breaks
 
 
-@fault("tracker: ", recorded=False)
-def a_meter_that_says_nonsense_of_itself(world: World) -> None:
-    world.measured_by(Draws("odd", max_gap_s="soon", covers=None))
+@fault("tracker: '<' not supported between instances of 'str' and 'float' (TypeError)", recorded=False)
+def a_meter_knows_no_time(world: World) -> None:
+    world.measured_by(Draws("odd", max_gap_s="soon"))
+
+
+@fault("tracker: 'NoneType' object is not iterable (TypeError)", recorded=False)
+def a_meter_knows_not_what_it_covers(world: World) -> None:
+    world.measured_by(Draws("odd", covers=None, max_gap_s=0.01))
 
 
 @fault("slow: took 5.0 s to answer, twice")
@@ -360,9 +375,8 @@ def a_slow_meter(world: World) -> None:
         clock.advance(5.0)
         return meter.joules
 
-    world.measured_by(Draws("slow", slow))
+    world.measured_by(Draws("slow", slow, failing=True))
     world.machinery["clock"] = clock
-    world.midway = world.reading_breaks
 
 
 @fault("hanging: did not answer within 0.05 s")
@@ -408,9 +422,10 @@ def a_meter_that_raises_in_the_thread(world: World) -> None:
     world.midway = midway
 
 
-@fault("NVML: in the constructor (RuntimeError)", "RAM model: [Errno 5]", recorded=True)
+@fault("NVML: in the constructor (RuntimeError)", "RAM model: 'no memory' (KeyError)")
 def meters_raise_when_they_are_opened(world: World) -> None:
-    faults = {"NVML": RuntimeError("in the constructor"), "RAM model": RuntimeError("[Errno 5]")}
+    world.machinery["host"] = lambda: BARE_METAL
+    faults = {"NVML": RuntimeError("in the constructor"), "RAM model": KeyError("no memory")}
     candidates = [
         (name, covers, raises(faults[name]) if name in faults else opens) for name, covers, opens in meters._CANDIDATES
     ]
@@ -465,21 +480,26 @@ def linked_proc() -> Path:
     return proc
 
 
-@fault("CPU model: ", "RAM model: ")
+@fault("CPU model: No such file or directory")
 def the_kernels_counts_vanish(world: World) -> None:
     proc = linked_proc()
+    world.machinery["host"] = lambda: BARE_METAL
     world.on(proc=proc)
     world.midway = lambda: shutil.rmtree(proc)
 
 
-@fault("CPU model: ")
+@fault("CPU model: invalid literal for int()", "RAM model: ")
 def the_kernels_counts_say_nonsense(world: World) -> None:
     proc = linked_proc()
+    world.machinery["host"] = lambda: BARE_METAL
     world.on(proc=proc)
 
     def spoil() -> None:
         (proc / "stat").unlink()
         (proc / "stat").write_text("cpu a b c\n")
+        (proc / str(os.getpid())).unlink()
+        (proc / str(os.getpid())).mkdir()
+        (proc / str(os.getpid()) / "statm").write_text("a b c d\n")
 
     world.midway = spoil
 
@@ -538,7 +558,7 @@ def the_csv_is_a_folder(world: World) -> None:
     world.settings["csv_file"] = "eco2ai.csv"
 
 
-@fault("CSV file: no row (KeyError)")
+@fault("CSV file: 'no row' (KeyError)")
 def writing_the_csv_raises(world: World) -> None:
     world.patch.setattr(CsvFile, "write", raises(KeyError("no row")))
     world.settings["csv_file"] = "eco2ai.csv"
@@ -553,12 +573,15 @@ def standard_error_is_closed(world: World) -> None:
 
 @fault()
 def the_sinks_are_slow(world: World) -> None:
-    def slow(call: Callable[..., Any], *args: Any) -> Any:
-        time.sleep(0.005)
-        return call(*args)
+    def slow(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wait(*args: Any) -> Any:
+            time.sleep(0.005)
+            return call(*args)
+
+        return wait
 
     for sink, name in ((Writer, "flush"), (CsvFile, "write"), (Console, "write")):
-        world.patch.setattr(sink, name, lambda *args, call=getattr(sink, name): slow(call, *args))
+        world.patch.setattr(sink, name, slow(getattr(sink, name)))
     world.settings["csv_file"] = "eco2ai.csv"
 
 
@@ -580,6 +603,21 @@ def there_is_no_folder_for_temporary_files(world: World) -> None:
 @fault("tracker: no such machine (RuntimeError)", recorded=False)
 def the_hosts_facts_raise(world: World) -> None:
     world.machinery["host"] = raises(RuntimeError("no such machine"))
+
+
+@fault("logging: cannot log (RuntimeError)")
+def nobody_can_be_told_that_the_place_is_unknown(world: World) -> None:
+    """The user's own handler raises at whatever we log."""
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("cannot log")
+
+    broken = Broken()
+    logger.addHandler(broken)
+    del world.settings["region"]
+    world.patch.setattr("eco2ai_callbacks.carbon.grid.locate", lambda **_: Place(None, "unknown", "none"))
+    world.after = lambda: logger.removeHandler(broken)
 
 
 @fault("place: nowhere (RuntimeError)")
@@ -660,12 +698,137 @@ def test_a_training_is_what_it_would_be_without_us(
         world.after()
     assert found.weights == wanted.weights
     assert found.told == wanted.told
-    assert planted.named or not [r for r in caplog.records if r.name == "eco2ai_callbacks"], caplog.text
     run = recorded()
     for sentence in planted.named:
-        assert sentence in caplog.text
-        if planted.recorded and "close" not in sentence:
-            assert any(sentence in failure for failure in run[-1]["failures"]), run[-1]["failures"]
+        assert sentence in caplog.text or planted.recorded
     if planted.recorded:
         assert run[-1]["event"] == "stop"
         assert run[-1]["ended"] == ("interrupted" if failing else "finished")
+        assert all(math.isfinite(row["energy_kwh"]) and row["energy_kwh"] >= 0 for row in run if row["joules"])
+        failures = run[-1]["failures"]
+        for sentence in planted.named:
+            assert any(failure.startswith(sentence) for failure in failures), failures
+        assert bool(failures) is bool(planted.named), failures
+    if planted.recorded and run[0]["event"] == "start":  # the log was not lost in the meantime
+        assert verify(LOG if LOG.exists() else Path("logs") / LOG).whole
+    if planted.recorded and world.meters:
+        assert "cpu:healthy" in run[-1]["joules"], "what did not fail counts on"
+
+
+def test_a_fit_that_goes_on_survives_a_log_that_cannot_be_read() -> None:
+    """Keras has no checkpoint that names the run: it is looked for in the log, before anything is measured."""
+    keras = pytest.importorskip("keras")
+    np = pytest.importorskip("numpy")
+    ours = callback("keras", log_file="x" * 300)
+    net = keras.Sequential([keras.Input((8,)), keras.layers.Dense(2, activation="softmax")])
+    net.compile("sgd", "sparse_categorical_crossentropy")
+    seen = net.fit(np.zeros((8, 8)), np.zeros(8), initial_epoch=1, epochs=3, verbose=0, callbacks=[ours]).history
+    assert len(seen["loss"]) == len(seen["eco2ai/energy_kwh"]) == 2
+
+
+# --- the process ---------------------------------------------------------------------------------------------------
+
+EXITS = """
+import sys, threading
+import pytest
+import test_harmless as harmless
+
+framework = sys.argv[1]
+harmless.callback(framework)  # not all of them import without a standard error, or warn without one
+world = harmless.World(pytest.MonkeyPatch())
+for name in ("meters raise", "the disk is full", "the registry cannot be written", "standard error is closed"):
+    harmless.FAULTS[name].plant(world)
+
+def hang(meter):
+    if threading.current_thread() is not threading.main_thread():
+        hangs.set()
+        threading.Event().wait()
+    return meter.joules
+
+hangs = threading.Event()
+world.meters.append(harmless.Draws("hanging", hang, max_gap_s=0.05))
+del world.settings["region"]
+ours = harmless.callback(framework, heartbeat_s=0.1, **world.settings)
+ours._fits._machinery = harmless.Machinery(**world.machinery)
+
+def hook(epoch, batch):
+    if (epoch, batch) == (1, 1):
+        world.midway()
+        assert hangs.wait(30)
+        print("the user's code exits", flush=True)
+        sys.exit(7)
+
+harmless.FITS[framework]([ours], hook, [])
+"""
+
+
+@pytest.fixture(scope="module")
+def exits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """A program per framework, all at once: importing a framework takes seconds."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    started = {}
+    for framework in FITS:
+        folder = tmp_path_factory.mktemp(framework)
+        environ = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder), "HOME": str(folder)}
+        started[framework] = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", EXITS, framework],
+            cwd=folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    yield started
+    for process in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("framework", FITS)
+def test_the_exit_code_is_the_users_own(framework: str, exits: dict[str, subprocess.Popen[str]]) -> None:
+    pytest.importorskip({"lightning": "lightning.pytorch"}.get(framework, framework))
+    said, _ = exits[framework].communicate(timeout=120)
+    assert said.splitlines()[-1] == "the user's code exits"
+    assert exits[framework].returncode == 7
+
+
+CRASHES = """
+import gc, sys, threading, time
+from eco2ai_callbacks.frames import still_running
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        time.sleep(1e-5)  # lets the other thread go on
+
+def deep(left):
+    return deep(left - 1) if left else None
+
+def fit():
+    running = still_running(("fit",), "__main__")
+    looks = []
+
+    def watch():
+        while not ended.is_set():
+            Cycle()
+            looks.append(running())
+
+    ended, thread = threading.Event(), threading.Thread(target=watch)
+    thread.start()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        deep(30)
+    ended.set()
+    thread.join()
+    sys.exit(7 if looks and all(looks) else 1)
+
+sys.setswitchinterval(1e-5)
+gc.set_threshold(3)
+fit()
+"""
+
+
+def test_the_thread_that_looks_whether_a_fit_still_runs_never_crashes_it() -> None:
+    """Frames end while they are looked at, and what is collected meanwhile lets them."""
+    assert subprocess.run([sys.executable, "-c", CRASHES], check=False).returncode == 7

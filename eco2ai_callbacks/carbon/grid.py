@@ -10,9 +10,10 @@ from pathlib import Path
 
 from eco2ai_callbacks.carbon import intensity
 from eco2ai_callbacks.carbon.intensity import Intensity
-from eco2ai_callbacks.carbon.location import locate
+from eco2ai_callbacks.carbon.location import Place, locate
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.carbon.pue import provider_pue
+from eco2ai_callbacks.contain import Containment
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.settings import Settings
 
@@ -57,7 +58,11 @@ def check(settings: Settings) -> None:
 
 
 def grid_for(
-    settings: Settings, environ: Mapping[str, str] | None = None, root: Path = Path("/"), year: int | None = None
+    settings: Settings,
+    environ: Mapping[str, str] | None = None,
+    root: Path = Path("/"),
+    year: int | None = None,
+    contain: Containment | None = None,
 ) -> Grid:
     """The grid that a run is counted with.
 
@@ -66,10 +71,14 @@ def grid_for(
         environ: The environment, for what a platform tells there.
         root: The root of the file system, for what a platform put there.
         year: The run's year: a factor is not newer.
+        contain: What remembers failures.
     """
     place, found_by, warning = settings.region, _origin(settings), ""
     if place is None:
-        found = locate(environ=os.environ if environ is None else environ, root=root)
+        environ = os.environ if environ is None else environ
+        found = (contain or Containment()).contained(
+            "place", lambda: locate(environ=environ, root=root), Place(None, "unknown", "none")
+        )
         place, found_by = found.region, found.found_by
     if settings.g_per_kwh is not None:
         factor = intensity.user(settings.g_per_kwh, region=place or "", found_by=found_by)
