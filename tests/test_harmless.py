@@ -779,8 +779,8 @@ def exits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subpro
         )
     yield started
     for process in started.values():
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
 
 
 @pytest.mark.parametrize("framework", FITS)

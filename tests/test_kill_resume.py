@@ -123,9 +123,10 @@ def keras_fit(hook: Hook = nothing, *, resume: bool = True, **settings: Any) -> 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
     net.compile("sgd", "sparse_categorical_crossentropy")
     backup = keras.callbacks.BackupAndRestore("checkpoints", delete_checkpoint=False)
+    callbacks = [backup, Eco2AICallback(**SETTINGS, **settings), Hooked()]
     history = net.fit(
         np.random.default_rng(0).random((SAMPLES, 4)).astype("float32"), np.arange(SAMPLES) % 2,
-        epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=[backup, Eco2AICallback(**SETTINGS, **settings), Hooked()],
+        epochs=EPOCHS, batch_size=BATCH, verbose=0, callbacks=callbacks,
     ).history  # fmt: skip
     return history["eco2ai/total_energy_kwh"][-1]
 

@@ -159,9 +159,8 @@ def command(*args):
     from eco2ai_callbacks.cli import main
     main(args, standalone_mode=False)
 
-heard(lambda: None)
-commands = heard(lambda: [command("doctor"), command("regions", "fra"), command("verify", "eco2ai.jsonl")])
 used = heard(use)
+commands = heard(lambda: [command("doctor"), command("regions", "fra"), command("verify", "eco2ai.jsonl")])
 tell(used=used, commands=commands)
 """
 
@@ -184,8 +183,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tup
         )  # fmt: skip
     yield started
     for _, process in started.values():
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
 
 
 def told(programs: dict[str, tuple[Path, subprocess.Popen[str]]], name: str) -> dict[str, Any]:
