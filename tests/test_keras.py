@@ -243,6 +243,18 @@ def test_the_training_itself_is_unchanged(data: Any) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
 
 
+def test_a_model_that_was_measured_is_saved_loaded_and_cloned(data: Any) -> None:
+    ours, net = Eco2AICallback(), model()
+    net.fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    net.save("net.keras")
+    loaded, cloned = keras.models.load_model("net.keras"), keras.models.clone_model(net)
+    cloned.compile("sgd", "sparse_categorical_crossentropy")
+    for again in (loaded, cloned):
+        again.fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    assert len(by_run(rows())) == 3
+    check_whole(rows())
+
+
 def test_a_used_callback_pickles_and_copies_without_its_model(data: Any) -> None:
     ours = Eco2AICallback(project="mine")
     model().fit(*data, epochs=1, callbacks=[ours], verbose=0)

@@ -333,6 +333,13 @@ def test_one_line_is_printed_and_the_logger_level_silences_it(
     assert "eco2ai" not in capsys.readouterr().err
 
 
+def test_the_progress_bar_shows_the_scalars_where_that_is_asked_for(pl: ModuleType) -> None:
+    for wanted in (True, False):
+        fit = trainer(pl, [Eco2AICallback(prog_bar=wanted)], max_epochs=1)
+        fit.fit(model(pl), loader(64))
+        assert ("eco2ai/energy_kwh" in fit.progress_bar_metrics) is wanted
+
+
 def test_the_data_is_not_loaded_out_of_turn(pl: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     trainer(pl, [Eco2AICallback()], max_epochs=3).fit(model(pl), loader(64))
     captured = capfd.readouterr()
