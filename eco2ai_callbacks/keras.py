@@ -33,12 +33,13 @@ class Eco2AICallback(keras.callbacks.Callback):
         super().__init__()
         self._fits = Fits(settings)
         self._fitting = False
+        self._alone = False
         self._first = 0
         self._names: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """A callback that was used holds its model; a copy of it does not."""
-        return {**self.__dict__, "_model": None, "_fitting": False}
+        return {**self.__dict__, "_model": None, "_fitting": False, "_alone": False}
 
     def set_model(self, model: keras.Model) -> None:
         """Move to the front, so that the callbacks listed before this one see the figures too."""
@@ -154,8 +155,6 @@ class Eco2AICallback(keras.callbacks.Callback):
             if self._alone:
                 self._fits.end()
         self._alone = False
-
-    _alone = False
 
 
 # How a backend's processes tell each other something; the workers of tensorflow each write for themselves.

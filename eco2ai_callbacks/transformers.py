@@ -49,7 +49,7 @@ class Eco2AICallback(TrainerCallback):
         """Open the run, or go on with the one that the checkpoint names."""
         handler = self._handler()
         if handler is not None:
-            if min(_ours(handler), key=lambda each: each._born) is not self:
+            if not self._leads(handler):
                 return  # named in report_to and given as a callback: once is enough
             # Right behind the one that decides what happens next, so that the reporters see what is added to rows.
             handler.callbacks.remove(self)
@@ -112,7 +112,7 @@ class Eco2AICallback(TrainerCallback):
             self._evaluate()
             return
         handler = self._handler()
-        if handler is None or min(_ours(handler), key=lambda each: each._born) is self:
+        if handler is None or self._leads(handler):
             self._alone = self._evaluating = True
             self._begin(args, state, ("evaluate", "predict"), None)
 
@@ -165,6 +165,11 @@ class Eco2AICallback(TrainerCallback):
 
     def _handler(self) -> CallbackHandler | None:
         return owner(CallbackHandler, lambda each: self in each.callbacks)
+
+    def _leads(self, handler: CallbackHandler) -> bool:
+        """Whether this is the one of ours that counts: the first that was made, the user's before a reporter."""
+        ours = [each for each in handler.callbacks if isinstance(each, Eco2AICallback)]
+        return min(ours, key=lambda each: each._born) is self
 
     def _begin(
         self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], resume: Resume | None
@@ -233,10 +238,6 @@ class Eco2AICallback(TrainerCallback):
         state.log_history.append({**logs, "step": state.global_step})
         handler.on_log(args, state, control, logs)
         control.should_log = should_log
-
-
-def _ours(handler: CallbackHandler) -> list[Eco2AICallback]:
-    return [each for each in handler.callbacks if isinstance(each, Eco2AICallback)]
 
 
 INTEGRATION_TO_CALLBACK[STATE_KEY] = Eco2AICallback

@@ -81,13 +81,12 @@ def _sources(exam: _Exam) -> Iterator[str]:
 
 def _place(exam: _Exam) -> Iterator[str]:
     grid, factor = exam.grid, exam.grid.intensity
-    found = locate()
     year = "year not stated" if factor.year is None else str(factor.year)
     yield click.style("Place", bold=True)
     yield f"  {factor.name or 'unnamed'}: {factor.g_per_kwh:g} g CO2e/kWh ({factor.kind}, {year}, {factor.dataset})"
     yield f"  found by: {factor.found_by}" + (f"; {factor.note}" if factor.note else "")
-    if factor.found_by == "unknown" and found.note:
-        yield f"  {found.note}"
+    if factor.found_by == "unknown" and (note := locate().note):
+        yield f"  {note}"
     yield f"  PUE {grid.pue:g}: {grid.pue_source}"
     if grid.warning:
         yield f"  {grid.warning}"
