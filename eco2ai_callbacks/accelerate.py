@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from accelerate import Accelerator, tracking
 
-from eco2ai_callbacks.frames import owner
+from eco2ai_callbacks.integrations.callstack import owner
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 

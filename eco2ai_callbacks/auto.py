@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from eco2ai_callbacks.frames import callers
+from eco2ai_callbacks.integrations.callstack import callers
 
 SWITCH = "ECO2AI_AUTO"
 

@@ -8,10 +8,10 @@ from typing import Any, Unpack
 
 import keras
 
-from eco2ai_callbacks.collective import Group, jax_group, torch_group
-from eco2ai_callbacks.fits import Fits
-from eco2ai_callbacks.frames import local, owner, still_running
-from eco2ai_callbacks.scalars import no_forecast
+from eco2ai_callbacks.distributed.process_group import Group, jax_group, torch_group
+from eco2ai_callbacks.integrations.callstack import local, owner, still_running
+from eco2ai_callbacks.integrations.lifecycle import Fits
+from eco2ai_callbacks.metrics.scalars import no_forecast
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -162,6 +162,6 @@ _GROUPS: Mapping[str, Callable[[], Group | None]] = {"torch": torch_group, "jax"
 
 
 if __name__ == "__main__":
-    from eco2ai_callbacks.launch import launch
+    from eco2ai_callbacks.integrations.script import launch
 
     launch("keras")

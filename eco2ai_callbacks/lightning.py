@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from eco2ai_callbacks.collective import has_torch_group, torch_group
-from eco2ai_callbacks.fits import Fits
-from eco2ai_callbacks.frames import still_running
-from eco2ai_callbacks.ranks import Gather
-from eco2ai_callbacks.run import Resume
+from eco2ai_callbacks.distributed.messages import Gather
+from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_group
+from eco2ai_callbacks.integrations.callstack import still_running
+from eco2ai_callbacks.integrations.lifecycle import Fits
+from eco2ai_callbacks.session.identity import Resume
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -235,6 +235,6 @@ def _gather(trainer: Trainer) -> Gather | None:
 
 
 if __name__ == "__main__":
-    from eco2ai_callbacks.launch import launch
+    from eco2ai_callbacks.integrations.script import launch
 
     launch("lightning")

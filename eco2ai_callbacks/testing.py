@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.host import Host
+from eco2ai_callbacks.host.machine import Host
 
 
 class Clock:

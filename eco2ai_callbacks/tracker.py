@@ -11,20 +11,29 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
-from eco2ai_callbacks import budget
 from eco2ai_callbacks.carbon import grid
-from eco2ai_callbacks.card import TrainingType
-from eco2ai_callbacks.contain import Containment, logger
+from eco2ai_callbacks.distributed.messages import (
+    Claim,
+    Gather,
+    Named,
+    Share,
+    failures_of,
+    measuring,
+    misses_something,
+    together,
+)
 from eco2ai_callbacks.errors import Eco2AIError
-from eco2ai_callbacks.forecast import EXACT, Course
-from eco2ai_callbacks.opening import Machinery, Opening, named
-from eco2ai_callbacks.ranks import Claim, Gather, Named, Share, failures_of, measuring, misses_something, together
+from eco2ai_callbacks.guard import Containment, logger
+from eco2ai_callbacks.metrics import budget
+from eco2ai_callbacks.metrics.forecast import EXACT, Course
+from eco2ai_callbacks.metrics.model_card import TrainingType
+from eco2ai_callbacks.metrics.scalars import epoch_scalars, forecast_scalars, stage_scalars
 from eco2ai_callbacks.record import STAGES
-from eco2ai_callbacks.run import Resume, new_id
-from eco2ai_callbacks.scalars import epoch_scalars, forecast_scalars, stage_scalars
-from eco2ai_callbacks.session import Session
+from eco2ai_callbacks.session.context import Machinery, Opening, named
+from eco2ai_callbacks.session.identity import Resume, new_id
+from eco2ai_callbacks.session.session import Session
+from eco2ai_callbacks.session.stages import Stretch
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
-from eco2ai_callbacks.stages import Stretch
 from eco2ai_callbacks.usage import Reading, Usage
 
 R = TypeVar("R")
@@ -256,7 +265,7 @@ class Tracker:
         )
 
     def stage_scalars(self, usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
-        """The scalars of one evaluation; see :func:`~eco2ai_callbacks.scalars.stage_scalars`.
+        """The scalars of one evaluation; see :func:`~eco2ai_callbacks.metrics.scalars.stage_scalars`.
 
         They are the whole job's, as those of :meth:`scalars` are.
         """

@@ -10,11 +10,11 @@ from transformers.integrations import INTEGRATION_TO_CALLBACK
 from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
 
-from eco2ai_callbacks.collective import torch_group
-from eco2ai_callbacks.fits import Fits
-from eco2ai_callbacks.frames import owner, still_running
-from eco2ai_callbacks.hubcard import let_cards_tell
-from eco2ai_callbacks.run import Resume
+from eco2ai_callbacks.distributed.process_group import torch_group
+from eco2ai_callbacks.integrations.callstack import owner, still_running
+from eco2ai_callbacks.integrations.hf_model_card import let_cards_tell
+from eco2ai_callbacks.integrations.lifecycle import Fits
+from eco2ai_callbacks.session.identity import Resume
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -244,6 +244,6 @@ INTEGRATION_TO_CALLBACK[STATE_KEY] = Eco2AICallback
 
 
 if __name__ == "__main__":
-    from eco2ai_callbacks.launch import launch
+    from eco2ai_callbacks.integrations.script import launch
 
     launch("transformers")

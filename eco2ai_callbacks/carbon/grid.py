@@ -13,8 +13,8 @@ from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.carbon.location import Place, locate
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.carbon.pue import provider_pue
-from eco2ai_callbacks.contain import Containment
 from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.guard import Containment
 from eco2ai_callbacks.settings import Settings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon import places, tables
 from eco2ai_callbacks.carbon.signals import Sign, client_signs, platform_signs
-from eco2ai_callbacks.host import Host
+from eco2ai_callbacks.host.machine import Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import click
 
 from eco2ai_callbacks.carbon.grid import Grid, check, grid_for
 from eco2ai_callbacks.carbon.location import locate
-from eco2ai_callbacks.contain import Containment
 from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
-from eco2ai_callbacks.host import Host, read_host
-from eco2ai_callbacks.meters import Discovery, Surroundings, discover
-from eco2ai_callbacks.meters.busy import JobBusy
-from eco2ai_callbacks.meters.gpu_check import compare
-from eco2ai_callbacks.runlog.place import file_for
+from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.host.machine import Host, read_host
+from eco2ai_callbacks.meters.cpu.busy import JobBusy
+from eco2ai_callbacks.meters.discovery import Discovery, Surroundings, discover
+from eco2ai_callbacks.meters.gpu.cross_check import compare
+from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.settings import NAMES, Settings, resolve, stray_variables
 
 

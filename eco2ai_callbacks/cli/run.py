@@ -11,7 +11,7 @@ import click
 
 from eco2ai_callbacks.cli import child
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.opening import Opening
+from eco2ai_callbacks.session.context import Opening
 from eco2ai_callbacks.settings import accepted, spelled
 from eco2ai_callbacks.tracker import Tracker
 

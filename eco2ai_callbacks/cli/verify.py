@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.runlog.merge import jobs
+from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import Verdict
 from eco2ai_callbacks.runlog.verify import verify as verdict_on

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from eco2ai_callbacks.record import Record, counted
-from eco2ai_callbacks.runlog.chain import line_hash
-from eco2ai_callbacks.runlog.form import is_record
-from eco2ai_callbacks.runlog.place import files_of
+from eco2ai_callbacks.runlog.hashing import line_hash
+from eco2ai_callbacks.runlog.paths import files_of
+from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 
 

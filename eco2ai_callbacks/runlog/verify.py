@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.chain import canonical, line_hash, line_hmac
-from eco2ai_callbacks.runlog.form import is_record
-from eco2ai_callbacks.runlog.links import Fault, Found, Torn, chain_faults
-from eco2ai_callbacks.runlog.place import files_of
+from eco2ai_callbacks.runlog.chain_check import Fault, Found, Torn, chain_faults
+from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.read import parsed, total
 from eco2ai_callbacks.runlog.resume import heir, is_finished
 from eco2ai_callbacks.runlog.sums import all_same, figures, same
+from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import Usage, kwh
 
 # How every record begins.

@@ -9,7 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.chain import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
 
 # How long another writer's append may stand still in the middle before its line is taken to be torn, in seconds.
 _GROWS_S = 0.002

@@ -1,0 +1,121 @@
+"""How the ranks of a job tell each other something: over the process group that their framework has set up.
+
+No socket is opened here, and nothing is imported that the framework has not imported. A call returns on a rank only
+when all have made it, and raises what the framework raises where one is gone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from eco2ai_callbacks.distributed.messages import Gather
+from eco2ai_callbacks.guard import Containment, logger
+
+# Ranks come to the beginning of a training together: the framework has just had them wait for each other.
+WAIT_S = 30.0
+_LOOK_S = 0.01
+
+
+class Group(NamedTuple):
+    """The processes of a job.
+
+    Args:
+        rank: This one's number.
+        size: How many they are.
+        gather: Tells all of them something.
+    """
+
+    rank: int
+    size: int
+    gather: Gather
+
+
+def has_torch_group(modules: Mapping[str, Any] = sys.modules) -> bool:
+    """Whether this process has initialised ``torch.distributed``.
+
+    Args:
+        modules: The loaded modules.
+    """
+    group = getattr(modules.get("torch"), "distributed", None)
+    return bool(group is not None and group.is_available() and group.is_initialized())
+
+
+def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S) -> Group | None:
+    """The default process group of ``torch.distributed``; ``None`` where there is none, or none but this process.
+
+    All ranks must ask for it. Where some do not, because a script gives the callback to its first rank only, nothing
+    may be told: the training's own collectives would meet ours. So they agree on it first, in the group's store.
+
+    Args:
+        modules: The loaded modules.
+        wait_s: How long those who ask wait for the others.
+    """
+    if not has_torch_group(modules):
+        return None
+    group = modules["torch"].distributed
+    if group.get_world_size() < 2:
+        return None
+    store = getattr(getattr(group, "distributed_c10d", None), "_get_default_store", None)
+    size = group.get_world_size()
+    if store is not None and not Containment().contained("ranks", lambda: all_ask(store(), size, wait_s), True):
+        logger.warning("not all %d ranks measure, or not at the same time: each knows its own part alone", size)
+        return None
+
+    def gather(told: Any) -> list[Any]:
+        heard: list[Any] = [None] * group.get_world_size()
+        group.all_gather_object(heard, told)
+        return heard
+
+    return Group(group.get_rank(), group.get_world_size(), gather)
+
+
+def all_ask(store: Any, size: int, wait_s: float) -> bool:
+    """Whether all ranks ask this at about the same time; the answer is the same for all that do.
+
+    Args:
+        store: A store of ``torch.distributed`` that they share.
+        size: How many they are.
+        wait_s: How long the first one waits for the last.
+    """
+    turn = store.add("eco2ai/turn", 0)
+    answer = f"eco2ai/{turn}/answer"
+    until = time.monotonic() + wait_s
+    if store.add(f"eco2ai/{turn}/asking", 1) == size:
+        # Before the answer, so that who has it asks in the next turn.
+        store.add("eco2ai/turn", 1)
+        store.compare_set(answer, "", "all")
+    while not store.check([answer]):
+        if time.monotonic() > until:
+            # The first answer stands, if the last rank has come at this very moment.
+            store.compare_set(answer, "", "some")
+            store.add("eco2ai/turn", 1)
+        time.sleep(_LOOK_S)
+    return bool(store.get(answer) == b"all")
+
+
+def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:
+    """The processes of ``jax.distributed``; ``None`` where there are none but this one.
+
+    Args:
+        modules: The loaded modules.
+    """
+    jax = modules.get("jax")
+    if jax is None or jax.process_count() < 2:
+        return None
+    from numpy import frombuffer, pad, uint8, uint32
+
+    process_allgather = importlib.import_module("jax.experimental.multihost_utils").process_allgather
+
+    def gather(told: Any) -> list[Any]:
+        # Arrays of one shape are all that can be told: what is shorter than the longest is filled up.
+        data = frombuffer(pickle.dumps(told), uint8)
+        sizes = [int(size) for size in process_allgather(uint32(data.size)).reshape(-1)]
+        rows = process_allgather(pad(data, (0, max(sizes) - data.size)))
+        return [pickle.loads(bytes(row[:size])) for row, size in zip(rows, sizes, strict=True)]
+
+    return Group(jax.process_index(), jax.process_count(), gather)

@@ -1,0 +1,1 @@
+"""The machine, and the trackers that run on it now."""

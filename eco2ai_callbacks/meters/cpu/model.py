@@ -1,0 +1,189 @@
+"""The CPU's energy where nothing measures it: a curve over its thermal design power, or watts per hardware thread."""
+
+from __future__ import annotations
+
+import math
+
+from eco2ai_callbacks.host.machine import Host
+from eco2ai_callbacks.meters.cpu import table as cpu_table
+from eco2ai_callbacks.meters.cpu.processes import TICK_S
+from eco2ai_callbacks.usage import Method
+
+# Fit to public RAPL sweeps of four CPUs, 86 points, root-mean-square error 16 % of TDP: P / TDP = 0.10 + 0.64 u^0.55.
+CURVE_IDLE, CURVE_ACTIVE, CURVE_POWER = 0.10, 0.64, 0.55
+# What a run's mean may be off by: the curve +-50 %; watts per thread a third to double (spread over 530 servers).
+CURVE_BAND = (0.5, 1.5)
+THREAD_BAND = (1 / 3, 2.0)
+# Against the same sweeps TDP x utilisation reads from 88 % too low (idle) to 23 % too high; this is for a run's mean.
+PAPER_BAND = (0.5, 2.5)
+# A concave curve read once over idle and load reads too high: the load must be looked at this often.
+CURVE_GAP_S = 5.0
+# eco2AI's own figure for a processor that its table does not hold, in watts (eco2ai 0.3.12).
+PAPER_DEFAULT_TDP_W = 100.0
+NAME = "CPU model"
+
+
+class ThreadModel:
+    """Watts per hardware thread, between idle and busy: linear in the load, so that it may go unread for long.
+
+    The figures are whole servers' wall power over their threads: they hold memory and board too.
+
+    Args:
+        threads: Hardware threads of the machine.
+        family: What is known of this kind of processor.
+        kind: ``vm`` in a virtual machine, ``thread`` where a bare machine's processor is in no table.
+    """
+
+    name = NAME
+    covers = frozenset({"cpu", "ram"})
+    max_gap_s = math.inf
+    failures: tuple[str, ...] = ()
+
+    def __init__(self, threads: float, family: cpu_table.Family, kind: str) -> None:
+        self.threads = threads
+        self._idle_w = family.idle_w
+        self._max_w = family.max_w
+        self.detail = (
+            f"{family.max_w:g} W per busy thread, {family.idle_w:g} W per idle thread of {threads:g} ({family.name})"
+        )
+        self.method = Method(
+            f"cpu-model:{kind}",
+            *THREAD_BAND,
+            edge_j=TICK_S * family.max_w,
+            attribution=f"whole machine, {family.max_w:g} W per busy thread",
+        )
+
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+        """Active and idle joules: busy threads draw the difference between busy and idle, all threads draw idle."""
+        return busy_s * (self._max_w - self._idle_w), self.threads * self._idle_w * seconds
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class CurveModel:
+    """Thermal design power times a curve of the load.
+
+    Args:
+        tdp_w: Watts of all sockets, or of the part of them that a container may use.
+        threads: Hardware threads that this power stands for.
+        what: Where the power comes from, for the records.
+        kind: ``bare`` for a machine, ``cgroup`` for a container's part of one, ``vm`` for a guest's.
+        most: Hardware threads of the machine, where this is a part of it. A job that keeps more threads busy than it
+            seemed to be allowed (a main thread that is bound to one core says little of the others) gets its due.
+    """
+
+    name = NAME
+    covers = frozenset({"cpu"})
+    max_gap_s = CURVE_GAP_S
+    failures: tuple[str, ...] = ()
+
+    def __init__(self, tdp_w: float, threads: float, what: str, kind: str, most: float | None = None) -> None:
+        self._thread_w = tdp_w / threads
+        self.threads = threads
+        self._most = threads if most is None else most
+        self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
+        self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
+
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+        """Active and idle joules over the curve, for the mean load of the stretch."""
+        busy = busy_s / seconds
+        threads = max(self.threads, min(busy, self._most))
+        full_j = self._thread_w * threads * seconds
+        return full_j * CURVE_ACTIVE * min(1.0, busy / threads) ** CURVE_POWER, full_j * CURVE_IDLE
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class PaperModel:
+    """eco2AI's own formula, TDP x utilisation, to compare with published figures.
+
+    Args:
+        tdp_w: Watts of all sockets.
+        threads: Hardware threads of the machine.
+        what: Where the power comes from, for the records.
+        low: Lower end of the band.
+    """
+
+    name = NAME
+    covers = frozenset({"cpu"})
+    max_gap_s = math.inf
+    failures: tuple[str, ...] = ()
+
+    def __init__(self, tdp_w: float, threads: float, what: str, low: float = PAPER_BAND[0]) -> None:
+        self.threads = threads
+        self._thread_w = tdp_w / threads
+        self.detail = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
+        self.method = Method(
+            "cpu-model:paper",
+            low,
+            PAPER_BAND[1],
+            edge_j=TICK_S * self._thread_w,
+            attribution=f"whole machine, {self._thread_w:g} W per busy thread",
+        )
+
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:  # noqa: ARG002 - the protocol's
+        """All joules are active ones."""
+        return busy_s * self._thread_w, 0.0
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+CpuModel = ThreadModel | CurveModel | PaperModel
+
+
+def model_for(
+    host: Host,
+    *,
+    scope: str = "process",
+    cpu_model: str = "auto",
+    cpu_tdp_w: float | None = None,
+    cpu_threads: int | None = None,
+) -> CpuModel:
+    """The model that fits this machine.
+
+    Args:
+        host: The machine.
+        scope: ``process`` or ``machine``.
+        cpu_model: ``auto``, or ``paper`` for eco2AI's formula.
+        cpu_tdp_w: The user's own figure for one processor, in watts.
+        cpu_threads: The user's own count of one processor's hardware threads.
+    """
+    known = cpu_table.lookup(host.cpu_name)
+    tdp_w, what = _power(known, cpu_tdp_w)
+    threads = _threads(host, known, cpu_threads)
+    family = cpu_table.family(host.cpu_vendor, host.cpu_family, host.cpu_number, host.cpu_name)
+    if cpu_model == "paper":
+        chips_w = (tdp_w or PAPER_DEFAULT_TDP_W) * host.sockets
+        # A guest is charged for the whole chips below it: the truth may be as low as a thread's own figure.
+        own = THREAD_BAND[0] * family.max_w * threads / chips_w
+        low = min(PAPER_BAND[0], own) if host.virtual else PAPER_BAND[0]
+        return PaperModel(chips_w, threads, what if tdp_w else "eco2AI's figure for any other", low)
+    if host.virtual and cpu_tdp_w is not None:
+        # The user knows the chip below: the guest's threads are a part of it. What it shows as sockets means nothing.
+        chip = cpu_threads or (known.threads if known else None) or host.threads
+        return CurveModel(cpu_tdp_w * min(1.0, host.threads / chip), host.threads, what, "vm")
+    if host.virtual:
+        return ThreadModel(host.threads, family, "vm")
+    if tdp_w is None:
+        return ThreadModel(threads, family, "thread")
+    if (scope == "process" or host.lxcfs) and host.allowed_threads < threads:
+        part = host.allowed_threads
+        part_w = tdp_w * host.sockets * part / threads
+        return CurveModel(part_w, part, f"{what}, {part:g} of {threads:g} threads", "cgroup", threads)
+    return CurveModel(tdp_w * host.sockets, threads, what, "bare")
+
+
+def _threads(host: Host, known: cpu_table.Cpu | None, cpu_threads: int | None) -> int:
+    """Hardware threads of the machine."""
+    # Under lxcfs a container sees no more threads than it may use: the chip has as many as the table says.
+    chip = cpu_threads or (known.threads if known and host.lxcfs else None)
+    return chip * host.sockets if chip else host.threads
+
+
+def _power(known: cpu_table.Cpu | None, cpu_tdp_w: float | None) -> tuple[float | None, str]:
+    if cpu_tdp_w is not None:
+        return cpu_tdp_w, "the setting cpu_tdp_w"
+    return (known.tdp_w, f"{known.name}: {known.source}") if known else (None, "")

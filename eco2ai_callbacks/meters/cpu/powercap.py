@@ -1,0 +1,218 @@
+"""Where the processor's energy counters are in Linux's powercap tree, and why there are none where there are none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.host.machine import Host
+
+PACKAGE, DRAM = "package", "dram"
+
+# Control types in the order of preference: the kernel's `intel-rapl-mmio` shows the same package a second time.
+_CONTROLS = ("intel-rapl", "intel-rapl-mmio")
+
+# Linux, drivers/powercap/powercap_sys.c: a zone is called <parent>:<id>, the id in hexadecimal.
+_ZONE_ID = re.compile(r"intel-rapl(?:-mmio)?(?::[0-9a-f]+)+")
+
+# Linux, drivers/powercap/intel_rapl_common.c, rapl_package names; TPMI machines use the first form.
+_PACKAGE_NAME = re.compile(r"package-(\d+)(?:-die-(\d+))?")
+
+# More than any package draws; the bound where the zone does not name one.
+DEFAULT_CAP_W = 1000.0
+
+# How far a zone may exceed the limits that it names: they are running averages.
+_CAP_MARGIN = 1.5
+
+# The counters are 32 bits wide (Intel SDM volume 3, RAPL interfaces; AMD PPR, Core and L3 energy).
+_COUNTER_STEPS = 2**32
+
+_UW_PER_W = 1e6
+
+# moby's default MaskedPaths hold /sys/devices/virtual/powercap since 24.0.7 (for CVE-2020-8694), so that the class
+# folder's links lead nowhere. Masks win over mounts in the same place: another folder is needed.
+_CONTAINER_HINT = (
+    "docker run --volume /sys/devices/virtual/powercap:/powercap:ro --env ECO2AI_POWERCAP_ROOT=/powercap ..."
+)
+_MODULE_HINT = "sudo modprobe intel_rapl_msr"
+
+# What a read of a file says whose zone is gone: the folder is away, or the open zone was removed.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One energy counter of the tree.
+
+    Args:
+        package: Number of the processor package.
+        die: Number of the die in it, where the kernel shows each die apart.
+        name: ``package`` or ``dram``.
+        path: The zone's folder.
+        range_uj: The highest value of the counter; ``None`` where it cannot be read.
+        cap_w: Watts that the zone cannot exceed.
+    """
+
+    package: int
+    die: int | None
+    name: str
+    path: Path
+    range_uj: int | None
+    cap_w: float
+
+    @property
+    def label(self) -> str:
+        """The zone as failures name it: ``package-0``, ``package-1-die-0``, ``package-0 dram``."""
+        die = "" if self.die is None else f"-die-{self.die}"
+        return f"package-{self.package}{die}" + ("" if self.name == PACKAGE else f" {self.name}")
+
+    @property
+    def modulus_uj(self) -> int | None:
+        """After how many microjoules the counter is back where it was: its range and one step more."""
+        return None if self.range_uj is None else self.range_uj + round(self.range_uj / (_COUNTER_STEPS - 1))
+
+    def read_uj(self) -> int:
+        """The counter's value; raises ``OSError`` or ``ValueError`` where there is none that makes sense.
+
+        The file is opened anew each time, some 15 µs: a zone that comes back after a hot-plug is found again, a right
+        that was taken away shows, and nothing stays open.
+        """
+        text = (self.path / "energy_uj").read_bytes().strip()
+        if not text.isdigit():
+            raise ValueError("not a number")
+        if self.range_uj is not None and int(text) > self.range_uj:
+            raise ValueError("beyond its range")
+        return int(text)
+
+
+def is_gone(error: OSError | ValueError) -> bool:
+    """Whether a failed read means that the zone is not there any more, rather than that its value could not be had."""
+    return isinstance(error, OSError) and error.errno in _GONE
+
+
+def describe(error: OSError | ValueError) -> str:
+    """Why a read failed, in a few words."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def locate(root: Path, host: Host) -> tuple[Zone, ...]:
+    """The packages' zones and their memory's, readable or not; raises ``MeterUnavailable`` where there are none.
+
+    Args:
+        root: The class folder (flat links), the devices folder or one control type's folder.
+        host: The machine.
+    """
+    if host.system != "Linux":
+        raise MeterUnavailable("absent: not Linux")
+    if host.virtual:
+        raise MeterUnavailable("absent: virtual machine")
+    try:
+        entries = list(root.iterdir())
+    except PermissionError:
+        raise MeterUnavailable(f"unreadable: no permission to list {root}") from None
+    except OSError:
+        raise MeterUnavailable(f"absent: no powercap tree in {root}", _module_hint(host)) from None
+    if not any(os.path.exists(entry) for entry in entries):  # noqa: PTH110 - Path.exists raises where it is forbidden
+        hints = [f"in a container: {_CONTAINER_HINT}"]
+        if module := _module_hint(host):
+            hints.append(f"elsewhere: {module}")
+        raise MeterUnavailable(f"absent: {root} is empty, as Docker 24.0.7 and later show it", "\n".join(hints))
+    zones = _zones(root)
+    if not zones:
+        raise MeterUnavailable(f"absent: no processor package in {root}", _module_hint(host))
+    return zones
+
+
+def unreadable(zones: Sequence[Zone], zone: Zone, error: OSError | ValueError) -> MeterUnavailable:
+    """What to raise where no package can be read: why, and the commands that grant a group the right.
+
+    Args:
+        zones: All zones that were found.
+        zone: The one that could not be read.
+        error: What reading it raised.
+    """
+    file = zone.path / "energy_uj"
+    if not isinstance(error, PermissionError):
+        return MeterUnavailable(f"unreadable: {file}: {describe(error)}")
+    # One pattern per depth. A group's right, never the world's: the counters leak what others compute.
+    patterns = sorted({re.sub(r"(intel-rapl(?:-mmio)?):[0-9a-f:]+", r"\1:*", str(z.path)) for z in zones})
+    rules = "".join(rf"z {pattern}/energy_uj 0440 root power\n" for pattern in patterns)
+    return MeterUnavailable(
+        f"unreadable: no permission to read {file}",
+        "sudo groupadd --system --force power\n"
+        'sudo usermod --append --groups power "$USER"    # counts from the next login on\n'
+        f"printf '{rules}' | sudo tee /etc/tmpfiles.d/eco2ai-rapl.conf\n"
+        "sudo systemd-tmpfiles --create /etc/tmpfiles.d/eco2ai-rapl.conf",
+    )
+
+
+def _module_hint(host: Host) -> str | None:
+    return _MODULE_HINT if host.cpu_vendor in ("GenuineIntel", "AuthenticAMD", "HygonGenuine") else None
+
+
+def _zones(root: Path) -> tuple[Zone, ...]:
+    """Zones of the first control type that has packages; each package, die and name once."""
+    folders = _zone_folders(root)
+    for control in _CONTROLS:
+        found: dict[tuple[int, int | None, str], Zone] = {}
+        packages: dict[str, tuple[int, int | None]] = {}
+        # In this order a package comes before its sub-zones.
+        for zone_id in sorted(zone_id for zone_id in folders if zone_id.startswith(f"{control}:")):
+            folder = folders[zone_id]
+            name = _text(folder / "name")
+            if match := _PACKAGE_NAME.fullmatch(name):
+                packages[zone_id] = int(match[1]), int(match[2]) if match[2] else None
+                key = (*packages[zone_id], PACKAGE)
+            elif name == DRAM and (parent := packages.get(zone_id.rpartition(":")[0])):
+                key = (*parent, DRAM)
+            else:
+                continue
+            found.setdefault(key, Zone(*key, folder, _number(folder / "max_energy_range_uj"), _cap_w(folder)))
+        if found:
+            return tuple(found.values())
+    return ()
+
+
+def _zone_folders(folder: Path) -> dict[str, Path]:
+    """Zones by their id, each once, though the class folder shows a sub-zone both below its parent and as a link."""
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return {}
+    here = {name: folder / name for name in names if _ZONE_ID.fullmatch(name)}
+    found = dict(here)
+    for inside in [*here.values(), *(folder / control for control in _CONTROLS if control in names)]:
+        found = _zone_folders(inside) | found
+    return found
+
+
+def _cap_w(folder: Path) -> float:
+    """Watts that a zone cannot exceed.
+
+    `constraint_0_max_power_uw` is the thermal design power, and a desktop or laptop may run at more than 1.5 times that
+    for as long as its limits allow (Core i9-12900K: 125 W, limit 241 W): the limits count where they are higher.
+    """
+    design_uw = _number(folder / "constraint_0_max_power_uw")
+    if not design_uw:
+        return DEFAULT_CAP_W
+    # Linux, intel_rapl_common.c: long term, short term and peak power.
+    limits_uw = [_number(folder / f"constraint_{number}_power_limit_uw") or 0 for number in range(3)]
+    return max(_CAP_MARGIN * design_uw / _UW_PER_W, min(DEFAULT_CAP_W, _CAP_MARGIN * max(limits_uw) / _UW_PER_W))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(file: Path) -> int | None:
+    """A positive number from a file; ``None`` where there is none."""
+    text = _text(file)
+    return (int(text) or None) if re.fullmatch(r"[0-9]+", text) else None

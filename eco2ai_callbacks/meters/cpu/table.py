@@ -1,0 +1,291 @@
+"""What a processor's name tells: TDP, cores and threads of a model, or watts per hardware thread of a family."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("data") / "cpu.tsv"
+"""The table of models; ``tools/cpu_table/build.py`` writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """One processor model.
+
+    Args:
+        name: The model, without what systems write around it.
+        tdp_w: The maker's base power of one package in watts (Intel's Processor Base Power, AMD's default TDP).
+        cores: Physical cores of one package, where known.
+        threads: Hardware threads of one package, where known.
+        source: Where the figures come from.
+        year: First year in which a source lists it: its release or, where only that is known, its first benchmark.
+    """
+
+    name: str
+    tdp_w: float
+    cores: int | None
+    threads: int | None
+    source: str
+    year: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A generation of processors, for those whose model is not known or not wholly ours.
+
+    Args:
+        name: The generation; ``unknown`` where not even the maker is known.
+        idle_w: Watts of the whole server at the plug per hardware thread, idle. Includes memory and fans.
+        max_w: Watts of the whole server at the plug per hardware thread, at full load. Includes memory and fans.
+        source: Where the figures come from.
+    """
+
+    name: str
+    idle_w: float
+    max_w: float
+    source: str
+
+
+def lookup(model_name: str, table: Path = TABLE) -> Cpu | None:
+    """The one model that a name identifies; ``None`` where it names a family, a virtual processor or nothing known.
+
+    Only a whole designation matches: never part of one, and never the nearest.
+
+    Args:
+        model_name: The name as ``/proc/cpuinfo``, ``lscpu`` or Windows spells it.
+        table: The table to look in.
+
+    Example:
+        >>> lookup("Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz").tdp_w
+        120.0
+        >>> lookup("Intel(R) Xeon(R) CPU @ 2.20GHz") is None
+        True
+    """
+    key = designation(model_name)
+    if not key:
+        return None
+    # One search through the file's bytes (sorted lines, the designation first) is faster than parsing it.
+    content = table.read_bytes()
+    mark = f"\n{key}\t".encode()
+    start = content.find(mark)
+    if start < 0:
+        return None
+    line = content[start + 1 : content.find(b"\n", start + 1)].decode()
+    _, name, tdp_w, cores, threads, year, source = line.split("\t")
+    return Cpu(name, float(tdp_w), _integer(cores), _integer(threads), source, _integer(year))
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if text else None
+
+
+_MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©\u00a0\u200b]")
+_BRACKETS = re.compile(r"\([^)]*\)?|\[[^]]*\]?")
+_SAMPLE = re.compile(r"\beng(?:ineering)?\s+sample\b|(?<=\s)(?:es|qs)\d?\s*$")
+# What may stand behind a model's number: its clock, its graphics, what firmware was not told.
+_TAIL = re.compile(
+    r"[@,].*"
+    r"|\bwith\b.*|\bw/.*|(?<=\s)radeon\b.*"
+    r"|\s\d+(?:\.\d+)?\s*[gm]hz.*"
+    r"|\bto be filled\b.*|\bn/a\b.*|\bnot specified\b.*"
+)
+_CORES = re.compile(r"\b(?:\d+|single|dual|triple|quad|six|eight|[a-z]+teen|twelve|hexa|octa)[\s-]?cores?\b")
+_GENERATION = re.compile(r"\b\d+(?:st|nd|rd|th)\s+gen(?:eration)?\b")
+_DASH = re.compile(r"\s*-\s*(?=\d)")
+_WORDS = re.compile(
+    r"(?<!\S)(?:intel|amd|genuine|cpus?|processors?|apu|soc|mobile|embedded|nvidia|aws|annapurna|labs|huawei|hygon|graphics|gfx"
+    r"|[grx]-series)(?!\S)"
+)
+# Differences of spelling between what makers publish and what the hardware says, one line each.
+_SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^core2\b", "core 2"),
+        (r"^core 2 (?:duo|quad|extreme|solo)\b", "core 2"),
+        (r"^core 2 (\d{4})$", r"core 2 e\1"),
+        (r"^(core i\d) (\d{3,5}[a-z]{0,3}\d?)$", r"\1-\2"),
+        (r"^(core i\d) x (920|940)$", r"\1-\2xm"),
+        (r"^(core i\d) ([mxkse]) (\d{3})$", r"\1-\3\2"),
+        (r"^(core i\d) ([qlu]) (\d{3})$", r"\1-\3\2m"),
+        (r"^(core i\d-\w+) (?:extreme|limited) edition$", r"\1"),
+        (r"^pentium (?:gold|silver|dual) ", "pentium "),
+        (r"^atom x\d-", "atom "),
+        (r"^xeon (?:6|scalable) (?=\w*\d)", "xeon "),
+        (r"^xeon e3(12\d\d[a-z]?)$", r"xeon e3-\1"),
+        (r"^(xeon e\d-\d{4}[a-z]?) ?v(\d)$", r"\1 v\2"),
+        (r"^(xeon e\d-\d{4}[a-z]?) 0$", r"\1"),
+        (r"^((?:pro )?a\d+(?: pro)?-\S+) r\d$", r"\1"),
+        (r"^threadripper\b", "ryzen threadripper"),
+        (r"^(?:ampere )?altra (?:max )?", "altra "),
+    )
+)
+
+
+def designation(model_name: str) -> str:
+    """A model's designation alone, in lower case, without what makers and systems write around it.
+
+    Args:
+        model_name: The name as ``/proc/cpuinfo``, ``lscpu``, Windows or a maker's page spells it.
+
+    Example:
+        >>> designation("12th Gen Intel(R) Core(TM) i7-1260P CPU @ 2.10GHz")
+        'core i7-1260p'
+    """
+    text = " ".join(_BRACKETS.sub(" ", _MARKS.sub(" ", model_name.casefold())).split())
+    text = _SAMPLE.sub(" ", _TAIL.sub("", text))
+    text = _GENERATION.sub(" ", _CORES.sub(" ", text))
+    text = " ".join(_WORDS.sub(" ", _DASH.sub("-", text)).split())
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+_CCF = "Cloud Carbon Footprint, coefficients per vCPU from SPECpower"
+_MEDIANS = "median of SPECpower servers of 2019 and later (ccf-coefficients)"
+
+_SANDY_BRIDGE = Family("Sandy Bridge", 2.17, 8.58, _CCF)
+_IVY_BRIDGE = Family("Ivy Bridge", 3.04, 8.25, _CCF)
+_HASWELL = Family("Haswell", 1.0, 4.74, _CCF)
+_BROADWELL = Family("Broadwell", 0.71, 3.69, _CCF)
+_SKYLAKE = Family("Skylake", 0.65, 4.26, _CCF)
+_CASCADE_LAKE = Family("Cascade Lake", 0.64, 3.97, _CCF)
+_COFFEE_LAKE = Family("Coffee Lake", 1.14, 5.42, _CCF)
+_EPYC_1 = Family("EPYC 1st generation", 0.82, 2.55, _CCF)
+_EPYC_2 = Family("EPYC 2nd generation", 0.47, 1.69, _CCF)
+_EPYC_3 = Family("EPYC 3rd generation", 0.45, 2.02, _CCF)
+_GRAVITON_2 = Family("Graviton2", 0.47, 1.69, _CCF)
+_UNKNOWN = Family("unknown", 0.64, 3.15, f"{_MEDIANS}, all makers")
+
+
+def _xeon(name: str) -> Family:
+    return Family(name, 0.78, 3.98, f"{_MEDIANS}, Xeon; none is published for this generation")
+
+
+def _epyc(name: str) -> Family:
+    return Family(name, 0.34, 1.67, f"{_MEDIANS}, EPYC; none is published for this generation")
+
+
+def _arm(name: str) -> Family:
+    return Family(name, _GRAVITON_2.idle_w, _GRAVITON_2.max_w, f"{_CCF}: Graviton2's, the only ARM server's")
+
+
+def _client(name: str) -> Family:
+    return Family(
+        name, _UNKNOWN.idle_w, _UNKNOWN.max_w, f"{_UNKNOWN.source}; none is published for desktops and laptops"
+    )
+
+
+# Words in a name, as hypervisors and cores spell them. The first that is found counts.
+_BY_WORD: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
+    (re.compile(pattern), generation)
+    for pattern, generation in (
+        (r"sandy ?bridge", _SANDY_BRIDGE),
+        (r"ivy ?bridge", _IVY_BRIDGE),
+        (r"haswell", _HASWELL),
+        (r"broadwell", _BROADWELL),
+        (r"cascade ?lake", _CASCADE_LAKE),
+        (r"cooper ?lake", _xeon("Cooper Lake")),
+        (r"xeon.*skylake", _SKYLAKE),
+        (r"ice ?lake", _xeon("Ice Lake")),
+        (r"sapphire ?rapids", _xeon("Sapphire Rapids")),
+        (r"emerald ?rapids", _xeon("Emerald Rapids")),
+        (r"granite ?rapids", _xeon("Granite Rapids")),
+        (r"sierra ?forest", _xeon("Sierra Forest")),
+        (r"epyc-rome", _EPYC_2),
+        (r"epyc-milan", _EPYC_3),
+        (r"epyc-genoa", _epyc("EPYC 4th generation")),
+        (r"epyc-turin", _epyc("EPYC 5th generation")),
+        (r"xeon.*\be[357]-\d{4}\w* ?v2\b", _IVY_BRIDGE),
+        (r"xeon.*\be[357]-\d{4}\w* ?v3\b", _HASWELL),
+        (r"xeon.*\be[357]-\d{4}\w* ?v4\b", _BROADWELL),
+        (r"xeon.*\b(?:platinum|gold|silver|bronze) \d1\d\d|xeon.*\bw-21\d\d", _SKYLAKE),
+        (r"xeon.*\b(?:platinum|gold|silver|bronze) \d2\d\d|xeon.*\bw-[23]2\d\d", _CASCADE_LAKE),
+        (r"\bepyc 7[\da-z]{2}1\b", _EPYC_1),
+        (r"\bepyc 7[\da-z]{2}2\b", _EPYC_2),
+        (r"\bepyc 7[\da-z]{2}3\b", _EPYC_3),
+        (r"\bepyc [89][\da-z]{2}4\b", _epyc("EPYC 4th generation")),
+        (r"\bepyc 9[\da-z]{2}5\b", _epyc("EPYC 5th generation")),
+        (r"graviton ?2|neoverse-n1|ampere.*altra", _GRAVITON_2),
+        (r"graviton|neoverse|\bgrace\b|ampere", _arm("Neoverse")),
+        (r"\b(?:ryzen|athlon)\b(?!.*threadripper)", _client("Ryzen")),
+    )
+)
+
+# Model numbers of x86 family 6, from Linux's arch/x86/include/asm/intel-family.h.
+_INTEL = {
+    number: generation
+    for numbers, generation in (
+        ((0x2A, 0x2D), _SANDY_BRIDGE),
+        ((0x3A, 0x3E), _IVY_BRIDGE),
+        ((0x3C, 0x3F, 0x45, 0x46), _HASWELL),
+        ((0x3D, 0x47, 0x4F, 0x56), _BROADWELL),
+        # Cascade Lake and Cooper Lake share 0x55 and differ in the stepping alone; their figures differ by 7 %.
+        ((0x55,), _SKYLAKE),
+        # The desktop and laptop parts from Skylake to Comet Lake are one design.
+        ((0x4E, 0x5E, 0x8E, 0x9E, 0xA5, 0xA6), _COFFEE_LAKE),
+        ((0x6A, 0x6C), _xeon("Ice Lake")),
+        ((0x8F,), _xeon("Sapphire Rapids")),
+        ((0xCF,), _xeon("Emerald Rapids")),
+        ((0xAD, 0xAE), _xeon("Granite Rapids")),
+        ((0xAF,), _xeon("Sierra Forest")),
+        (
+            (0x7D, 0x7E, 0x8C, 0x8D, 0xA7, 0x97, 0x9A, 0xBE, 0xB7, 0xBA, 0xBF, 0xAA, 0xAC, 0xBD, 0xC5, 0xC6),
+            _client("Core"),
+        ),
+    )
+    for number in numbers
+}
+
+# Ranges of model numbers that are servers (and Threadrippers), per x86 family; the others are desktops and laptops.
+_AMD = (
+    (0x17, 0x01, 0x01, _EPYC_1),
+    (0x17, 0x30, 0x3F, _EPYC_2),
+    (0x18, 0x00, 0x0F, _EPYC_1),  # Hygon's Dhyana is a Naples
+    (0x19, 0x00, 0x0F, _EPYC_3),
+    (0x19, 0x10, 0x1F, _epyc("EPYC 4th generation")),
+    (0x19, 0xA0, 0xAF, _epyc("EPYC 4th generation")),
+    (0x1A, 0x00, 0x1F, _epyc("EPYC 5th generation")),
+)
+_WINDOWS = re.compile(r"family (\d+) model (\d+) stepping \d+,? *(genuineintel|authenticamd)?")
+
+
+def family(host_vendor: str, cpu_family: int | None, cpu_number: int | None, name: str) -> Family:
+    """The generation of a processor whose model is not known, with watts per hardware thread.
+
+    Args:
+        host_vendor: The processor's maker as ``/proc/cpuinfo`` spells it (``GenuineIntel``, ``AuthenticAMD``, ``ARM``).
+        cpu_family: x86 family number, where known.
+        cpu_number: x86 model number, where known.
+        name: The processor's name.
+
+    Example:
+        >>> family("AuthenticAMD", 25, 1, "AMD EPYC").name
+        'EPYC 3rd generation'
+        >>> family("", None, None, "").max_w
+        3.15
+    """
+    text = _MARKS.sub(" ", name.casefold())
+    text = " ".join(text.split())
+    vendor = host_vendor.casefold()
+    if (match := _WINDOWS.search(text)) and cpu_number is None:
+        cpu_family, cpu_number, vendor = int(match[1]), int(match[2]), match[3] or vendor
+    for pattern, generation in _BY_WORD:
+        if pattern.search(text):
+            return generation
+    if vendor == "genuineintel" or "intel" in text:
+        known = _INTEL.get(cpu_number) if cpu_family == 6 and cpu_number is not None else None
+        return known or Family("Intel", 0.78, 3.98, f"{_MEDIANS}, Xeon")
+    if vendor in ("authenticamd", "hygongenuine") or "amd" in text.split():
+        return _amd(cpu_family, cpu_number)
+    return _UNKNOWN
+
+
+def _amd(cpu_family: int | None, cpu_number: int | None) -> Family:
+    for numbered, first, last, generation in _AMD:
+        if cpu_family == numbered and cpu_number is not None and first <= cpu_number <= last:
+            return generation
+    if cpu_family in (0x17, 0x19, 0x1A) and cpu_number is not None:
+        return _client("Ryzen")
+    return Family("AMD", 0.34, 1.67, f"{_MEDIANS}, EPYC")

@@ -1,0 +1,243 @@
+"""The energy of NVIDIA GPUs, through NVML: the board's own counter where it has one, else its power over time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import psutil
+
+from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
+from eco2ai_callbacks.meters.gpu import nvml_driver as driver
+from eco2ai_callbacks.meters.gpu.nvml_board import Board, open_board
+from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
+from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
+from eco2ai_callbacks.usage import Method
+
+
+class MeasuredGpu(NamedTuple):
+    """One channel of the meter, for display.
+
+    Args:
+        number: The board's number in NVML's order, as ``nvidia-smi`` shows it.
+        name: The model's name.
+        uuid: The board's or slice's UUID, the part of the channel's name after ``gpu:``.
+        how: How its energy is known, and whose it is.
+    """
+
+    number: int
+    name: str
+    uuid: str
+    how: str
+
+
+def own_processes() -> frozenset[int]:
+    """Ids of this process and its descendants."""
+    own = os.getpid()
+    try:
+        return frozenset([own, *(child.pid for child in psutil.Process(own).children(recursive=True))])
+    except psutil.Error:
+        return frozenset([own])
+
+
+def open_nvml(
+    gpus: str | Sequence[int | str] = "auto",
+    *,
+    sample_s: float = 0.5,
+    environ: Mapping[str, str] = os.environ,
+    job_pids: Callable[[], Collection[int]] = own_processes,
+    used_by_framework: Sequence[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    library: Nvml | None = None,
+) -> NvmlMeter:
+    """Open the GPUs that the setting ``gpus`` asks for.
+
+    Args:
+        gpus: ``auto`` (those that the framework trains on; else those on which the job's processes compute; else the
+            visible ones), ``visible`` by ``CUDA_VISIBLE_DEVICES``, ``all``, indices or UUIDs.
+        sample_s: Seconds between two reads where a board tells its power only.
+        environ: Where ``CUDA_VISIBLE_DEVICES`` and ``CUDA_DEVICE_ORDER`` are looked up.
+        job_pids: Lists the processes of the job; none where the whole machine is measured.
+        used_by_framework: UUIDs of the devices that the framework trains on, where it says.
+        clock: Monotonic seconds.
+        library: ``pynvml`` or what stands for it.
+
+    Raises:
+        MeterUnavailable: Where there is no driver, nothing is selected, or nothing can be read.
+        SettingsError: Where an index or UUID is named that is not there.
+
+    Example:
+        >>> meter = open_nvml([0])  # doctest: +SKIP
+        >>> meter.read()  # doctest: +SKIP
+        {'gpu:GPU-8932f937-d72c-4106-c12f-20bd9faed9f6': 0.0}
+    """
+    if not gpus:
+        raise MeterUnavailable("no GPU is selected")
+    if gpus in ("auto", "visible") and not used_by_framework and hides_all(environ):
+        raise MeterUnavailable("no GPU is selected: CUDA_VISIBLE_DEVICES hides them all")
+    nvml = driver.load_nvml() if library is None else library
+    driver.initialise(nvml)
+    with contextlib.ExitStack() as stack:
+        stack.callback(driver.code_of, nvml, nvml.nvmlShutdown)
+        listing = driver.list_gpus(nvml)
+        pids = frozenset(job_pids())
+        choice = choose(
+            gpus,
+            listing.gpus,
+            unreadable=tuple(listing.unreadable),
+            environ=environ,
+            framework=used_by_framework,
+            in_use=lambda: driver.parts_in_use(nvml, listing, pids),
+        )
+        boards, failures = _open_boards(nvml, listing, choice, pids, clock)
+        stack.pop_all()
+    return NvmlMeter(nvml, boards, choice.rule, failures, sample_s=sample_s)
+
+
+class NvmlMeter:
+    """The energy of some GPUs since they were opened; :func:`open_nvml` makes it.
+
+    A read asks each board once. Where the counter is read, a stretch shorter than its step of some 100 ms may show no
+    energy at all; that energy is in the next one, and each edge's band says so.
+
+    Args:
+        nvml: The library, initialised once for this meter.
+        boards: What is measured.
+        rule: How they were chosen, as :class:`~eco2ai_callbacks.meters.gpu.selection.Choice` has it.
+        failures: What went wrong at opening.
+        sample_s: Seconds between two reads where power is read.
+    """
+
+    name = "NVML"
+
+    def __init__(
+        self, nvml: Nvml, boards: Sequence[Board], rule: str, failures: Sequence[str] = (), *, sample_s: float
+    ) -> None:
+        self._nvml = nvml
+        self._boards = tuple(boards)
+        self._sample_s = sample_s
+        self._failures = tuple(failures)
+        self._pid = os.getpid()
+        self._reopened = False
+        self._closed = False
+        self.rule = rule
+
+    @property
+    def covers(self) -> frozenset[str]:
+        """``gpu``; on a Grace Hopper module its processor and memory too, which are in the same counter."""
+        return frozenset({"gpu", "cpu", "ram"} if any(board.module for board in self._boards) else {"gpu"})
+
+    @property
+    def max_gap_s(self) -> float:
+        """The sampling period, where the power of some board is integrated; else infinite."""
+        return math.inf if all(board.counter or board.retired for board in self._boards) else self._sample_s
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """How each channel is known; the edges follow the power that was last seen."""
+        return {_channel(part): board.method(part) for board in self._boards for part in board.parts}
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong, a sentence each."""
+        return (*self._failures, *(failure for board in self._boards for failure in board.failures))
+
+    @property
+    def devices(self) -> tuple[MeasuredGpu, ...]:
+        """The channels, for display."""
+        return tuple(
+            MeasuredGpu(board.gpu.index, board.gpu.name, part.uuid, f"{self._how(board)}, {board.whose(part)}")
+            for board in self._boards
+            for part in board.parts
+        )
+
+    def read(self) -> Mapping[str, float]:
+        """Joules per channel since the meter was opened.
+
+        Raises:
+            Eco2AIError: Where no board is left, after :meth:`close`, and in a forked child.
+        """
+        if os.getpid() != self._pid:
+            raise Eco2AIError("opened by another process; a forked child does not measure")
+        if self._closed:
+            raise Eco2AIError("read after it was closed")
+        joules: dict[str, float] = {}
+        for board in self._boards:
+            if not board.retired and board.update(self._sample_s, self._reopen):
+                joules.update((_channel(part), board.joules * (part.share or 0.0)) for part in board.parts)
+        if not joules:
+            raise Eco2AIError("no GPU is left that can be read")
+        return joules
+
+    def close(self) -> None:
+        """Shut the library down, once, and only in the process that opened it."""
+        if not self._closed and os.getpid() == self._pid:
+            driver.code_of(self._nvml, self._nvml.nvmlShutdown)
+        self._closed = True
+
+    def _how(self, board: Board) -> str:
+        return "energy counter" if board.counter else f"power every {self._sample_s:g} s"
+
+    def _reopen(self) -> bool:
+        """Initialise the library again, once, where other code in this process has shut it down under us."""
+        if self._reopened or driver.code_of(self._nvml, self._nvml.nvmlInit) is not None:
+            return False
+        self._reopened = True
+        for board in self._boards:
+            handle, code = driver.ask(self._nvml, self._nvml.nvmlDeviceGetHandleByUUID, board.gpu.uuid)
+            board.handle = board.handle if code is not None else handle
+        return True
+
+
+def _channel(part: Part) -> str:
+    return f"gpu:{part.uuid}"
+
+
+def _open_boards(
+    nvml: Nvml, listing: Listing, choice: Choice, pids: frozenset[int], clock: Callable[[], float]
+) -> tuple[list[Board], list[str]]:
+    """The chosen boards that can be read, and a sentence for each that cannot.
+
+    Raises:
+        MeterUnavailable: Where none can.
+    """
+    boards: list[Board] = []
+    refused: list[tuple[str, str | None]] = []
+    for index in choice.missing:
+        code = listing.unreadable[index]
+        refused.append((f"GPU {index}: {driver.reason(code)}", driver.hint(code)))
+    for gpu in dict.fromkeys(part.gpu for part in choice.parts):
+        label = f"GPU {gpu.index} ({gpu.name})"
+        parts = tuple(part for part in choice.parts if part.gpu == gpu and part.share is not None)
+        if not parts:
+            refused.append((f"{label}: its slices of the board are not known", None))
+            continue
+        board, code = open_board(nvml, gpu, parts, listing.handles[gpu.uuid], clock)
+        if board is None:
+            why = "it tells neither its energy nor its power" if code in driver.ABSENT else driver.reason(code)
+            refused.append((f"{label}: {why}", driver.hint(code)))
+            continue
+        board.shared = frozenset(
+            part.uuid for part in parts if _is_shared(driver.processes(nvml, listing.handles[part.uuid]), pids)
+        )
+        boards.append(board)
+    if not boards:
+        raise MeterUnavailable(*refused[0])
+    return boards, [f"NVML: {reason}" for reason, _ in refused]
+
+
+def _is_shared(computing: frozenset[int], job: frozenset[int]) -> bool:
+    """Whether processes outside the job compute on a device.
+
+    In a container the driver gives the host's process ids, which nobody here can match: one may be the job's own.
+    """
+    if not job:  # the whole machine is measured, so that there are no others
+        return False
+    others = computing - job
+    if others != computing or any(psutil.pid_exists(pid) for pid in others):  # the ids are of this system
+        return bool(others)
+    return len(others) > 1

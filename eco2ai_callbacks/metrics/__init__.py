@@ -1,0 +1,1 @@
+"""From usage to numbers for loggers: scalars, forecast, budget, model card."""

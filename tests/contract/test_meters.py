@@ -1,0 +1,224 @@
+"""What every meter promises, whatever it reads: a new meter is one more line in ``OPENERS``."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from proc_tree import ProcTree
+
+from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.host.machine import Host
+from eco2ai_callbacks.meters.cpu.attribution import CpuShare
+from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy
+from eco2ai_callbacks.meters.cpu.model import model_for
+from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.meters.exclusive import Once
+from eco2ai_callbacks.meters.gpu.nvml import open_nvml
+from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.ram import RamModel
+from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeNvml, PowercapTree
+from eco2ai_callbacks.usage import Method, component_of
+
+NAMELESS = dataclasses.replace(BARE_METAL, cpu_name="", cpu_vendor="")
+CONTAINER = dataclasses.replace(BARE_METAL, allowed_threads=4.0)
+
+
+class Machine:
+    """A machine whose hardware works on: a two-thread job, its memory, its counters and its boards."""
+
+    def __init__(self, base: Path) -> None:
+        self.clock = Clock(50.0)
+        self.proc = ProcTree(base)
+        self.powercap = PowercapTree(base)
+        self.package = self.powercap.add_package(0, energy_uj=262143000000)
+        self.dram = self.powercap.add_dram(self.package)
+        self.nvml = FakeNvml(self.clock, FakeGpu("GPU-a"), FakeGpu("GPU-b", name="NVIDIA GH200 480GB"))
+        self.powered = FakeNvml(self.clock, FakeGpu("GPU-c", counter=False))
+        self.ticks = 0
+        self.work(0.0)
+        self.job = JobBusy(100, self.proc.root)
+
+    def work(self, seconds: float) -> None:
+        """Let time pass in which everything works."""
+        self.clock.advance(seconds)
+        self.ticks += round(200 * seconds)
+        self.proc.machine(user=2 * self.ticks)
+        self.proc.put(100, 1, user=self.ticks // 2)
+        self.proc.put(101, 100, user=self.ticks // 2)
+        for pid in (100, 101):
+            self.proc.memory(pid, resident=100_000, shared=1000)
+        self.powercap.advance(self.package, 40.0 * seconds)
+        self.powercap.advance(self.dram, 4.0 * seconds)
+
+    def share(self, host: Host, **settings: object) -> CpuShare:
+        model = model_for(host, **settings)  # type: ignore[arg-type]
+        return CpuShare(model, MachineBusy(self.proc.root), model.threads, self.job, self.clock)
+
+    def rapl(self) -> CpuShare:
+        cpu, _ = open_rapl(self.powercap.root, BARE_METAL, self.clock)
+        return CpuShare(cpu, MachineBusy(self.proc.root), 12, self.job, self.clock)
+
+    def rapl_dram(self) -> Meter:
+        _, dram = open_rapl(self.powercap.root, BARE_METAL, self.clock)
+        assert dram is not None
+        return dram
+
+    def gpus(self, nvml: FakeNvml) -> Meter:
+        return open_nvml("all", environ={}, job_pids=tuple, clock=self.clock, library=nvml)
+
+    def ram(self) -> Meter:
+        return RamModel(0.375, lambda: self.job.pids, self.proc.root, self.clock)
+
+
+OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
+    "RAPL": Machine.rapl,
+    "RAPL dram": Machine.rapl_dram,
+    "NVML energy": lambda machine: machine.gpus(machine.nvml),
+    "NVML power": lambda machine: machine.gpus(machine.powered),
+    "CPU model bare": lambda machine: machine.share(BARE_METAL),
+    "CPU model cgroup": lambda machine: machine.share(CONTAINER),
+    "CPU model vm": lambda machine: machine.share(CLOUD_VM),
+    "CPU model vm of known power": lambda machine: machine.share(CLOUD_VM, cpu_tdp_w=280.0),
+    "CPU model thread": lambda machine: machine.share(NAMELESS),
+    "CPU model paper": lambda machine: machine.share(BARE_METAL, cpu_model="paper"),
+    "CPU model of the machine": lambda machine: CpuShare(
+        model_for(BARE_METAL), MachineBusy(machine.proc.root), 12, None, machine.clock
+    ),
+    "RAM model": Machine.ram,
+    "RAM model of the machine": lambda machine: RamModel(0.375, None, machine.proc.root, machine.clock),
+    "RAPL dram, once a host": lambda machine: Once(machine.rapl_dram(), lambda channel: None, machine.clock),
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.fixture(params=OPENERS)
+def opener(request: pytest.FixtureRequest) -> Callable[[Machine], Meter]:
+    return OPENERS[request.param]
+
+
+@pytest.fixture
+def meter(machine: Machine, opener: Callable[[Machine], Meter]) -> Meter:
+    return opener(machine)
+
+
+def test_a_meter_begins_at_zero(meter: Meter) -> None:
+    assert all(joules == 0.0 for joules in meter.read().values())
+
+
+def test_joules_are_cumulative_and_never_fall(machine: Machine, meter: Meter) -> None:
+    before: Mapping[str, float] = meter.read()
+    for seconds in (1.0, 0.0, 0.01, 4.0, 0.05, 0.05, 20.0):
+        machine.work(seconds)
+        now = meter.read()
+        assert now.keys() == before.keys()
+        for channel, joules in now.items():
+            assert math.isfinite(joules)
+            assert joules >= before[channel]
+        before = now
+    assert all(joules > 0.0 for joules in before.values())
+
+
+def test_every_channel_belongs_to_a_component_that_is_covered_and_is_known_by_a_method(meter: Meter) -> None:
+    assert meter.covers
+    assert meter.covers <= {"cpu", "gpu", "ram"}
+    channels = meter.read().keys()
+    assert channels <= meter.methods.keys()
+    assert {component_of(channel) for channel in channels} <= meter.covers
+    for method in meter.methods.values():
+        assert isinstance(method, Method)
+        assert method.low <= 1.0 <= method.high
+        assert method.edge_j >= 0.0
+        assert method.attribution
+
+
+def test_a_meter_says_how_long_it_may_go_unread(meter: Meter) -> None:
+    assert meter.max_gap_s > 0.0
+
+
+def test_a_meter_has_a_name_and_no_failures_where_nothing_fails(machine: Machine, meter: Meter) -> None:
+    assert meter.name in ("RAPL", "NVML", "CPU model", "RAM model")
+    machine.work(1.0)
+    meter.read()
+    assert meter.failures == ()
+
+
+def test_a_meter_can_be_closed_twice(meter: Meter) -> None:
+    meter.close()
+    meter.close()
+
+
+def test_two_meters_of_the_same_thing_agree(machine: Machine, opener: Callable[[Machine], Meter]) -> None:
+    first, second = opener(machine), opener(machine)
+    machine.work(3.0)
+    assert first.read() == pytest.approx(second.read(), rel=1e-6)
+    # Read more often in between, a meter says the same as one that was read at the end.
+    for _ in range(4):
+        machine.work(0.5)
+        first.read()
+    assert first.read() == pytest.approx(second.read(), rel=0.01)
+
+
+def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
+    """One second of a job that keeps two of twelve threads busy, on a machine that keeps four busy."""
+    meters = {name: opener(machine) for name, opener in OPENERS.items() if "known" not in name}
+    for meter in meters.values():
+        meter.read()
+    machine.work(1.0)
+    read = {name: meter.read() for name, meter in meters.items()}
+    assert read["RAPL"] == {"cpu": pytest.approx(20.0, rel=1e-3)}
+    assert read["RAPL dram"] == read["RAPL dram, once a host"] == {"ram": pytest.approx(4.0)}
+    assert read["NVML energy"] == {"gpu:GPU-a": pytest.approx(100.0), "gpu:GPU-b": pytest.approx(100.0)}
+    assert read["NVML power"] == {"gpu:GPU-c": pytest.approx(100.0)}
+    curve = 0.64 * (4 / 12) ** 0.55
+    assert read["CPU model bare"] == {"cpu": pytest.approx(65 * (curve / 2 + 0.10 * 2 / 12))}
+    assert read["CPU model of the machine"] == {"cpu": pytest.approx(65 * (curve + 0.10))}
+    assert read["CPU model vm"] == {"cpu": pytest.approx(2 * 2.02)}
+    assert read["CPU model thread"] == {"cpu": pytest.approx(2 * 3.15)}
+    assert read["CPU model paper"] == {"cpu": pytest.approx(65 * 2 / 12)}
+    assert read["RAM model"] == {"ram": pytest.approx(0.375 * 2 * 99_000 * 4096 / 2**30, rel=1e-6)}
+
+
+@pytest.mark.parametrize("name", ["RAPL", "RAPL dram"])
+def test_a_counter_that_fails_says_so_and_raises_once_nothing_is_left(machine: Machine, name: str) -> None:
+    meter = OPENERS[name](machine)
+    machine.work(1.0)
+    before = meter.read()
+    for zone in (machine.package, machine.dram):
+        machine.powercap.break_(zone, error=errno.EIO)
+    for _ in range(2):
+        machine.work(1.0)
+        assert meter.read() == before
+    machine.work(1.0)
+    with pytest.raises(OSError, match="no energy counter"):
+        meter.read()
+    assert meter.failures
+    assert all(failure.startswith("RAPL: ") for failure in meter.failures)
+
+
+def test_a_board_that_is_lost_is_left_out_and_named(machine: Machine) -> None:
+    meter = OPENERS["NVML energy"](machine)
+    meter.read()
+    machine.nvml.fail("nvmlDeviceGetTotalEnergyConsumption", 15, uuid="GPU-a")  # NVML_ERROR_GPU_IS_LOST
+    machine.work(1.0)
+    assert meter.read().keys() == {"gpu:GPU-b"}
+    assert all(failure.startswith("NVML: ") for failure in meter.failures)
+    assert meter.failures
+
+
+def test_a_source_that_is_not_there_is_unavailable_with_a_reason(machine: Machine, tmp_path: Path) -> None:
+    for opening in (
+        lambda: open_rapl(tmp_path / "none", BARE_METAL, machine.clock),
+        lambda: open_nvml("all", environ={}, clock=machine.clock, library=FakeNvml(machine.clock)),
+    ):
+        with pytest.raises(MeterUnavailable) as caught:
+            opening()
+        assert caught.value.reason

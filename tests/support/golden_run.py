@@ -1,0 +1,577 @@
+"""Scripted runs on a machine of fakes, and what they leave behind, told as text that is the same each time.
+
+What the texts must be lies in the folder ``golden``. The functions of the first part are all that knows the package's
+inside; when that changes, they follow, and the files of the folder stay. ``REGENERATE_GOLDEN=1`` writes these anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import difflib
+import hashlib
+import hmac
+import io
+import json
+import logging
+import os
+import platform
+import re
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from eco2ai_callbacks import Tracker, Usage
+from eco2ai_callbacks.meters.discovery import Discovery, Source
+from eco2ai_callbacks.session.context import Machinery, Opening
+from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.settings import NAMES, OTHER_VARIABLES, PREFIX, Settings
+from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock
+from eco2ai_callbacks.usage import Method
+
+GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
+REGENERATE = "REGENERATE_GOLDEN"
+# Of the log's HMACs.
+KEY = "golden"
+
+Gather = Callable[[Any], list[Any]]
+
+# --- the package's inside -------------------------------------------------------------------------------------------
+
+
+class Meter:
+    """Draws constant powers, and fails as it is told to.
+
+    Args:
+        clock: Where energy gets its time from.
+        name: What failures are named after.
+        watts: The power of each channel.
+        methods: How each channel is known, as :func:`method` makes it.
+        gpus: Names of the cards that it measures.
+    """
+
+    def __init__(
+        self, clock: Clock, name: str, watts: Mapping[str, float], methods: Mapping[str, Any], gpus: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.covers = frozenset(channel.partition(":")[0] for channel in watts)
+        self.max_gap_s = float("inf")
+        self.methods = dict(methods)
+        self.failures: tuple[str, ...] = ()
+        self.devices = tuple(types.SimpleNamespace(name=gpu) for gpu in gpus)
+        self.watts = dict(watts)
+        self.fault: Exception | None = None
+        self._clock, self._began = clock, clock()
+
+    def read(self) -> dict[str, float]:
+        if self.fault is not None:
+            raise self.fault
+        return {channel: watts * (self._clock() - self._began) for channel, watts in self.watts.items()}
+
+    def close(self) -> None:
+        pass
+
+
+def method(name: str, low: float, high: float, edge_j: float, counter: bool, whose: str) -> Any:
+    """How a channel is known."""
+    return Method(name, low, high, edge_j, counter, whose)
+
+
+def used(meter: Meter, name: str, reason: str) -> Any:
+    """A way of measuring that counts."""
+    methods = {channel: known.name for channel, known in meter.methods.items()}
+    return Source(name, True, reason, None, methods, tuple(sorted(meter.covers)))
+
+
+def unused(name: str, reason: str) -> Any:
+    """A way of measuring that does not count, and why."""
+    return Source(name, False, reason)
+
+
+def machine(
+    clock: Clock,
+    meters: Sequence[Meter],
+    sources: Sequence[Any],
+    not_covered: Sequence[str] = (),
+    *,
+    desktop: bool = False,
+) -> Any:
+    """A machine with these meters; its registry and its root lie in the working folder."""
+    return Machinery(
+        clock=clock,
+        host=lambda: BARE_METAL if desktop else CLOUD_VM,
+        find=lambda *_: Discovery(tuple(meters), tuple(sources), tuple(not_covered)),
+        environ={"ECO2AI_LOG_KEY": KEY},
+        root=Path("root"),
+        registry=Path("registry"),
+    )
+
+
+def tracker(on: Any, **settings: Any) -> Tracker:
+    """A tracker on that machine; it asks no framework for its cards."""
+    args = {"region": "FR", "intensity_year": 2023, "heartbeat_s": 0.0, "gpus": "visible", "sync_gpu": False}
+    return Tracker(machinery=on, **{**args, **settings})
+
+
+def begin(
+    run: Tracker,
+    base: str = "train",
+    saved: Mapping[str, Any] | None = None,
+    rank: tuple[int, int] | None = None,
+    gather: Gather | None = None,
+) -> Tracker:
+    """Start a tracker as an adapter does; ``saved`` is what :func:`checkpoint` gave."""
+    resume = None if saved is None else Resume.from_dict(saved)
+    return run.start(Opening(base=base, resume=resume, rank=rank, gather=gather))
+
+
+def checkpoint(run: Tracker) -> dict[str, Any]:
+    """What a checkpoint holds of a run."""
+    assert run.resume is not None
+    return run.resume.to_dict()
+
+
+def failures(run: Tracker) -> list[str]:
+    """What a tracker knows to have gone wrong."""
+    return list(run.contain.failures)
+
+
+def defaults() -> dict[str, Any]:
+    """The settings with the values that they have where nobody says anything."""
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    return {name: fields[name].default for name in NAMES}
+
+
+def registry_entries() -> list[dict[str, Any]]:
+    """What the registry holds of the trackers that run on a :func:`machine` now."""
+    return [json.loads(path.read_text()) for path in sorted(Path("registry").glob("*.json"))]
+
+
+def variables() -> list[str]:
+    """The variables that are heeded."""
+    return sorted([*(PREFIX + name.upper() for name in NAMES), *OTHER_VARIABLES])
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a line of the log, as it is installed."""
+    return json.loads((files("eco2ai_callbacks") / "runlog" / "schema.json").read_text(encoding="utf-8"))
+
+
+# --- what is told of a run ------------------------------------------------------------------------------------------
+
+
+class Told:
+    """What the calls of a script have returned, in their order."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+
+    def __call__(self, call: str, returned: Any) -> Any:
+        self.calls.append({"call": call, "returned": plain(returned)})
+        return returned
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, Usage):
+        figures = {name: getattr(value, name) for name in ("seconds", "energy_kwh", "co2_kg", "power_w")}
+        return figures | {"joules": dict(value.joules), "grams": value.grams}
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+class Masks:
+    """Stable names in place of what differs each time: ids, hashes, processes, versions and the wall clock."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        rows = [json.loads(line) for line in lines]
+        self._names: dict[str, str] = {}
+        for what in ("run", "writer", "host"):
+            for value in dict.fromkeys(row[what] for row in rows if row[what] is not None):
+                self._names[value] = f"{what}-{1 + sum(name.startswith(what) for name in self._names.values())}"
+        for line, row in zip(lines, rows, strict=True):
+            which = f"line {row['seq']} of {self._names[row['writer']]}"
+            self._names[hashlib.sha256(line.encode()).hexdigest()] = f"hash of {which}"
+            unsigned = line.replace(compact(row["hmac"]), "null")
+            self._names[hmac.new(KEY.encode(), unsigned.encode(), hashlib.sha256).hexdigest()] = f"HMAC of {which}"
+        self._version = next((row["version"] for row in rows), None)
+
+    def text(self, text: str) -> str:
+        """Any text, with the names in place."""
+        for value, name in self._names.items():
+            text = text.replace(value, name)
+        return text.replace(f"(eco2ai-callbacks {self._version})", "(eco2ai-callbacks version)")
+
+    def row(self, row: Mapping[str, Any]) -> str:
+        """A line of the log, its fields on lines of their own and in their order."""
+        masked = {"pid": type(row["pid"]).__name__, "version": "version", "start": masked_time(row["start"])}
+        masked["cost"] = masked_cost(row["cost"])
+        fields = [f"    {json.dumps(name)}: {compact(value)}" for name, value in {**row, **masked}.items()]
+        return self.text("  {\n" + ",\n".join(fields) + "\n  }")
+
+    def csv(self, text: str) -> str:
+        """The CSV, without the wall clock and the system."""
+        rows = list(csv.DictReader(io.StringIO(text)))
+        written = io.StringIO()
+        writer = csv.DictWriter(written, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            assert row["OS"] == platform.system()
+            cost = row["cost"] if row["cost"] == "N/A" else repr(masked_cost(float(row["cost"])))
+            masked = {"OS": "system", "start_time": masked_time(row["start_time"]), "cost": cost}
+            writer.writerow({**row, **masked})
+        return self.text(written.getvalue())
+
+
+def masked_time(stamp: str) -> str:
+    """The form of a time."""
+    return re.sub(r"\d", "0", re.sub(r"[+-]\d\d:\d\d$", "+00:00", stamp))
+
+
+def masked_cost(cost: float | None) -> float | None:
+    """Money to six digits: a price is looked up by the time of day, which rounds it differently each time."""
+    return cost and float(f"{cost:.6g}")
+
+
+def compact(value: Any) -> str:
+    """JSON on one line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+class Messages(logging.Handler):
+    """What is logged, as text."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("eco2ai_callbacks"):
+            self.said.append(f"{record.levelname}: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[list[str]]:
+    """The messages that are logged inside."""
+    messages = Messages()
+    logging.getLogger().addHandler(messages)
+    try:
+        yield messages.said
+    finally:
+        logging.getLogger().removeHandler(messages)
+
+
+def play(script: Callable[[Told], None]) -> dict[str, str]:
+    """Run a script in the working folder; what it left behind, by the endings of the golden files."""
+    Path("root").mkdir()
+    told, console = Told(), io.StringIO()
+    with contextlib.redirect_stderr(console), logged() as messages:
+        script(told)
+    log = Path("eco2ai.jsonl")
+    lines = log.read_text(encoding="utf-8").splitlines()
+    # Ranks write side by side, in no certain order.
+    order = {row["writer"]: row["rank"] for row in map(json.loads, lines)}
+    lines.sort(key=lambda line: order[json.loads(line)["writer"]])
+    masks = Masks(lines)
+    found = {
+        "log.json": "[\n" + ",\n".join(masks.row(json.loads(line)) for line in lines) + "\n]\n",
+        "console.txt": masks.text(console.getvalue()),
+        "returned.json": masks.text(pretty({"calls": told.calls, "logged": messages})),
+    }
+    table = Path("eco2ai.csv")
+    if table.exists():
+        found["csv"] = masks.csv(table.read_text(encoding="utf-8"))
+    assert not registry_entries(), "a tracker has left its entry in the registry"
+    return found
+
+
+def pretty(values: Any) -> str:
+    """JSON whose order is that of the values."""
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def compare(name: str, text: str) -> None:
+    """Fail with a diff where a text is not what the file of the folder holds."""
+    path = GOLDEN / name
+    if os.environ.get(REGENERATE) == "1":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    golden = path.read_text(encoding="utf-8") if path.exists() else ""
+    diff = difflib.unified_diff(golden.splitlines(), text.splitlines(), f"golden/{name}", "now", lineterm="")
+    assert text == golden, "\n".join([f"{name} is not what it was", *diff])
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+JOB, MACHINE, DEVICE = "job's process tree", "whole machine", "whole device"
+
+
+@dataclasses.dataclass
+class Bench:
+    """A virtual machine with a card, whose processor and memory are estimated."""
+
+    clock: Clock
+    cpu: Meter
+    gpu: Meter
+    ram: Meter
+    machine: Any
+
+
+def bench(clock: Clock) -> Bench:
+    cpu = Meter(clock, "CPU model", {"cpu": 17.3}, {"cpu": method("cpu-model:vm", 0.6, 1.9, 0.0, False, JOB)})
+    gpu = Meter(
+        clock,
+        "NVML",
+        {"gpu:GPU-a": 71.9},
+        {"gpu:GPU-a": method("nvml-energy", 0.95, 1.05, 0.125, True, DEVICE)},
+        ["NVIDIA L4"],
+    )
+    ram = Meter(clock, "RAM model", {"ram": 2.7}, {"ram": method("ram-model", 0.5, 1.7, 0.0, False, MACHINE)})
+    sources = (
+        used(gpu, "NVML", "0: NVIDIA L4 (energy counter, whole device); chosen by auto: visible"),
+        unused("RAPL", "absent: virtual machine"),
+        used(cpu, "CPU model", "2 threads of an unknown AMD EPYC, 3.1 to 9.4 W each"),
+        unused("board sensors", "not needed: NVML covers it"),
+        used(ram, "RAM model", "0.375 W/GiB of the job's memory"),
+    )
+    return Bench(clock, cpu, gpu, ram, machine(clock, (gpu, cpu, ram), sources, ("Google TPU v3",)))
+
+
+def epoch_of(run: Tracker, clock: Clock, told: Told, epoch: int, planned: int) -> str | None:
+    """An epoch with a validation inside, as an adapter measures it; the sentence of a budget that is used up."""
+    told(f"enter('train', {epoch})", run.enter("train", epoch))
+    clock.advance(4.1 + 0.3 * epoch)
+    told("enter('validate')", run.enter("validate"))
+    clock.advance(1.7)
+    told("leave()", run.leave())
+    clock.advance(0.6)
+    metrics = {"loss": 0.5 / (epoch + 1), "accuracy": None, "note": "a text"}
+    told(f"mark('epoch', {epoch})", run.mark("epoch", epoch, samples=640, tokens=12800, metrics=metrics))
+    told(f"scalars({epoch})", run.scalars(epoch, samples=640, tokens=12800))
+    told(f"forecast({epoch + 1}, {planned})", run.forecast(epoch + 1, planned, epoch))
+    sentence = run.over_budget(epoch)
+    return told(f"over_budget({epoch})", sentence)
+
+
+# --- the scripts ----------------------------------------------------------------------------------------------------
+
+
+def fit(told: Told) -> None:
+    """A training with all that records and loggers can hold."""
+    at = bench(Clock(1000.0))
+    run = begin(
+        tracker(
+            at.machine,
+            project="golden",
+            description="a scripted run",
+            csv_file="eco2ai.csv",
+            scalars="all",
+            pue=1.25,
+            price=0.31,
+            max_energy_kwh=5.0,
+            max_co2_kg=2.0,
+        ),
+        base="other",
+    )
+    at.clock.advance(3.2)  # set-up
+    for epoch in range(4):
+        epoch_of(run, at.clock, told, epoch, planned=6)
+        at.clock.advance(0.4)  # saving
+    run.write("metrics", {"learning_rate": 0.001, "nothing": float("nan")}, epoch=3)
+    told("read()", run.read())
+    told("enter('test')", run.enter("test"))
+    at.clock.advance(2.3)
+    tested = told("leave()", run.leave())
+    told("stage_scalars('test')", run.stage_scalars(tested, "test"))
+    told("stage_scalars(prefix='eval_')", run.stage_scalars(tested, prefix="eval_"))
+    told("checkpoint", checkpoint(run))
+    told("running", run.running)
+    at.clock.advance(0.9)
+    told("stop()", run.stop())
+    told("total", run.total)
+    told("job_total", run.job_total)
+    told("running", run.running)
+    told("card_field()", run.card_field("fine-tuning"))
+
+
+def resumed(told: Told) -> None:
+    """A training that is interrupted, and goes on from a checkpoint that knows more than the log."""
+    clock = Clock(50.0)
+    settings = {"csv_file": "eco2ai.csv", "scalars": "all", "pue": 1.25, "price": 0.31, "project": "golden"}
+    at = bench(clock)
+    first = begin(tracker(at.machine, **settings), base="other")
+    clock.advance(2.2)
+    for epoch in range(2):
+        epoch_of(first, clock, told, epoch, planned=5)
+    saved = told("checkpoint", checkpoint(first))
+    told("enter('train', 2)", first.enter("train", 2))
+    clock.advance(1.9)
+    told("stop('interrupted')", first.stop("interrupted"))
+    # Parts of it ran where the log was lost.
+    more = {"energy_kwh": saved["energy_kwh"] + 0.004, "co2_kg": saved["co2_kg"] + 0.0002, "seconds": 300.5}
+    at = bench(clock)
+    second = begin(tracker(at.machine, **settings), base="other", saved={**saved, **more})
+    told("same run", second.run_id == first.run_id)
+    told("total", second.total)
+    clock.advance(1.1)
+    told("forecast(1, 5)", second.forecast(1, 5))
+    for epoch in (1, 2, 3):
+        epoch_of(second, clock, told, epoch, planned=5)
+    told("checkpoint", checkpoint(second))
+    told("stop()", second.stop())
+    told("card_field()", second.card_field())
+
+
+def failing(told: Told) -> None:
+    """A meter that raises in the middle, one that loses its channel, and a stage that is none."""
+    at = bench(Clock(0.0))
+    run = begin(tracker(at.machine, csv_file="eco2ai.csv", scalars="all", g_per_kwh=360.0), base="other")
+    epoch_of(run, at.clock, told, 0, planned=4)
+    at.gpu.fault = OSError(5, "Input/output error")
+    epoch_of(run, at.clock, told, 1, planned=4)
+    at.ram.failures = ("RAM model: the memory can no longer be read",)
+    at.ram.watts = {}
+    epoch_of(run, at.clock, told, 2, planned=4)
+    at.cpu.fault = RuntimeError("a counter has gone\nwith a second line")
+    at.clock.advance(1.5)
+    told("mark('stage', stage='warm-up')", run.mark("stage", stage="warm-up"))
+    told("stop()", run.stop())
+    told("failures", failures(run))
+
+
+def budget(told: Told) -> None:
+    """A budget of energy that stops the training."""
+    at = bench(Clock(7.0))
+    run = begin(tracker(at.machine, g_per_kwh=360.0, max_energy_kwh=0.0005, forecast_after=1), base="other")
+    for epoch in range(9):
+        if epoch_of(run, at.clock, told, epoch, planned=9):
+            break
+    told("over_budget()", run.over_budget())
+    told("stop()", run.stop())
+    told("over_budget() after the end", run.over_budget())
+
+
+def emissions_budget(told: Told) -> None:
+    """A budget of CO2e that stops a program of one's own, with an overhead and without epochs that are named."""
+    at = bench(Clock(7.0))
+    with tracker(at.machine, g_per_kwh=360.0, max_co2_kg=0.0001, pue=2.0) as run:
+        for _ in range(9):
+            at.clock.advance(2.5)
+            told("mark()", run.mark())
+            if told("over_budget()", run.over_budget()):
+                break
+
+
+def unmeasured(told: Told) -> None:
+    """A machine where nothing can be read, at a place that is not known."""
+    clock = Clock(0.0)
+    sources = (unused("NVML", "absent: no driver"), unused("RAM model", "failed while it was opened"))
+    on = machine(clock, (), sources)
+    run = begin(tracker(on, region=None, csv_file="eco2ai.csv", max_co2_kg=1.0, scalars="all"), base="other")
+    for epoch in range(3):
+        epoch_of(run, clock, told, epoch, planned=4)
+    told("stop()", run.stop())
+    told("card_field()", run.card_field())
+    told("failures", failures(run))
+
+
+def nested(told: Told) -> None:
+    """A run inside another, at a place that is not known: the world's figure has a wide band."""
+    clock = Clock(20.0)
+    outer, inner = (tracker(bench(clock).machine, project=name, region=None) for name in ("outer", "inner"))
+    with outer:
+        clock.advance(1.0)
+        with inner:
+            clock.advance(2.0)
+            told("inner mark()", inner.mark())
+        clock.advance(3.0)
+        told("outer mark()", outer.mark())
+
+
+def heartbeat(told: Told) -> None:
+    """Heartbeats inside an epoch: one for each time that the clock has moved on."""
+    at = bench(Clock(0.0))
+    run = begin(tracker(at.machine, g_per_kwh=360.0, price=0.31, heartbeat_s=0.1, console=False), base="other")
+    run.enter("train", 0)
+    for number, seconds in enumerate((2.5, 61.25), 1):
+        at.clock.advance(seconds)
+        _wait_for(lambda number=number: Path("eco2ai.jsonl").read_text().count('"heartbeat"') >= number)
+    told("mark('epoch', 0)", run.mark("epoch", 0))
+    told("stop()", run.stop())
+
+
+def _wait_for(good: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not good():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def two_ranks(told: Told) -> None:
+    """Two ranks on one host, in threads: each counts its own processes, and the first the card of both."""
+    clock = Clock(100.0)
+    table: list[Any] = [None, None]
+    barrier = threading.Barrier(2, timeout=30)
+    runs: list[Tracker] = []
+    cpus: list[Meter] = []
+    for rank in range(2):
+        job = {"cpu": method("cpu-model:vm", 0.6, 1.9, 0.0, False, JOB)}
+        cpu = Meter(clock, "CPU model", {"cpu": 17.3 + 4.4 * rank}, job)
+        card = {"gpu:GPU-a": method("nvml-energy", 0.95, 1.05, 0.125, True, DEVICE)}
+        gpu = Meter(clock, "NVML", {"gpu:GPU-a": 71.9}, card, ["NVIDIA L4"])
+        sources = (used(gpu, "NVML", "0: NVIDIA L4 (energy counter, whole device); chosen by auto: visible"),)
+        sources += (used(cpu, "CPU model", "2 threads"),)
+        on = machine(clock, (gpu, cpu), sources, desktop=True)
+        runs.append(tracker(on, scalars="all", pue=1.25, max_energy_kwh=0.001))
+        cpus.append(cpu)
+
+    def gather(rank: int) -> Gather:
+        def gathered(mine: Any) -> list[Any]:
+            table[rank] = mine
+            barrier.wait()
+            heard = list(table)
+            barrier.wait()
+            return heard
+
+        return gathered
+
+    def all_ranks(what: str, call: Callable[[Tracker, int], Any]) -> None:
+        found: list[Any] = [None, None]
+
+        def run(rank: int) -> None:
+            found[rank] = call(runs[rank], rank)
+
+        threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+        for rank in range(2):
+            told(f"rank {rank}: {what}", found[rank])
+
+    all_ranks("start", lambda run, rank: begin(run, "other", None, (rank, 2), gather(rank)).running)
+    clock.advance(1.3)
+    for epoch in range(4):
+        all_ranks("enter", lambda run, rank, epoch=epoch: run.enter("train", epoch))
+        clock.advance(5.0 + 0.1 * epoch)
+        all_ranks("enter('validate')", lambda run, rank: run.enter("validate"))
+        clock.advance(0.8)
+        all_ranks("leave()", lambda run, rank: run.leave())
+        if epoch == 2:
+            cpus[1].watts = {}  # no longer gives its channel
+        all_ranks("mark", lambda run, rank, epoch=epoch: run.mark("epoch", epoch, samples=100 + rank))
+        all_ranks("scalars", lambda run, rank, epoch=epoch: run.scalars(epoch, samples=100 + rank))
+        all_ranks("forecast", lambda run, rank, epoch=epoch: run.forecast(epoch + 1, 6, epoch))
+        all_ranks("over_budget", lambda run, rank, epoch=epoch: run.over_budget(epoch))
+    all_ranks("checkpoint", lambda run, rank: checkpoint(run))
+    clock.advance(0.7)
+    all_ranks("stop()", lambda run, rank: run.stop())
+    all_ranks("job_total", lambda run, rank: run.job_total)
+    all_ranks("card_field()", lambda run, rank: run.card_field())
+    all_ranks("failures", lambda run, rank: failures(run))

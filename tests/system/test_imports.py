@@ -1,0 +1,191 @@
+"""The house: which room may import which, and what importing the package costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eco2ai_callbacks
+
+PACKAGE = Path(eco2ai_callbacks.__file__).parent
+ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
+
+# From the top of the house to its ground. A room may import from the floors below its own, never from its neighbours;
+# so may a module within its folder.
+FLOORS: list[set[str]] = [
+    {"__main__"},
+    {"cli", "auto"},
+    ADAPTERS,
+    {"integrations", "tracking"},
+    {"tracker"},
+    {"session"},
+    {"metrics"},
+    {"distributed"},
+    {"meters", "carbon", "runlog", "sinks"},
+    {"settings", "guard", "record", "host"},
+    {"usage"},
+    {"errors"},
+]
+INSIDE: dict[str, list[set[str]]] = {
+    "cli": [{"__init__"}, {"doctor", "regions", "run", "verify"}, {"child"}],
+    "integrations": [{"__init__"}, {"lifecycle", "script", "hf_model_card"}, {"callstack"}],
+    "session": [
+        {"__init__"},
+        {"session"},
+        {"context"},
+        {"identity", "publish", "metering", "ledger", "stages"},
+    ],
+    "metrics": [{"__init__"}, {"scalars", "forecast", "budget", "model_card"}],
+    "distributed": [{"__init__"}, {"process_group"}, {"messages"}],
+    "meters": [{"__init__"}, {"discovery"}, {"exclusive", "cpu", "gpu", "ram"}, {"meter"}],
+    "meters.cpu": [
+        {"__init__"},
+        {"rapl", "model", "attribution"},
+        {"counters", "table", "busy"},
+        {"powercap", "processes"},
+    ],
+    "meters.gpu": [
+        {"__init__"},
+        {"nvml", "cross_check", "unsupported", "torch_cuda"},
+        {"nvml_board"},
+        {"nvml_driver"},
+        {"selection"},
+    ],
+    "carbon": [{"__init__"}, {"grid"}, {"intensity", "location", "price", "pue"}, {"places", "signals"}, {"tables"}],
+    "runlog": [
+        {"__init__"},
+        {"verify", "aggregate", "write"},
+        {"resume", "chain_check"},
+        {"read", "sums"},
+        {"validate", "paths", "hashing"},
+    ],
+    "sinks": [{"console", "csv"}, {"__init__"}],
+    "host": [{"__init__"}, {"registry"}, {"machine"}],
+}
+# For tests: may import anything below the session, and nothing imports it.
+TESTING = "testing"
+
+
+def module_of(path: Path) -> str:
+    """A file as a dotted name below the package; a folder's own file ends in ``__init__``."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def files() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+MODULES = {module_of(path) for path in files()}
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where they lead"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {
+            _known(name.removeprefix("eco2ai_callbacks.")) for name in names if name.startswith("eco2ai_callbacks.")
+        }
+    return found - {""}
+
+
+def _known(name: str) -> str:
+    """The module that a dotted name begins with: what follows it is a name inside."""
+    while name and name not in MODULES and f"{name}.__init__" not in MODULES:
+        name = name.rpartition(".")[0]
+    return name if name in MODULES or not name else f"{name}.__init__"
+
+
+def order(folder: str) -> list[set[str]]:
+    return FLOORS if not folder else INSIDE[folder]
+
+
+def floor(folder: str, name: str) -> int:
+    found = [number for number, names in enumerate(order(folder)) if name in names]
+    assert len(found) == 1, f"{name} has no floor of its own in {folder or 'the package'}"
+    return found[0]
+
+
+def parted(one: str, other: str) -> tuple[str, str, str]:
+    """The folder in which two modules part, and the names that each has there."""
+    ones, others = one.split("."), other.split(".")
+    common = 0
+    while ones[common] == others[common]:
+        common += 1
+    return ".".join(ones[:common]), ones[common], others[common]
+
+
+def test_every_module_has_its_floor() -> None:
+    for module in MODULES - {TESTING}:
+        folder, _, name = module.rpartition(".")
+        floor(folder, name)
+    names = {name for folder, floors in {"": FLOORS, **INSIDE}.items() for level in floors for name in level}
+    assert names <= {part for module in MODULES for part in module.split(".")}, "a floor names what is not there"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_lead_downwards(path: Path) -> None:
+    here = module_of(path)
+    for other in imported_modules(path) - {here}:
+        assert other != TESTING, f"{path.name} imports the fakes"
+        if here == TESTING:
+            continue
+        folder, mine, its = parted(here, other)
+        assert floor(folder, its) > floor(folder, mine), f"{here} imports {other}, which is not below it"
+
+
+def imports_of(module: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", f"import {module}"], capture_output=True, text=True, check=True
+    )
+    return {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
+
+
+HEAVY = ("numpy", "pandas", "torch", "lightning", "pytorch_lightning", "transformers", "keras", "jax", "tensorflow")
+
+
+def test_the_root_pulls_in_next_to_nothing() -> None:
+    found = imports_of("eco2ai_callbacks")
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml", "psutil", "click")]
+    assert [name for name in found if name.startswith("eco2ai_callbacks")] == ["eco2ai_callbacks"]
+
+
+def test_the_tracker_pulls_in_no_framework() -> None:
+    found = imports_of("eco2ai_callbacks.tracker")
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml")]
+
+
+def test_the_root_names_the_three_imports_of_the_callback() -> None:
+    with pytest.raises(ImportError, match=r"eco2ai_callbacks\.lightning, .*\.transformers or .*\.keras\.$"):
+        from eco2ai_callbacks import Eco2AICallback  # noqa: F401
+    assert not hasattr(eco2ai_callbacks, "Eco2AICallback")
+    with pytest.raises(AttributeError, match="Nonsense"):
+        _ = eco2ai_callbacks.Nonsense
+
+
+def test_the_root_offers_the_tracker() -> None:
+    from eco2ai_callbacks import Tracker, Usage, track
+
+    assert Tracker.__module__ == "eco2ai_callbacks.tracker"
+    assert callable(track)
+    assert Usage().joules == {}
+    assert set(dir(eco2ai_callbacks)) == {"Tracker", "Usage", "track"}
+
+
+def test_only_one_place_catches_everything() -> None:
+    catching = [
+        path.name
+        for path in files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
+    ]
+    assert catching == ["guard.py"]

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
+
+HERE = os.getpid()
+
+
+def entry(writer: str = "w", run: str = "run", host: str = "host", pid: int = HERE, **fields: object) -> Entry:
+    values = {"started": process_started(pid) or 0.0, "since": 1.0} | fields
+    return Entry(writer, run, host, pid, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry("host", tmp_path / "trackers")
+
+
+def test_nobody_runs_where_the_folder_is_not_there(registry: Registry):
+    assert registry.living() == []
+
+
+def test_a_tracker_that_entered_is_seen_as_it_is_until_it_leaves(registry: Registry):
+    one = entry(rank=2, parent="p", devices=("GPU-a", "GPU-b"))
+    registry.enter(one)
+    assert registry.living() == [one]
+    registry.leave("w")
+    assert registry.living() == []
+    registry.leave("w")
+
+
+def test_all_users_share_one_folder_below_that_for_temporary_files(tmp_path: Path):
+    Registry("host").enter(entry())
+    folder = tmp_path / "eco2ai-trackers"
+    assert folder.stat().st_mode & 0o7777 == 0o1777
+    assert (folder / "w.json").stat().st_mode & 0o777 == 0o644
+    assert Registry("host").living() == [entry()]
+
+
+def test_the_longest_running_comes_first(registry: Registry):
+    for writer, since in (("b", 2.0), ("c", 3.0), ("a", 1.0)):
+        registry.enter(entry(writer, since=since))
+    assert [one.writer for one in registry.living()] == ["a", "b", "c"]
+
+
+def test_another_host_that_shares_the_folder_is_not_this_one(registry: Registry, tmp_path: Path):
+    registry.enter(entry(host="another"))
+    assert registry.living() == []
+    assert len(list((tmp_path / "trackers").glob("*.json"))) == 1
+
+
+def test_a_container_that_numbers_its_processes_by_itself_is_left_alone(registry: Registry, tmp_path: Path):
+    registry.enter(entry(started=0.5))
+    file = tmp_path / "trackers/w.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"numbered_by": "pid:[1]"}))
+    assert registry.living() == []
+    assert file.exists()
+
+
+def test_what_a_killed_process_left_is_taken_away(registry: Registry, tmp_path: Path):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    registry.enter(entry(pid=child.pid))
+    assert [one.pid for one in registry.living()] == [child.pid]
+    child.kill()
+    child.communicate()
+    assert registry.living() == []
+    assert not list((tmp_path / "trackers").glob("*.json"))
+
+
+def test_a_later_process_of_the_same_number_is_another_one(registry: Registry):
+    registry.enter(entry(started=0.25))
+    assert registry.living() == []
+
+
+def test_without_procfs_processes_are_looked_up_all_the_same(tmp_path: Path):
+    registry = Registry("host", tmp_path / "trackers", tmp_path / "no-proc")
+    registry.enter(entry(started=psutil.Process().create_time()))
+    assert len(registry.living()) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "not json",
+        "[]",
+        "[" * 100_000,
+        "{}",
+        '{"writer": 1}',
+        b"\xff\xfe",
+        json.dumps(vars_ := {"writer": "x", "run": "r", "host": "host", "pid": "x", "started": None, "since": 0}),
+        json.dumps(vars_ | {"pid": HERE, "started": None}),
+        json.dumps(vars_ | {"pid": HERE, "started": 1.0, "since": "x"}),
+        json.dumps(vars_ | {"pid": HERE, "started": 1.0, "rank": True}),
+        json.dumps(vars_ | {"pid": HERE, "started": 1.0, "parent": 3}),
+        json.dumps(vars_ | {"pid": HERE, "started": 1.0, "devices": "GPU-a"}),
+        json.dumps(vars_ | {"pid": HERE, "started": 1.0, "devices": [1]}),
+    ],
+)
+def test_what_others_put_there_hides_nobody(registry: Registry, tmp_path: Path, content: str | bytes):
+    registry.enter(entry())
+    file = tmp_path / "trackers/x.json"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert registry.living() == [entry()]
+
+
+def test_an_entry_that_cannot_be_taken_away_is_passed_over(registry: Registry, tmp_path: Path):
+    registry.enter(entry())
+    (tmp_path / "trackers/x.json").mkdir()
+    assert registry.living() == [entry()]
+
+
+def test_a_dead_entry_of_another_user_is_passed_over(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    registry.enter(entry())
+    registry.enter(entry("dead", started=0.25))
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError
+
+    # The tests may run as root, whom the kernel refuses nothing here.
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert registry.living() == [entry()]
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Not a directory"):
+        Registry("host", tmp_path / "file" / "trackers").enter(entry())
+
+
+class TestParent:
+    def test_it_is_the_nearest_process_that_measures(self):
+        living = [entry("a", "outer", pid=10), entry("b", "inner", pid=20)]
+        assert parent_of(living, [30, 20, 10], "new") == "inner"
+        assert parent_of(living, [30, 10], "new") == "outer"
+        assert parent_of(living, [30], "new") is None
+
+    def test_in_one_process_it_is_the_youngest(self):
+        assert parent_of([entry("a", "old"), entry("b", "young")], [HERE], "new") == "young"
+
+    def test_another_rank_of_the_same_run_is_none(self):
+        assert parent_of([entry("a", "run", pid=10)], [30, 10], "run") is None
+
+
+class TestAncestry:
+    def test_it_goes_outwards_as_far_as_runs_are_known(self):
+        living = [entry("a", "inner", parent="middle"), entry("b", "middle", parent="outer")]
+        assert ancestry(living, "inner") == ["inner", "middle", "outer"]
+
+    def test_of_nothing_it_is_nothing_and_a_circle_ends(self):
+        assert ancestry([], None) == []
+        assert ancestry([entry("a", "x", parent="y"), entry("b", "y", parent="x")], "x") == ["x", "y"]
+
+
+def test_a_process_descends_from_its_parent():
+    found = lineage()
+    assert found[:2] == [HERE, os.getppid()]

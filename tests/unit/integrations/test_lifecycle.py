@@ -1,0 +1,123 @@
+"""Which run a fit belongs to."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from logcheck import by_run, rows
+
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.integrations.callstack import still_running
+from eco2ai_callbacks.integrations.lifecycle import Fits
+from eco2ai_callbacks.session.identity import Resume
+
+QUIET = {"region": "FR", "console": False, "heartbeat_s": 0.0}
+
+
+def killed_run(**settings: object) -> str:
+    """A run that another process began and that a SIGKILL ended."""
+    args = ", ".join(f"{name}={value!r}" for name, value in {**QUIET, **settings}.items())
+    code = f"import os; from eco2ai_callbacks import Tracker; Tracker({args}).start(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    return str(rows()[-1]["run"])
+
+
+def test_wrong_settings_are_refused_before_anything_is_opened() -> None:
+    with pytest.raises(SettingsError, match="scope='galaxy'"):
+        Fits({"scope": "galaxy"})  # type: ignore[typeddict-item]
+    assert not list(Path().iterdir())
+
+
+def test_a_fit_opens_a_run_and_another_fit_another() -> None:
+    fits = Fits(QUIET)
+    assert fits.tracker is None
+    first = fits.begin(fit=True).run_id
+    fits.end()
+    second = fits.begin(fit=True).run_id
+    fits.end()
+    assert first != second
+    assert list(by_run(rows())) == [first, second]
+
+
+def test_what_stands_alone_joins_the_last_run() -> None:
+    fits = Fits(QUIET)
+    alone = fits.begin(fit=False).run_id
+    fits.end()
+    fit = fits.begin(fit=True).run_id
+    fits.end()
+    joined = fits.begin(fit=False).run_id
+    fits.end()
+    assert alone != fit == joined
+
+
+def test_a_fit_that_still_runs_is_begun_again_as_the_same_run() -> None:
+    fits = Fits(QUIET)
+    first = fits.begin(fit=True, inside=lambda: True)
+    assert fits.begin(fit=True, inside=lambda: True) is first
+    fits.end()
+
+
+def test_a_fit_that_nobody_saw_end_is_closed_by_the_next() -> None:
+    fits, alive = Fits(QUIET), [True]
+    first = fits.begin(fit=True, inside=lambda: alive[0])
+    alive[0] = False
+    second = fits.begin(fit=True)
+    assert not first.running
+    assert second is not first
+    fits.end()
+    assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted", "finished"]
+
+
+def test_a_copy_remembers_the_run_and_not_what_is_live() -> None:
+    fits = Fits(QUIET)
+    run = fits.begin(fit=True)
+    copied = pickle.loads(pickle.dumps(fits))
+    assert copied.tracker is None
+    assert copied.last == run.resume
+    fits.end()
+
+
+def test_the_run_to_continue_is_the_one_that_the_settings_name() -> None:
+    fits = Fits({**QUIET, "run_id": "named"})
+    assert fits.continued() == Resume("named")
+
+
+def test_else_the_last_of_the_same_callback() -> None:
+    fits = Fits(QUIET)
+    run = fits.begin(fit=True)
+    fits.end()
+    assert fits.continued() == run.resume
+
+
+def test_else_the_only_one_in_the_log_without_an_end() -> None:
+    run = killed_run()
+    assert Fits(QUIET).continued() == Resume(run)
+    assert Fits({**QUIET, "project": "another"}).continued() is None
+    assert Fits({**QUIET, "log_file": None}).continued() is None
+
+
+def test_two_open_runs_are_none_to_continue() -> None:
+    assert killed_run() != killed_run()
+    assert Fits(QUIET).continued() is None
+
+
+def test_a_run_that_somebody_writes_is_none_to_continue() -> None:
+    writing = Fits(QUIET)
+    writing.begin(fit=True)
+    assert Fits(QUIET).continued() is None
+    writing.end()
+
+
+def test_a_call_is_seen_to_run_and_to_have_ended() -> None:
+    def fit() -> object:
+        look = still_running({"fit"}, __name__.partition(".")[0])
+        assert look is not None
+        assert look()
+        return look
+
+    assert not fit()()  # type: ignore[operator]
+    assert still_running({"no_such_function"}, "keras") is None

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eco2ai_callbacks.meters.cpu import table as cpu_table
+from eco2ai_callbacks.meters.cpu.attribution import CpuShare
+from eco2ai_callbacks.meters.cpu.model import CurveModel, PaperModel, ThreadModel
+from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.testing import BARE_METAL, Clock, PowercapTree
+from eco2ai_callbacks.usage import Method
+
+FAMILY = cpu_table.Family("test", idle_w=0.5, max_w=2.0, source="this test")
+
+
+class Busy:
+    """A busy time that we set."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def read(self) -> float:
+        return self.seconds
+
+
+class Ticks:
+    """A busy time as the kernel shows it: whole ticks of 10 ms."""
+
+    def __init__(self, true: Busy) -> None:
+        self._true = true
+
+    def read(self) -> float:
+        return int(self._true.seconds * 100 + 1e-9) / 100
+
+
+class Counter:
+    """A hardware counter of the machine: all of its joules are active."""
+
+    name = "RAPL"
+    covers = frozenset({"cpu"})
+    max_gap_s = 30.0
+    method = Method("rapl", 0.95, 1.05, counter=True)
+
+    def __init__(self) -> None:
+        self.joules = 0.0
+        self.failures: tuple[str, ...] = ()
+        self.closed = False
+        self.calls: list[tuple[float, float]] = []
+        self._read = 0.0
+
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+        self.calls.append((busy_s, seconds))
+        joules, self._read = self.joules - self._read, self.joules
+        return joules, 0.0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1000.0)
+
+
+@pytest.fixture
+def machine() -> Busy:
+    return Busy()
+
+
+@pytest.fixture
+def job() -> Busy:
+    return Busy()
+
+
+def test_in_a_virtual_machine_the_job_gets_its_core_seconds_times_the_watts_of_a_busy_thread(
+    clock: Clock, machine: Busy, job: Busy
+) -> None:
+    share = CpuShare(ThreadModel(8, FAMILY, "vm"), machine, 8, job, clock)
+    clock.advance(10.0)
+    machine.seconds, job.seconds = 30.0, 12.0
+    # Active 30 s x 1.5 W = 45 J, of which 12/30; idle 8 x 0.5 W x 10 s = 40 J, of which 12/80.
+    assert share.read() == {"cpu": pytest.approx(18.0 + 6.0)}
+    assert share.read()["cpu"] == pytest.approx(12.0 * 2.0)
+
+
+def test_on_bare_metal_the_job_gets_its_part_of_the_curve(clock: Clock, machine: Busy, job: Busy) -> None:
+    share = CpuShare(CurveModel(100.0, 10, "test", "bare"), machine, 10, job, clock)
+    clock.advance(5.0)
+    machine.seconds, job.seconds = 25.0, 10.0
+    # Load 25 / (10 x 5) = 0.5; 0.5^0.55 = 0.683020. Active 100 x 0.64 x 0.683020 x 5 = 218.566 J, of which 10/25;
+    # idle 100 x 0.10 x 5 = 50 J, of which 10/50.
+    assert share.read()["cpu"] == pytest.approx(87.4266 + 10.0, rel=1e-5)
+
+
+def test_of_a_hardware_counter_the_job_gets_its_part_of_the_busy_time(clock: Clock, machine: Busy, job: Busy) -> None:
+    counter = Counter()
+    share = CpuShare(counter, machine, 64, job, clock)
+    clock.advance(2.0)
+    machine.seconds, job.seconds, counter.joules = 4.0, 1.0, 300.0
+    assert share.read()["cpu"] == pytest.approx(75.0)
+    clock.advance(2.0)
+    machine.seconds, job.seconds, counter.joules = 5.0, 2.0, 400.0
+    assert share.read()["cpu"] == pytest.approx(75.0 + 100.0)
+
+
+def test_of_eco2ai_s_formula_the_job_gets_its_busy_time(clock: Clock, machine: Busy, job: Busy) -> None:
+    share = CpuShare(PaperModel(100.0, 10, "test"), machine, 10, job, clock)
+    clock.advance(4.0)
+    machine.seconds, job.seconds = 20.0, 8.0
+    assert share.read()["cpu"] == pytest.approx(8.0 * 10.0)
+
+
+@pytest.mark.parametrize("busy_s", [0.0, 30.0], ids=["idle machine", "busy with others"])
+def test_a_job_that_does_nothing_gets_nothing(clock: Clock, machine: Busy, job: Busy, busy_s: float) -> None:
+    counter = Counter()
+    shares = [
+        CpuShare(ThreadModel(8, FAMILY, "vm"), machine, 8, job, clock),
+        CpuShare(counter, machine, 8, job, clock),
+    ]
+    clock.advance(60.0)
+    machine.seconds, counter.joules = busy_s, 900.0
+    assert [share.read()["cpu"] for share in shares] == [0.0, 0.0]
+    # And what the machine used meanwhile is not handed to it later.
+    clock.advance(1.0)
+    machine.seconds, job.seconds, counter.joules = busy_s + 1.0, 1.0, 910.0
+    assert [share.read()["cpu"] for share in shares] == [pytest.approx(2.0), pytest.approx(10.0)]
+
+
+def test_the_whole_machine_is_active_and_idle_together(clock: Clock, machine: Busy) -> None:
+    share = CpuShare(ThreadModel(8, FAMILY, "vm"), machine, 8, None, clock)
+    clock.advance(10.0)
+    machine.seconds = 30.0
+    assert share.read()["cpu"] == pytest.approx(30.0 * 1.5 + 8 * 0.5 * 10.0)
+    assert share.methods["cpu"].attribution == "whole machine, 2 W per busy thread"
+
+
+def test_the_attribution_says_whose_energy_it_is(clock: Clock, machine: Busy, job: Busy) -> None:
+    for cpu, whose in (
+        (ThreadModel(8, FAMILY, "vm"), "job's process tree, 2 W per busy thread"),
+        (CurveModel(100.0, 10, "test", "bare"), "job's process tree"),
+        (Counter(), "job's process tree"),
+    ):
+        method = CpuShare(cpu, machine, 8, job, clock).methods["cpu"]
+        assert method.attribution == whose
+        assert (method.name, method.low, method.high) == (cpu.method.name, cpu.method.low, cpu.method.high)
+
+
+def test_several_jobs_share_what_is_active_and_leave_what_nobody_uses(clock: Clock, machine: Busy) -> None:
+    jobs = [Busy(), Busy(), Busy()]
+    shares = [CpuShare(ThreadModel(8, FAMILY, "vm"), machine, 8, job, clock) for job in jobs]
+    whole = CpuShare(ThreadModel(8, FAMILY, "vm"), machine, 8, None, clock)
+    clock.advance(10.0)
+    machine.seconds = 40.0
+    for job, seconds in zip(jobs, (20.0, 15.0, 5.0), strict=True):
+        job.seconds = seconds
+    parts = [share.read()["cpu"] for share in shares]
+    assert parts == [pytest.approx(40.0), pytest.approx(30.0), pytest.approx(10.0)]
+    # Half of the threads' time was nobody's: 40 s x 0.5 W.
+    assert whole.read()["cpu"] - sum(parts) == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("step", [0.0, -5.0], ids=["no time has passed", "the clock went back"])
+def test_without_time_nothing_is_counted_and_nothing_lost(clock: Clock, machine: Busy, job: Busy, step: float) -> None:
+    counter = Counter()
+    share = CpuShare(counter, machine, 8, job, clock)
+    clock.advance(step)
+    machine.seconds, job.seconds, counter.joules = 1.0, 1.0, 50.0
+    assert share.read() == {"cpu": 0.0}
+    assert counter.calls == []
+    clock.advance(2.0 - step)
+    assert share.read() == {"cpu": 50.0}
+
+
+def test_a_job_is_never_charged_for_more_threads_than_there_are(clock: Clock, machine: Busy, job: Busy) -> None:
+    share = CpuShare(CurveModel(100.0, 10, "test", "bare"), machine, 10, job, clock)
+    clock.advance(1.0)
+    job.seconds = 500.0  # as when an old process is adopted
+    assert share.read()["cpu"] == pytest.approx(74.0)
+
+
+def test_a_container_s_own_load_is_all_the_load_that_counts(clock: Clock, job: Busy) -> None:
+    """Its part of the machine is its own: the job is its own machine."""
+    share = CpuShare(CurveModel(40.0, 4, "test", "cgroup", 64), job, 4, job, clock)
+    clock.advance(5.0)
+    job.seconds = 10.0
+    # Load 0.5: active 40 x 0.64 x 0.683020 x 5 = 87.4266 J, all of it; idle 40 x 0.10 x 5 = 20 J, half of it.
+    assert share.read()["cpu"] == pytest.approx(87.4266 + 10.0, rel=1e-5)
+
+
+def test_what_the_machine_s_meter_says_of_itself_is_passed_on(clock: Clock, machine: Busy, job: Busy) -> None:
+    counter = Counter()
+    share = CpuShare(counter, machine, 8, job, clock)
+    counter.failures = ("RAPL: package-0 was reset",)
+    assert (share.name, share.covers, share.max_gap_s) == ("RAPL", frozenset({"cpu"}), 30.0)
+    assert share.failures == ("RAPL: package-0 was reset",)
+    share.close()
+    assert counter.closed
+
+
+def test_real_counters_are_shared(clock: Clock, machine: Busy, job: Busy, tmp_path: Path) -> None:
+    tree = PowercapTree(tmp_path)
+    packages = [tree.add_package(0, energy_uj=262143000000), tree.add_package(1)]
+    cpu, _ = open_rapl(tree.root, BARE_METAL, clock)
+    share = CpuShare(cpu, machine, 12, job, clock)
+    clock.advance(10.0)
+    for package in packages:
+        tree.advance(package, 200.0)  # over the end of the first one's range
+    machine.seconds, job.seconds = 40.0, 10.0
+    assert share.read()["cpu"] == pytest.approx(100.0, rel=1e-4)
+    method = share.methods["cpu"]
+    assert method.counter
+    assert method.attribution == "job's process tree"
+
+
+# --- short stretches --------------------------------------------------------------------------------------------------
+
+
+def _marks(share: CpuShare, clock: Clock, advance: Callable[[float], None], step: float, count: int) -> list[float]:
+    readings = []
+    for _ in range(count):
+        clock.advance(step)
+        advance(step)
+        readings.append(share.read()["cpu"])
+    return readings
+
+
+@pytest.mark.parametrize("step", [0.003, 0.01, 0.05, 0.7])
+def test_ticks_of_the_machine_cost_a_job_in_a_virtual_machine_nothing(clock: Clock, step: float) -> None:
+    """Its joules follow from its own core-seconds, which are known in nanoseconds."""
+    true, job = Busy(), Busy()
+    share = CpuShare(ThreadModel(2, FAMILY, "vm"), Ticks(true), 2, job, clock)
+
+    def advance(seconds: float) -> None:
+        job.seconds += 0.7 * seconds
+        true.seconds += 0.7 * seconds
+
+    readings = _marks(share, clock, advance, step, 300)
+    steps = [later - before for before, later in itertools.pairwise([0.0, *readings])]
+    assert steps == [pytest.approx(0.7 * step * 2.0, rel=1e-3)] * 300
+
+
+@pytest.mark.parametrize("step", [0.003, 0.01, 0.05, 0.7])
+def test_however_short_the_stretches_a_job_gets_no_more_of_a_counter_than_its_part(clock: Clock, step: float) -> None:
+    """The job is a quarter of what keeps the machine busy; a tick more or less in 3 ms must not become energy."""
+    true, job, counter = Busy(), Busy(), Counter()
+    share = CpuShare(counter, Ticks(true), 4, job, clock)
+
+    def advance(seconds: float) -> None:
+        job.seconds += 0.5 * seconds
+        true.seconds += 2.0 * seconds
+        counter.joules += 80.0 * seconds
+
+    readings = _marks(share, clock, advance, step, 1000)
+    assert readings == sorted(readings)
+    assert readings[-1] == pytest.approx(20.0 * 1000 * step, rel=0.03)
+
+
+# --- whatever happens -------------------------------------------------------------------------------------------------
+
+# In whole milliseconds, hundredths and joules: what is far below them is no machine's.
+_LONG = st.integers(210, 100_000).map(lambda ms: ms / 1000)
+_SHORT = st.integers(0, 200).map(lambda ms: ms / 1000)
+_LOADS = st.lists(st.integers(0, 100).map(lambda percent: percent / 100), min_size=3, max_size=3)
+_JOULES = st.integers(0, 10_000).map(float)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_LONG, _LOADS, _JOULES), min_size=1, max_size=12))
+def test_the_jobs_of_a_machine_never_get_more_than_the_machine_has_used(
+    stretches: list[tuple[float, list[float], float]],
+) -> None:
+    clock, machine = Clock(), Busy()
+    jobs = [Busy(), Busy()]
+    threads = 3
+    models = [
+        lambda: ThreadModel(threads, FAMILY, "vm"),
+        lambda: CurveModel(90.0, threads, "test", "bare"),
+        lambda: PaperModel(90.0, threads, "test"),
+    ]
+    groups = [
+        (
+            CpuShare(model(), machine, threads, None, clock),
+            [CpuShare(model(), machine, threads, j, clock) for j in jobs],
+        )
+        for model in models
+    ]
+    counters = [Counter() for _ in range(3)]
+    groups.append(
+        (
+            CpuShare(counters[2], machine, threads, None, clock),
+            [CpuShare(counters[i], machine, threads, jobs[i], clock) for i in range(2)],
+        )
+    )
+    before = [0.0] * len(groups)
+    for seconds, loads, joules in stretches:
+        clock.advance(seconds)
+        for job, load in zip(jobs, loads, strict=False):
+            job.seconds += load * seconds
+        machine.seconds += sum(loads) * seconds
+        for counter in counters:
+            counter.joules += joules
+        for number, (whole, parts) in enumerate(groups):
+            together = sum(part.read()["cpu"] for part in parts)
+            assert before[number] <= together <= whole.read()["cpu"] * (1 + 1e-9) + 1e-9
+            before[number] = together
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.one_of(_SHORT, _LONG), _LOADS, _JOULES), min_size=1, max_size=40),
+    st.booleans(),
+)
+def test_the_joules_never_fall_and_never_exceed_the_machine_s(
+    stretches: list[tuple[float, list[float], float]], ticks: bool
+) -> None:
+    clock, true, job, counter = Clock(), Busy(), Busy(), Counter()
+    machine = Ticks(true) if ticks else true
+    share = CpuShare(counter, machine, 3, job, clock)
+    before = 0.0
+    for seconds, loads, joules in stretches:
+        clock.advance(seconds)
+        job.seconds += loads[0] * seconds
+        true.seconds += sum(loads) * seconds
+        counter.joules += joules
+        now = share.read()["cpu"]
+        assert before <= now <= counter.joules * (1 + 1e-9) + 1e-9
+        before = now

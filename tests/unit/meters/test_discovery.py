@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from proc_tree import ProcTree
+
+from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.host.machine import Host
+from eco2ai_callbacks.meters import discovery as meters
+from eco2ai_callbacks.meters.cpu.busy import JobBusy
+from eco2ai_callbacks.meters.discovery import Discovery, Source, Surroundings, discover
+from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeNvml, PowercapTree
+
+LXCFS = dataclasses.replace(BARE_METAL, lxcfs=True)
+
+
+@dataclasses.dataclass
+class Machine:
+    """A machine in a folder: process table, energy counters, boards."""
+
+    proc: ProcTree
+    powercap: PowercapTree
+    clock: Clock
+    nvml: FakeNvml
+    base: Path
+
+    def discover(
+        self, host: Host, *, scope: str = "process", contain: Containment | None = None, **settings: Any
+    ) -> Discovery:
+        job = JobBusy(100, self.proc.root) if scope == "process" else None
+        around = Surroundings(host, job, self.proc.root, self.base, environ={}, clock=self.clock, nvml=self.nvml)
+        wanted = Settings(scope=scope, powercap_root=self.powercap.root, **settings)
+        return discover(wanted, around, contain)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Machine]:
+    def make(*gpus: FakeGpu) -> Machine:
+        clock = Clock()
+        proc = ProcTree(tmp_path)
+        proc.put(100, 1)
+        return Machine(proc, PowercapTree(tmp_path), clock, FakeNvml(clock, *gpus), tmp_path)
+
+    return make
+
+
+def sources(found: Discovery) -> dict[str, Source]:
+    return {source.name: source for source in found.sources}
+
+
+def used(found: Discovery) -> list[tuple[str, ...]]:
+    return [(source.name, *source.covers) for source in found.sources if source.used]
+
+
+# --- which sources are used -------------------------------------------------------------------------------------------
+
+
+def test_a_virtual_machine_s_figure_holds_the_memory_so_nothing_counts_it_again(make: Callable[..., Machine]) -> None:
+    found = make().discover(CLOUD_VM)
+    assert used(found) == [("CPU model", "cpu", "ram")]
+    assert sources(found)["RAPL"].reason == "absent: virtual machine"
+    assert sources(found)["NVML"].reason == "the driver lists no GPU"
+    assert sources(found)["RAM model"].reason == "not needed: CPU model covers it"
+    assert [dict(meter.methods)["cpu"].name for meter in found.meters] == ["cpu-model:vm"]
+
+
+def test_bare_metal_without_counters_has_a_model_of_each(make: Callable[..., Machine]) -> None:
+    found = make().discover(BARE_METAL)
+    assert used(found) == [("CPU model", "cpu"), ("RAM model", "ram")]
+    assert sources(found)["RAPL"].reason.startswith("absent: ")
+
+
+def test_counters_displace_the_models(make: Callable[..., Machine]) -> None:
+    machine = make()
+    package = machine.powercap.add_package(0)
+    machine.powercap.add_dram(package)
+    found = machine.discover(BARE_METAL)
+    assert used(found) == [("RAPL", "cpu"), ("RAPL", "ram")]
+    assert sources(found)["CPU model"].reason == "not needed: RAPL covers it"
+    assert sources(found)["RAM model"].reason == "not needed: RAPL covers it"
+
+
+def test_counters_without_memory_leave_it_to_the_model(make: Callable[..., Machine]) -> None:
+    machine = make()
+    machine.powercap.add_package(0)
+    assert used(machine.discover(BARE_METAL)) == [("RAPL", "cpu"), ("RAM model", "ram")]
+
+
+def test_counters_that_may_not_be_read_say_why_and_how_to_change_that(make: Callable[..., Machine]) -> None:
+    machine = make()
+    machine.powercap.add_package(0)
+    machine.powercap.deny()
+    found = machine.discover(BARE_METAL)
+    rapl = sources(found)["RAPL"]
+    assert not rapl.used
+    assert rapl.reason.startswith("unreadable: no permission")
+    assert rapl.hint is not None
+    assert "systemd-tmpfiles" in rapl.hint
+    assert used(found) == [("CPU model", "cpu"), ("RAM model", "ram")]
+
+
+def test_eco2ai_s_formula_is_used_even_where_there_are_counters(make: Callable[..., Machine]) -> None:
+    machine = make()
+    machine.powercap.add_dram(machine.powercap.add_package(0))
+    found = machine.discover(BARE_METAL, cpu_model="paper")
+    assert used(found) == [("CPU model", "cpu"), ("RAM model", "ram")]
+    assert "cpu_model='paper'" in sources(found)["RAPL"].reason
+    assert found.meters[0].methods["cpu"].name == "cpu-model:paper"
+
+
+def test_under_lxcfs_a_counter_of_the_whole_machine_is_not_shared_out(make: Callable[..., Machine]) -> None:
+    machine = make()
+    machine.powercap.add_package(0)
+    assert used(machine.discover(LXCFS)) == [("CPU model", "cpu"), ("RAM model", "ram")]
+    assert "lxcfs" in sources(machine.discover(LXCFS))["RAPL"].reason
+    assert used(machine.discover(LXCFS, scope="machine"))[0] == ("RAPL", "cpu")
+
+
+def test_gpus_stand_beside_the_rest(make: Callable[..., Machine]) -> None:
+    machine = make(FakeGpu("GPU-a"), FakeGpu("GPU-b"))
+    found = machine.discover(CLOUD_VM, gpus="all")
+    assert used(found) == [("NVML", "gpu"), ("CPU model", "cpu", "ram")]
+    nvml = sources(found)["NVML"]
+    assert "0: NVIDIA A100-SXM4-80GB (energy counter" in nvml.reason
+    assert nvml.methods == {"gpu:GPU-a": "nvml-energy", "gpu:GPU-b": "nvml-energy"}
+    for meter in found.meters:
+        meter.close()
+    assert not machine.nvml.initialised
+
+
+def test_the_boards_of_the_job_are_those_on_which_its_processes_compute(make: Callable[..., Machine]) -> None:
+    machine = make(FakeGpu("GPU-a"), FakeGpu("GPU-b", pids=(101,)))
+    machine.proc.put(101, 100)
+    found = machine.discover(CLOUD_VM)
+    assert sources(found)["NVML"].methods == {"gpu:GPU-b": "nvml-energy"}
+    found = machine.discover(CLOUD_VM, scope="machine")
+    assert set(sources(found)["NVML"].methods or ()) == {"gpu:GPU-a", "gpu:GPU-b"}
+
+
+def test_a_module_whose_counter_holds_its_processor_leaves_nothing_to_the_others(make: Callable[..., Machine]) -> None:
+    machine = make(FakeGpu("GPU-a", name="NVIDIA GH200 480GB"))
+    machine.powercap.add_package(0)
+    found = machine.discover(BARE_METAL)
+    assert used(found) == [("NVML", "cpu", "gpu", "ram")]
+    for name in ("RAPL", "CPU model", "RAM model"):
+        assert sources(found)[name].reason == "not needed: NVML covers it"
+
+
+def test_what_is_found_covered_once_it_is_open_is_closed_again(
+    make: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a source of the processor would be that turns out to hold the memory, behind another's memory."""
+    closed = []
+
+    @dataclasses.dataclass
+    class Both:
+        name: str = "both"
+        covers: frozenset[str] = frozenset({"cpu", "ram"})
+
+        def close(self) -> None:
+            closed.append(self.name)
+
+    def other(settings: Settings, around: Surroundings) -> Iterator[Any]:
+        yield Both(), "two in one"
+
+    # The list of sources is what a new meter is added to.
+    by_name = {candidate[0]: candidate for candidate in meters._CANDIDATES}
+    candidates = (by_name["RAM model"], ("OTHER", frozenset({"cpu"}), other), by_name["CPU model"])
+    monkeypatch.setattr(meters, "_CANDIDATES", candidates)
+    found = make().discover(BARE_METAL)
+    assert closed == ["both"]
+    assert sources(found)["OTHER"].reason == "not needed: RAM model covers ram"
+    assert used(found) == [("RAM model", "ram"), ("CPU model", "cpu")]
+
+
+def test_a_machine_is_measured_whole_where_no_job_is_named(make: Callable[..., Machine]) -> None:
+    machine = make()
+    found = machine.discover(CLOUD_VM, scope="machine")
+    (meter,) = found.meters
+    machine.clock.advance(10.0)
+    machine.proc.machine(user=500)
+    # 5 busy seconds x 1.57 W and two threads x 0.45 W x 10 s.
+    assert meter.read()["cpu"] == pytest.approx(7.85 + 9.0)
+
+
+def test_a_job_in_a_virtual_machine_is_measured_by_its_busy_time(make: Callable[..., Machine]) -> None:
+    machine = make()
+    (meter,) = machine.discover(CLOUD_VM).meters
+    machine.clock.advance(10.0)
+    machine.proc.machine(user=1500)
+    machine.proc.put(100, 1, user=200)
+    machine.proc.put(101, 100, user=300)
+    assert meter.read()["cpu"] == pytest.approx(5 * 2.02)
+
+
+def test_a_container_s_job_is_measured_against_its_own_part(make: Callable[..., Machine]) -> None:
+    machine = make()
+    cpu = machine.discover(dataclasses.replace(BARE_METAL, allowed_threads=3.0)).meters[0]
+    assert cpu.methods["cpu"].name == "cpu-model:cgroup"
+    machine.clock.advance(5.0)
+    machine.proc.machine(user=6000)  # others keep the whole host busy
+    machine.proc.put(100, 1, user=750)
+    # Half of its 3 of 12 threads of 65 W: 16.25 x 5 x (0.64 x 0.683020 + 0.10 / 2).
+    assert cpu.read()["cpu"] == pytest.approx(16.25 * 5 * (0.64 * 0.683020 + 0.05), rel=1e-5)
+
+
+def test_the_user_s_thread_count_is_the_one_that_is_shared_by(make: Callable[..., Machine]) -> None:
+    machine = make()
+    nameless = dataclasses.replace(BARE_METAL, cpu_name="", cpu_vendor="")
+    (cpu,) = machine.discover(nameless, cpu_threads=6).meters
+    machine.clock.advance(10.0)
+    machine.proc.machine(user=500)
+    machine.proc.put(100, 1, user=500)
+    assert cpu.read()["cpu"] == pytest.approx(5 * 3.15)
+
+
+def test_the_longest_gap_is_the_meter_s(make: Callable[..., Machine]) -> None:
+    machine = make(FakeGpu("GPU-a", counter=False))
+    gaps = {meter.name: meter.max_gap_s for meter in machine.discover(BARE_METAL, sample_s=0.2).meters}
+    assert gaps == {"NVML": 0.2, "CPU model": 5.0, "RAM model": 10.0}
+    assert machine.discover(CLOUD_VM, gpus=()).meters[0].max_gap_s == math.inf
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+class Unexpected(FakeNvml):
+    """A driver whose binding fails in a way that is nobody's plan."""
+
+    def nvmlDeviceGetCount(self) -> int:
+        raise RuntimeError("the binding is broken\nand says more")
+
+
+def test_a_source_that_fails_in_a_way_of_its_own_is_named_and_the_others_are_used(
+    make: Callable[..., Machine], caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = make()
+    machine.nvml = Unexpected(machine.clock)
+    contain = Containment()
+    found = machine.discover(CLOUD_VM, contain=contain)
+    assert used(found) == [("CPU model", "cpu", "ram")]
+    assert sources(found)["NVML"].reason == "the binding is broken (RuntimeError)"
+    assert contain.failures == ("NVML: the binding is broken (RuntimeError)",)
+    assert len(caplog.records) == 1
+    assert not machine.nvml.initialised  # given back what was opened
+
+
+def test_a_failure_that_is_no_longer_listed_still_leaves_a_reason(make: Callable[..., Machine]) -> None:
+    machine = make()
+    machine.nvml = Unexpected(machine.clock)
+    contain = Containment()
+    for number in range(60):
+        contain.note(f"sink: failed in way {number}")
+    assert sources(machine.discover(CLOUD_VM, contain=contain))["NVML"].reason == "failed while it was opened"
+
+
+def test_a_board_that_is_not_there_breaks_nothing_once_a_run_has_begun(make: Callable[..., Machine]) -> None:
+    contain = Containment()
+    found = make(FakeGpu("GPU-a")).discover(CLOUD_VM, gpus=(7,), contain=contain)
+    assert used(found) == [("CPU model", "cpu", "ram")]
+    assert not sources(found)["NVML"].used
+    assert [failure.partition(":")[0] for failure in contain.failures] == ["NVML"]
+
+
+def test_a_counter_that_fails_leaves_its_component_to_the_model(
+    make: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = make()
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("zone")
+
+    monkeypatch.setattr(meters, "open_rapl", broken)
+    assert used(machine.discover(BARE_METAL)) == [("CPU model", "cpu"), ("RAM model", "ram")]
+
+
+def test_a_session_starts_beside_a_source_that_fails_and_its_records_name_the_failure(tmp_path: Path) -> None:
+    clock = Clock()
+    tree = PowercapTree(tmp_path)
+
+    def find(settings: Settings, around: Surroundings, contain: Containment) -> Discovery:
+        return discover(settings, dataclasses.replace(around, nvml=Unexpected(clock)), contain)
+
+    machinery = Machinery(host=lambda: CLOUD_VM, find=find, registry=tmp_path / "registry", environ={})
+    log = tmp_path / "run.jsonl"
+    with Tracker(machinery=machinery, log_file=log, console=False, region="FR", powercap_root=tree.root) as tracker:
+        tracker.mark(epoch=0)
+    start, epoch, stop = map(json.loads, log.read_text().splitlines())
+    assert {source["name"]: source["reason"] for source in start["sources"] if source["name"] == "NVML"} == {
+        "NVML": "the binding is broken (RuntimeError)"
+    }
+    for record in (start, epoch, stop):
+        assert record["failures"] == ["NVML: the binding is broken (RuntimeError)"]
+    assert stop["joules"].keys() == {"cpu"}
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+def test_accelerators_that_nothing_here_can_read_are_named(make: Callable[..., Machine]) -> None:
+    machine = make()
+    assert machine.discover(CLOUD_VM).not_covered == ()
+    (machine.base / "dev").mkdir()
+    (machine.base / "dev/kfd").touch()
+    assert machine.discover(CLOUD_VM).not_covered == ("AMD GPU (ROCm)",)
+
+
+def test_a_source_is_plain_values_in_a_record() -> None:
+    source = Source("RAPL", True, "energy counters", "a hint", {"cpu": "rapl"}, ("cpu",))
+    assert source.to_dict() == {
+        "name": "RAPL",
+        "used": True,
+        "reason": "energy counters",
+        "methods": {"cpu": "rapl"},
+        "covers": ["cpu"],
+    }
+    assert json.dumps(Source("NVML", False, "no driver").to_dict()) == (
+        '{"name": "NVML", "used": false, "reason": "no driver", "methods": null, "covers": []}'
+    )

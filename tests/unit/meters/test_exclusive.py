@@ -1,0 +1,87 @@
+"""A channel that several processes can read is counted by one of them at a time."""
+
+from __future__ import annotations
+
+from eco2ai_callbacks.meters.exclusive import Once
+from eco2ai_callbacks.testing import Clock
+from eco2ai_callbacks.usage import Method
+
+
+class Gpus:
+    """Two boards that draw 100 W each, since they were opened."""
+
+    name, covers, max_gap_s, failures = "NVML", frozenset({"gpu"}), 0.5, ("NVML: a gap",)
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.began, self.closed = clock, clock(), False
+        self.methods = dict.fromkeys(("gpu:a", "gpu:b"), Method("nvml-energy", 0.95, 1.05, attribution="whole device"))
+
+    def read(self) -> dict[str, float]:
+        return dict.fromkeys(self.methods, 100.0 * (self.clock() - self.began))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Setting:
+    def __init__(self) -> None:
+        self.clock = Clock(50.0)
+        self.taken: dict[str, float] = {}
+        self.gpus = Gpus(self.clock)
+        self.meter = Once(self.gpus, self.taken.get, self.clock)
+
+
+def test_what_nobody_else_counts_is_counted_as_it_is_read() -> None:
+    at = Setting()
+    at.clock.advance(2)
+    assert at.meter.read() == {"gpu:a": 200.0, "gpu:b": 200.0}
+    at.clock.advance(1)
+    assert at.meter.read() == {"gpu:a": 300.0, "gpu:b": 300.0}
+
+
+def test_what_another_has_counted_all_along_is_absent_and_not_zero() -> None:
+    at = Setting()
+    at.taken["gpu:b"] = float("-inf")
+    at.clock.advance(2)
+    assert at.meter.read() == {"gpu:a": 200.0}
+    assert set(at.meter.methods) == {"gpu:a"}
+
+
+def test_what_another_takes_over_is_counted_up_to_that_moment() -> None:
+    at = Setting()
+    at.clock.advance(2)
+    at.meter.read()
+    at.taken["gpu:a"] = 53.0  # one second later
+    at.clock.advance(4)
+    assert at.meter.read() == {"gpu:a": 300.0, "gpu:b": 600.0}
+    at.clock.advance(4)
+    assert at.meter.read() == {"gpu:a": 300.0, "gpu:b": 1000.0}
+    assert set(at.meter.methods) == {"gpu:a", "gpu:b"}  # both are in the sum
+
+
+def test_what_another_gives_up_is_counted_from_the_next_look_on() -> None:
+    at = Setting()
+    at.taken["gpu:a"] = 0.0
+    at.clock.advance(2)
+    assert at.meter.read() == {"gpu:b": 200.0}
+    del at.taken["gpu:a"]
+    at.clock.advance(3)
+    assert at.meter.read() == {"gpu:b": 500.0}  # nobody knows when in these seconds the other ended
+    at.clock.advance(1)
+    assert at.meter.read() == {"gpu:a": 100.0, "gpu:b": 600.0}
+
+
+def test_two_looks_at_one_moment_count_nothing_twice() -> None:
+    at = Setting()
+    at.clock.advance(1)
+    at.meter.read()
+    at.taken["gpu:a"] = 51.0
+    assert at.meter.read() == {"gpu:a": 100.0, "gpu:b": 100.0}
+
+
+def test_it_passes_on_what_the_other_meter_says_of_itself() -> None:
+    at = Setting()
+    assert (at.meter.name, at.meter.covers, at.meter.max_gap_s) == ("NVML", frozenset({"gpu"}), 0.5)
+    assert at.meter.failures == ("NVML: a gap",)
+    at.meter.close()
+    assert at.gpus.closed

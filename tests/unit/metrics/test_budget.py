@@ -1,0 +1,117 @@
+"""The budgets: the sentence, and the run that ends by it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from logcheck import rows
+from steady import steady
+
+from eco2ai_callbacks.metrics.budget import blind, over
+from eco2ai_callbacks.session.context import Opening
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.testing import Clock
+from eco2ai_callbacks.usage import Usage
+
+USED = Usage(9.0, {"cpu": 0.5 * 3.6e6, "gpu:a": 0.012 * 3.6e6}, 205.0)
+SENTENCE = "the budget of 0.001 kWh is used up: 0.00111 kWh after epoch 1"
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        ({}, None),
+        ({"max_energy_kwh": 0.513}, None),
+        ({"max_energy_kwh": 0.512}, "the budget of 0.512 kWh is used up: 0.512 kWh after epoch 3"),
+        ({"max_energy_kwh": 0.5}, "the budget of 0.5 kWh is used up: 0.512 kWh after epoch 3"),
+        ({"max_co2_kg": 0.3}, None),
+        ({"max_co2_kg": 0.2}, "the budget of 0.2 kg CO2e is used up: 0.205 kg after epoch 3"),
+        ({"max_energy_kwh": 0.6, "max_co2_kg": 0.2}, "the budget of 0.2 kg CO2e is used up: 0.205 kg after epoch 3"),
+        ({"max_energy_kwh": 0.5, "max_co2_kg": 0.2}, "the budget of 0.5 kWh is used up: 0.512 kWh after epoch 3"),
+    ],
+)
+def test_one_sentence_says_which_budget_is_used_up(limits: dict[str, float], sentence: str | None) -> None:
+    assert over(USED, Settings(**limits), 3) == sentence
+
+
+def test_outside_of_epochs_none_is_named() -> None:
+    assert over(USED, Settings(max_energy_kwh=0.5)) == "the budget of 0.5 kWh is used up: 0.512 kWh"
+
+
+def test_what_is_not_measured_stops_nothing_and_says_so() -> None:
+    settings = Settings(max_energy_kwh=0.5)
+    assert over(Usage(9.0), settings, 3) is None
+    assert blind(Usage(9.0), settings) == "budget: nothing is measured, so the 0.5 kWh stop nothing"
+    assert blind(USED, settings) is None
+    assert blind(Usage(9.0), Settings()) is None
+
+
+def test_a_run_that_ends_by_its_budget_says_so_in_log_and_console(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    with steady(clock, console=True, max_energy_kwh=0.001) as run:  # 36 s at 100 W
+        told = []
+        for epoch in range(10):
+            clock.advance(20)
+            run.mark(epoch=epoch)
+            told.append(run.over_budget(epoch))
+            if told[-1]:
+                break
+    assert told == [None, SENTENCE]
+    assert rows()[-1]["ended"] == f"budget: {SENTENCE}"
+    assert capsys.readouterr().err.rstrip().endswith(f"| budget: {SENTENCE}")
+    assert caplog.messages == [f"{SENTENCE}; the run is stopped"]
+
+
+def test_the_first_crossing_is_what_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    with steady(clock, max_energy_kwh=0.001) as run:
+        for epoch in range(4):  # as where the framework insists on some epochs
+            clock.advance(20)
+            run.mark(epoch=epoch)
+            run.over_budget(epoch)
+    assert rows()[-1]["ended"] == f"budget: {SENTENCE}"
+    assert len(caplog.messages) == 1
+
+
+def test_a_run_that_fails_was_interrupted_whatever_its_budget() -> None:
+    clock = Clock()
+    run = steady(clock, max_energy_kwh=0.001).start()
+    clock.advance(100)
+    run.mark()
+    assert run.over_budget(0)
+    run.stop("interrupted")
+    assert rows()[-1]["ended"] == "interrupted"
+
+
+def test_the_whole_jobs_total_is_what_counts(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    run = steady(clock, max_co2_kg=0.001).start(Opening(rank=(1, 2), gather=lambda told: [told, told]))
+    clock.advance(60)
+    run.mark(epoch=0)
+    assert run.over_budget(0) is None  # nobody has told yet; 0.6 g are this rank's own
+    run.scalars(0)
+    assert run.over_budget(0) == "the budget of 0.001 kg CO2e is used up: 0.0012 kg after epoch 0"
+    run.stop()
+    assert caplog.messages == []  # the first rank speaks for all
+
+
+def test_what_earlier_sessions_used_is_used() -> None:
+    clock = Clock()
+    with steady(clock) as first:
+        clock.advance(100)
+    run = steady(clock, run_id=first.run_id, max_energy_kwh=0.001).start()
+    assert run.over_budget() == "the budget of 0.001 kWh is used up: 0.00278 kWh"
+    run.stop()
+
+
+def test_a_budget_that_cannot_be_kept_is_named_in_the_records(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    with caplog.at_level(logging.ERROR), steady(clock, measured=False, max_co2_kg=1.0) as run:
+        clock.advance(10)
+        run.mark()
+        assert run.over_budget(0) is None
+    assert rows()[-1]["failures"] == ["budget: nothing is measured, so the 1 kg CO2e stop nothing"]
+    assert rows()[-1]["ended"] == "finished"

@@ -1,0 +1,507 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sessions import Written
+
+from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.read import records, total
+from eco2ai_callbacks.runlog.verify import Fault, Verdict, verify
+from eco2ai_callbacks.usage import Usage
+
+KEY = "a secret"
+# The lines of a session as `whole` writes it: start, stage, epoch, heartbeat, metrics, epoch, stop.
+LINES = 7
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "eco2ai.jsonl"
+
+
+def whole(log: Path, run: str = "run", key: str | None = None, stop: bool = True) -> Written:
+    session = Written(log, run, key)
+    session.mark("stage", epoch=0)
+    session.mark(epoch=0)
+    session.heartbeat(epoch=1)
+    session.note(loss=0.5)
+    session.mark(epoch=1)
+    if stop:
+        session.stop()
+    return session
+
+
+def texts(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8").splitlines()
+
+
+def write(log: Path, lines: list[str]) -> None:
+    log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def first(verdict: Verdict) -> Fault:
+    assert not verdict.whole
+    assert verdict.first is not None
+    return verdict.first
+
+
+def found(verdict: Verdict) -> tuple[str, int, int | None]:
+    """Kind, line and record of the first fault."""
+    fault = first(verdict)
+    return fault.kind, fault.line, fault.seq
+
+
+def rechained(lines: list[str], change: Callable[[int, dict[str, Any]], None]) -> list[str]:
+    """The lines of one session, changed, with every hash computed anew as anybody can."""
+    result: list[str] = []
+    for number, line in enumerate(lines):
+        values = json.loads(line)
+        change(number, values)
+        values["prev"] = line_hash(result[-1]) if result else None
+        result.append(canonical(values))
+    return result
+
+
+class TestWholeLogs:
+    @pytest.mark.parametrize("key", [None, KEY])
+    def test_what_was_written_is_whole(self, log: Path, key: str | None):
+        for run in ("a", "b"):
+            whole(log, run, key)
+        verdict = verify(log, key)
+        assert verdict.whole
+        assert verdict.first is None
+        assert verdict.keyed is bool(key)
+        assert (verdict.records, verdict.files, verdict.torn) == (2 * LINES, (log,), ())
+        assert [(run.id, run.state) for run in verdict.runs] == [("a", "finished"), ("b", "finished")]
+
+    def test_every_total_is_recomputed(self, log: Path):
+        whole(log)
+        (run,) = verify(log).runs
+        assert run.usage == total(records(log))
+        assert run.usage.energy_kwh == pytest.approx(records(log)[-1].total["energy_kwh"])  # type: ignore[index]
+
+    def test_a_log_that_is_not_there_has_no_fault(self, log: Path):
+        assert verify(log) == Verdict((), 0, False, (), (), ())
+
+    def test_a_run_without_stop_is_unfinished_and_not_altered(self, log: Path):
+        whole(log, stop=False)
+        verdict = verify(log)
+        assert verdict.whole
+        assert [run.state for run in verdict.runs] == ["unfinished"]
+
+    @pytest.mark.parametrize("cut", [1, 8, 11, 200])
+    def test_a_torn_last_line_is_torn_and_not_altered(self, log: Path, cut: int):
+        whole(log)
+        *lines, last = texts(log)
+        write(log, lines)
+        with log.open("a") as file:
+            file.write(last[:cut])
+        verdict = verify(log)
+        assert verdict.whole
+        assert verdict.torn == ((log, LINES),)
+        assert [run.state for run in verdict.runs] == ["unfinished"]
+
+    def test_a_line_that_a_loss_of_power_left_as_zeros_is_torn(self, log: Path):
+        whole(log, stop=False)
+        with log.open("ab") as file:
+            file.write(b'{"schema":1,' + b"\0" * 500)
+        assert verify(log).whole
+        assert verify(log).torn == ((log, LINES),)
+
+    def test_a_killed_session_and_the_one_that_goes_on_are_whole(self, log: Path):
+        whole(log, stop=False)
+        with log.open("a") as file:
+            file.write('{"schema":1,"run":"run","wri')
+        session = Written(log)
+        session.mark(epoch=1, attempt=2)
+        session.heartbeat()
+        third = Written(log, carried={"energy_kwh": 1.0, "co2_kg": 0.1, "seconds": 2.0})
+        third.stop()
+        verdict = verify(log)
+        assert verdict.faults == ()
+        assert verdict.torn == ((log, LINES),)
+        assert [run.state for run in verdict.runs] == ["finished"]
+        assert verdict.runs[0].usage == total(records(log))
+
+    def test_lines_of_many_writers_may_stand_in_any_order(self, log: Path):
+        whole(log, "a")
+        whole(log, "b")
+        lines = texts(log)
+        mixed = [line for pair in zip(lines[:LINES], lines[LINES:], strict=True) for line in pair]
+        write(log, ["", *mixed, ""])
+        assert verify(log).whole
+
+    def test_files_of_single_writers_belong_to_the_log(self, log: Path):
+        parts = []
+        for digit in "210":
+            session = whole(log, stop=digit == "0")
+            log.rename(log.with_name(f"eco2ai.{digit * 16}.jsonl"))
+            parts.append(session)
+        verdict = verify(log)
+        assert verdict.faults == ()
+        assert len(verdict.files) == 3
+        assert [run.state for run in verdict.runs] == ["finished"]
+
+    def test_ranks_go_on_with_what_each_had_used(self, log: Path):
+        for rank in range(2):
+            session = Written(log.with_name(f"{rank}.jsonl"), rank=rank, world_size=2)
+            session.mark()
+            with log.open("a") as file:
+                file.write(session.path.read_text())
+        Written(log, rank=0, world_size=1).stop()
+        assert verify(log).whole
+
+    def test_sessions_that_overlap_are_not_held_against_each_other(self, log: Path):
+        one = Written(log)
+        one.mark()
+        two = Written(log)
+        one.mark(epoch=1)
+        two.mark(epoch=1)
+        one.stop()
+        two.stop()
+        assert verify(log).whole
+
+    def test_where_nothing_is_measured_nothing_is_wrong(self, log: Path):
+        session = Written(log)
+        values = json.loads(texts(log)[0])
+        values["total"] = None
+        write(log, [canonical(values)])
+        assert verify(log).whole
+        assert verify(log).runs[0].usage == Usage()
+        assert session.contain.failures == ()
+
+
+class TestChangedLines:
+    @pytest.mark.parametrize("key", [None, KEY])
+    @pytest.mark.parametrize("place", range(LINES - 1))
+    def test_a_digit_that_was_changed_is_found_in_any_line_that_another_follows(
+        self, log: Path, place: int, key: str | None
+    ):
+        whole(log, key=key)
+        lines = texts(log)
+        before = lines[place]
+        chance = random.Random(place)
+        digits = [match.start() for match in re.finditer(r"\d", before)]
+        for position in chance.sample(digits, 40):
+            digit = before[position]
+            lines[place] = before[:position] + str((int(digit) + 1) % 10) + before[position + 1 :]
+            write(log, lines)
+            verdict = verify(log, key)
+            assert not verdict.whole, lines[place]
+            # A changed number, writer or epoch may put the line elsewhere: what is named lies no further than the next.
+            assert first(verdict).line <= place + 2
+
+    @pytest.mark.parametrize("name", ["energy_kwh", "co2_kg", "seconds"])
+    @pytest.mark.parametrize("place", range(LINES))
+    def test_a_figure_that_was_changed_is_named_with_its_line_and_record(self, log: Path, place: int, name: str):
+        session = whole(log)
+        lines = texts(log)
+        values = json.loads(lines[place])
+        if values["joules"]:
+            values[name] = values[name] * 1.001
+        else:
+            values["total"][name] = 1.5
+        lines[place] = canonical(values)
+        write(log, lines)
+        assert found(verify(log)) == ("changed", place + 1, place)
+        assert first(verify(log)).writer == session.writer
+        assert [run.state for run in verify(log).runs] == ["altered"]
+
+    @pytest.mark.parametrize("place", [2, 6])
+    def test_joules_that_are_not_the_energy_are_named(self, log: Path, place: int):
+        whole(log)
+        lines = texts(log)
+        lines[place] = lines[place].replace('"joules":{"cpu":36.0}', '"joules":{"cpu":37.0}')
+        write(log, lines)
+        assert found(verify(log)) == ("changed", place + 1, place)
+        assert "its joules are" in first(verify(log)).why
+
+    def test_an_epoch_total_that_is_not_the_sum_of_its_marks_is_named(self, log: Path):
+        whole(log)
+        lines = rechained(texts(log), lambda n, v: v["epoch_total"].update(seconds=5.0) if n == 2 else None)
+        write(log, lines)
+        assert found(verify(log)) == ("changed", 3, 2)
+        assert "epoch_total" in first(verify(log)).why
+
+    def test_a_total_that_does_not_go_on_is_named_though_all_hashes_fit(self, log: Path):
+        whole(log)
+        lines = rechained(texts(log), lambda n, v: v["total"].update(energy_kwh=9.0) if n == 5 else None)
+        write(log, lines)
+        assert [(f.kind, f.line) for f in verify(log).faults] == [("changed", 6), ("changed", 7)]
+
+    def test_a_run_that_claims_to_have_used_something_before_it_began_is_named(self, log: Path):
+        whole(log)
+
+        def change(number: int, values: dict[str, Any]) -> None:
+            values["total"]["seconds"] += 100.0
+
+        write(log, rechained(texts(log), change))
+        assert found(verify(log)) == ("changed", 1, 0)
+
+    def test_a_line_that_is_spelt_otherwise_is_named(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        lines[-1] = lines[-1].replace('"rank":0', '"rank": 0')
+        write(log, lines)
+        assert found(verify(log)) == ("changed", LINES, LINES - 1)
+
+    def test_a_file_that_went_through_another_editor_is_named_from_its_first_line(self, log: Path):
+        whole(log)
+        log.write_bytes(log.read_bytes().replace(b"\n", b"\r\n"))
+        assert found(verify(log)) == ("changed", 1, 0)
+
+    @pytest.mark.parametrize("broken", [b"}", b'"writer"'])
+    def test_a_line_that_is_no_record_any_more_is_named(self, log: Path, broken: bytes):
+        session = whole(log)
+        lines = texts(log)
+        lines[2] = lines[2][:-1] if broken == b"}" else lines[2][:-1] + "\udcff"
+        log.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
+        verdict = verify(log)
+        assert found(verdict) == ("changed", 3, 2)
+        assert first(verdict).writer == session.writer
+        assert verdict.torn == ((log, 3),)
+
+    def test_the_last_line_of_a_session_is_held_by_the_one_that_continues_it(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        Written(log).stop()
+        rest = texts(log)[LINES:]
+        write(log, [*lines[:-1], lines[-1].replace('"pid":0', '"pid":1'), *rest])
+        assert found(verify(log)) == ("changed", LINES, LINES - 1)
+
+    def test_of_two_last_lines_that_do_not_fit_it_is_said_that_either_may_be_wrong(self, log: Path):
+        whole(log, stop=False)
+        lines = texts(log)
+        lines[-2] = lines[-2].replace('"pid":0', '"pid":1')
+        write(log, lines)
+        assert found(verify(log)) == ("changed", 5, 4)
+        assert (
+            first(verify(log)).why
+            == "line 6 holds another hash of it, or that line, the last of its session, was added"
+        )
+
+
+class TestRemovedLines:
+    @pytest.mark.parametrize("place", range(LINES - 1))
+    def test_a_line_that_was_dropped_is_named_where_it_stood(self, log: Path, place: int):
+        session = whole(log)
+        lines = texts(log)
+        del lines[place]
+        write(log, lines)
+        assert found(verify(log)) == ("removed", place + 1, place)
+        assert first(verify(log)).writer == session.writer
+        assert len(verify(log).faults) == 1
+
+    def test_several_are_named_by_the_first(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        del lines[2:5]
+        write(log, lines)
+        assert found(verify(log)) == ("removed", 3, 2)
+        assert first(verify(log)).why == "records 2 to 4 of its session missing before it"
+
+    def test_a_mark_and_the_lines_before_a_heartbeat_that_stays_cause_no_other_fault(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        del lines[2]
+        write(log, lines)
+        assert len(verify(log).faults) == 1
+
+    def test_a_torn_line_of_another_session_is_not_taken_for_the_one_that_is_missing(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        lines[2] = '{"schema":1,"run":"x","writer":"y"'
+        write(log, lines)
+        assert found(verify(log)) == ("removed", 4, 2)
+
+    def test_the_end_of_a_session_is_held_by_the_one_that_continues_it(self, log: Path):
+        first_part = whole(log, stop=False)
+        second = Written(log)
+        second.stop()
+        lines = texts(log)
+        del lines[LINES - 2]
+        write(log, lines)
+        fault = first(verify(log))
+        assert (fault.kind, fault.line, fault.writer) == ("removed", LINES - 1, second.writer)
+        assert first_part.writer in fault.why
+
+    def test_a_whole_session_is_held_by_the_one_that_continues_it(self, log: Path):
+        first_part = whole(log)
+        Written(log).stop()
+        write(log, texts(log)[LINES:])
+        assert found(verify(log)) == ("removed", 1, 0)
+        assert first_part.writer in first(verify(log)).why
+
+    def test_a_session_whose_link_was_cut_too_is_missed_by_the_total(self, log: Path):
+        whole(log, stop=False)
+        end = len(texts(log))
+        Written(log).stop()
+        lines = texts(log)
+        cut = rechained(lines[end:], lambda n, v: v.update(continues=None) if n == 0 else None)
+        write(log, cut)
+        assert found(verify(log)) == ("changed", 1, 0)
+
+    def test_the_last_mark_of_a_session_in_the_middle_is_held_by_the_next(self, log: Path):
+        for _ in range(3):
+            Written(log).mark()
+        lines = texts(log)
+        del lines[3]
+        write(log, lines)
+        assert [(fault.kind, fault.line) for fault in verify(log).faults] == [("removed", 4)]
+
+    def test_what_no_link_holds_is_missed_by_the_total(self, log: Path):
+        for _ in range(2):
+            Written(log).mark()
+        lines = texts(log)
+        start = json.loads(lines[2])
+        # As if the second session had continued the first before its mark.
+        start["continues"]["hash"] = line_hash(lines[0])
+        write(log, [lines[0], *rechained([canonical(start), lines[3]], lambda n, v: None)])
+        assert found(verify(log)) == ("removed", 2, 0)
+        assert "add up to" in first(verify(log)).why
+
+
+class TestMovedAndAddedLines:
+    @pytest.mark.parametrize("place", range(LINES - 1))
+    def test_two_lines_that_were_swapped_are_named(self, log: Path, place: int):
+        whole(log)
+        lines = texts(log)
+        lines[place], lines[place + 1] = lines[place + 1], lines[place]
+        write(log, lines)
+        assert found(verify(log)) == ("swapped", place + 1, place + 1)
+        assert len(verify(log).faults) == 1
+
+    @pytest.mark.parametrize("stop", [True, False])
+    @pytest.mark.parametrize(
+        "added",
+        [
+            "anything",
+            "{}",
+            '{"note": "seen"}',
+            '{"run":"run","writer":"nobody","seq":0,"event":"epoch"}',
+            '{"run":"run","writer":"nobody","seq":3,"event":"epoch"}',
+        ],
+    )
+    def test_a_line_that_was_appended_by_hand_is_named(self, log: Path, added: str, stop: bool):
+        whole(log, stop=stop)
+        lines = texts(log)
+        write(log, [*lines, added])
+        fault = first(verify(log))
+        assert fault.line == len(lines) + 1
+        assert fault.kind == ("removed" if '"seq":3' in added else "inserted")
+
+    @pytest.mark.parametrize("place", range(LINES))
+    def test_a_copy_of_a_line_is_named(self, log: Path, place: int):
+        whole(log)
+        lines = texts(log)
+        write(log, [*lines, lines[place]])
+        assert ("inserted", LINES + 1, place) in [(f.kind, f.line, f.seq) for f in verify(log).faults]
+
+    def test_an_edited_copy_of_the_last_line_is_named(self, log: Path):
+        whole(log, stop=False)
+        lines = texts(log)
+        values = json.loads(lines[-1]) | {"seq": LINES - 1}
+        write(log, [*lines, canonical(values)])
+        assert found(verify(log)) == ("inserted", LINES, LINES - 1)
+
+    def test_a_line_after_the_end_of_its_session_is_named(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        values = json.loads(lines[-1]) | {"seq": LINES, "prev": line_hash(lines[-1])}
+        write(log, [*lines, canonical(values)])
+        assert found(verify(log)) == ("inserted", LINES + 1, LINES)
+        assert "had ended" in first(verify(log)).why
+
+    def test_a_line_that_was_put_between_two_is_named(self, log: Path):
+        whole(log)
+        lines = texts(log)
+        values = json.loads(lines[2])
+        fake = canonical(values | {"description": "more", "prev": "0" * 64})
+        write(log, [*lines[:2], fake, *lines[2:]])
+        assert found(verify(log)) == ("inserted", 3, 2)
+        assert len(verify(log).faults) == 1
+
+    def test_a_line_with_a_number_of_its_own_that_the_next_line_does_not_follow_is_named(self, log: Path):
+        whole(log, stop=False)
+        lines = texts(log)
+        fake = canonical(json.loads(lines[5]) | {"prev": "0" * 64})
+        following = canonical(json.loads(lines[5]) | {"seq": 6})
+        write(log, [*lines[:5], fake, following])
+        assert found(verify(log)) == ("inserted", 6, 5)
+
+    def test_a_session_that_begins_with_no_start_is_named(self, log: Path):
+        whole(log)
+        lines = rechained(texts(log), lambda n, v: v.update(event="metrics") if n == 0 else None)
+        write(log, lines)
+        assert found(verify(log)) == ("inserted", 1, 0)
+
+
+class TestForgery:
+    """Whoever computes all anew is found by the key alone."""
+
+    def forge(self, log: Path) -> None:
+        def cheaper(number: int, values: dict[str, Any]) -> None:
+            values["joules"] = {channel: joules / 2 for channel, joules in values["joules"].items()}
+            for sums in (values, values["total"], values["epoch_total"]):
+                for name in ("energy_kwh", "co2_kg"):
+                    if sums is not None and sums[name] is not None:
+                        sums[name] /= 2
+
+        write(log, rechained(texts(log), cheaper))
+
+    def test_without_a_key_totals_edited_with_the_chain_recomputed_pass(self, log: Path):
+        whole(log)
+        honest = total(records(log)).total_j
+        self.forge(log)
+        assert verify(log).whole
+        assert verify(log).runs[0].usage.total_j == honest / 2  # type: ignore[operator]
+
+    def test_with_the_key_they_do_not(self, log: Path):
+        whole(log, key=KEY)
+        self.forge(log)
+        assert verify(log).whole
+        # The first line holds no energy and is as it was.
+        assert found(verify(log, KEY)) == ("changed", 2, 1)
+        assert "HMAC" in first(verify(log, KEY)).why
+        assert len(verify(log, KEY).faults) == LINES - 1
+
+    def test_a_key_that_was_guessed_does_not_help(self, log: Path):
+        whole(log, key=KEY)
+        lines: list[str] = []
+        for line in texts(log):
+            values = json.loads(line) | {"prev": line_hash(lines[-1]) if lines else None, "hmac": None}
+            lines.append(canonical(values | {"hmac": line_hmac(values, "guess")}))
+        write(log, lines)
+        assert verify(log).whole
+        assert len(verify(log, KEY).faults) == LINES
+
+    @pytest.mark.parametrize("fake", [None, "ü"])
+    def test_lines_without_a_good_hmac_are_not_believed(self, log: Path, fake: str | None):
+        whole(log, key=KEY)
+        write(log, rechained(texts(log), lambda n, v: v.update(hmac=fake)))
+        assert found(verify(log, KEY)) == ("changed", 1, 0)
+
+    def test_a_digit_of_the_very_last_line_is_found_too(self, log: Path):
+        whole(log, key=KEY)
+        lines = texts(log)
+        lines[-1] = lines[-1].replace('"pid":0', '"pid":1')
+        write(log, lines)
+        assert verify(log).whole
+        assert found(verify(log, KEY)) == ("changed", LINES, LINES - 1)
+
+
+def test_a_fault_says_all_in_one_sentence(log: Path):
+    session = whole(log)
+    lines = texts(log)
+    write(log, [*lines[:2], "x", *lines[3:]])
+    added, gone = verify(log).faults
+    assert str(added) == f"{log}, line 3: inserted: it is no record"
+    assert str(gone) == (
+        f"{log}, line 4 (writer {session.writer}, record 2): removed: record 2 of its session missing before it"
+    )

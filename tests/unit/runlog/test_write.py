@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import math
+import os
+import random
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.hashing import line_hash, line_hmac
+from eco2ai_callbacks.runlog.read import parsed, records
+from eco2ai_callbacks.runlog.verify import verify
+from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
+
+KILLS = 1000
+DISK_BYTES = 2000
+
+
+def record(seq: int = 0, writer: str = "w", **fields: object) -> Record:
+    return Record(run="run", writer=writer, seq=seq, event="stage" if seq else "start", **fields)  # type: ignore[arg-type]
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    """The lines, each of which must be whole."""
+    text = path.read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log.jsonl"
+
+
+@pytest.fixture
+def limit() -> Iterator[None]:
+    """A disk that is full behind so many bytes, for any user."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python ignores the signal, so that the write says EFBIG.
+    assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN
+    resource.setrlimit(resource.RLIMIT_FSIZE, (DISK_BYTES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def unlimited() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+class TestLines:
+    def test_each_record_is_a_line_that_carries_the_hash_of_the_one_before(self, log: Path):
+        writer = Writer(log)
+        for seq in range(3):
+            writer.append(record(seq))
+        lines = log.read_text().splitlines()
+        found = [json.loads(line) for line in lines]
+        assert [row["seq"] for row in found] == [0, 1, 2]
+        assert [row["prev"] for row in found] == [None, line_hash(lines[0]), line_hash(lines[1])]
+        assert [row["hmac"] for row in found] == [None] * 3
+
+    def test_with_a_key_each_carries_an_hmac_of_its_content(self, log: Path):
+        Writer(log, "secret").append(record())
+        (row,) = rows(log)
+        assert row["hmac"] == line_hmac(row, "secret")
+        assert row["hmac"] != line_hmac(row, "other")
+
+    def test_an_empty_key_is_none(self, log: Path):
+        Writer(log, "").append(record())
+        assert rows(log)[0]["hmac"] is None
+
+    def test_text_of_any_language_stays_readable(self, log: Path):
+        Writer(log).append(record(project="Проект 計画"))
+        assert "Проект 計画" in log.read_text(encoding="utf-8")
+
+    def test_a_name_that_is_no_utf8_is_written_and_comes_back(self, log: Path):
+        writer = Writer(log, "k\udcff")
+        writer.append(record(0, project="caf\udce9"))
+        writer.append(record(1))
+        assert records(log)[0].project == "caf\udce9"
+        assert rows(log)[1]["prev"] == line_hash(log.read_text().splitlines()[0])
+
+    def test_what_stands_there_stays(self, log: Path):
+        log.write_text('{"theirs": 1}\n')
+        Writer(log).append(record())
+        assert log.read_text().startswith('{"theirs": 1}\n{"schema"')
+
+    def test_a_torn_last_line_gets_a_newline_first(self, log: Path):
+        log.write_text('{"schema":1,"run":"ru')
+        Writer(log).append(record())
+        torn, whole = log.read_text().splitlines()
+        assert torn == '{"schema":1,"run":"ru'
+        assert json.loads(whole)["seq"] == 0
+
+    def test_the_folder_is_made(self, tmp_path: Path):
+        Writer(tmp_path / "a" / "b" / "log.jsonl").append(record())
+        assert len(rows(tmp_path / "a" / "b" / "log.jsonl")) == 1
+
+    def test_a_number_that_is_none_is_refused_and_breaks_no_chain(self, log: Path):
+        writer = Writer(log)
+        writer.append(record(0))
+        for bad in (math.nan, math.inf):
+            with pytest.raises(ValueError, match="Out of range float"):
+                writer.append(record(1, seconds=bad))
+        writer.append(record(1))
+        assert [row["seq"] for row in rows(log)] == [0, 1]
+        assert rows(log)[1]["prev"] == line_hash(log.read_text().splitlines()[0])
+
+    def test_nothing_kept_writes_nothing(self, log: Path):
+        Writer(log).flush()
+        assert not log.exists()
+
+
+class TestWhatCannotBeWritten:
+    """The tests may run as root, whom no permission stops: folders and limits stand in the way instead."""
+
+    def test_it_is_kept_and_written_at_the_next_chance(self, log: Path):
+        log.mkdir()
+        writer = Writer(log)
+        for seq in range(3):
+            with pytest.raises(IsADirectoryError):
+                writer.append(record(seq))
+        log.rmdir()
+        writer.append(record(3))
+        assert [row["seq"] for row in rows(log)] == [0, 1, 2, 3]
+        writer.append(record(4))
+        assert [row["seq"] for row in rows(log)] == [0, 1, 2, 3, 4]
+
+    def test_a_folder_that_vanishes_is_made_again(self, tmp_path: Path):
+        log = tmp_path / "folder" / "log.jsonl"
+        writer = Writer(log)
+        writer.append(record(0))
+        log.unlink()
+        log.parent.rmdir()
+        writer.append(record(1))
+        assert [row["seq"] for row in rows(log)] == [1]
+
+    def test_a_file_in_the_folders_place_says_so(self, tmp_path: Path):
+        (tmp_path / "folder").write_text("")
+        with pytest.raises(FileExistsError):
+            Writer(tmp_path / "folder" / "log.jsonl").append(record())
+
+    def test_a_full_device_says_so_and_takes_nothing(self):
+        writer = Writer(Path("/dev/full"))
+        with pytest.raises(OSError, match="No space left") as full:
+            writer.append(record())
+        assert full.value.errno == errno.ENOSPC
+
+    def test_a_part_that_was_written_is_written_again_on_a_line_of_its_own(self, log: Path, limit: None):
+        writer = Writer(log)
+        writer.append(record(0))
+        writer.append(record(1))
+        with pytest.raises(OSError, match="No space left on device"):
+            writer.append(record(2, description="x" * DISK_BYTES))
+        unlimited()
+        assert log.stat().st_size == DISK_BYTES
+        writer.append(record(3))
+        lines = log.read_text().splitlines()
+        torn = lines.pop(2)
+        assert lines[2].startswith(torn)
+        assert [json.loads(line)["seq"] for line in lines] == [0, 1, 2, 3]
+
+    def test_lines_that_are_whole_in_a_part_are_not_written_twice(self, log: Path, limit: None):
+        writer = Writer(log)
+        for seq in range(4):
+            writer.keep(record(seq, description="x" * (DISK_BYTES // 4)))
+        with pytest.raises(OSError, match="No space left on device"):
+            writer.flush()
+        with pytest.raises(OSError, match="File too large"):
+            writer.append(record(4))
+        unlimited()
+        writer.append(record(5))
+        assert [r.seq for r in records(log)] == [0, 1, 2, 3, 4, 5]
+        assert len(verify(log).torn) == 1
+
+    def test_a_line_that_lacks_only_its_newline_is_not_written_twice(self, log: Path, limit: None):
+        probe = Writer(log.with_name("probe.jsonl"))
+        probe.keep(record(0))
+        probe.append(record(1))
+        # Two lines and the newline between them fill the disk.
+        missing = DISK_BYTES - (probe.path.stat().st_size - 1)
+        writer = Writer(log)
+        writer.keep(record(0, project="x" * missing))
+        writer.append(record(1))
+        assert log.stat().st_size == DISK_BYTES
+        assert log.read_text().endswith("}")
+        unlimited()
+        writer.append(record(2))
+        assert [row["seq"] for row in rows(log)] == [0, 1, 2]
+
+    def test_of_too_many_the_oldest_go_first(self, log: Path):
+        writer = Writer(log)
+        for seq in range(MAX_PENDING + 3):
+            writer.keep(record(seq))
+        writer.flush()
+        seqs = [row["seq"] for row in rows(log)]
+        assert (seqs[0], seqs[-1], len(seqs)) == (3, MAX_PENDING + 2, MAX_PENDING)
+
+
+# Libraries that other tests load have threads; these children use nothing of them.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+class TestProcesses:
+    def test_eight_processes_write_whole_lines_into_one_file_while_it_is_read(self, log: Path):
+        go_out, go_in = os.pipe()
+        children = []
+        for number in range(8):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.close(go_in)
+                    os.read(go_out, 1)
+                    writer = Writer(log)
+                    for seq in range(200):
+                        writer.append(record(seq, f"w{number}", description="x" * (seq % 7) * 1000))
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            children.append(pid)
+        os.close(go_out)
+        os.close(go_in)
+        left = set(children)
+        seen = 0
+        while left:
+            now = len(records(log))
+            assert now >= seen
+            seen = now
+            for pid in list(left):
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    assert status == 0
+                    left.remove(pid)
+        by_writer: dict[object, list[object]] = {}
+        lines = log.read_text().split("\n")
+        for line in filter(None, lines):
+            row = json.loads(line)
+            by_writer.setdefault(row["writer"], []).append(row["seq"])
+        assert by_writer == {f"w{number}": list(range(200)) for number in range(8)}
+        assert verify(log).whole
+
+    def test_a_thousand_kills_leave_no_torn_line_but_the_last_and_lose_no_mark_that_had_returned(self, log: Path):
+        chance = random.Random(7)
+        read_from = 0
+        for number in range(KILLS):
+            told, telling = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    writer = Writer(log)
+                    for seq in itertools.count():
+                        writer.append(record(seq, f"w{number}", description="x" * 6000))
+                        os.write(telling, b".")
+                finally:
+                    os._exit(1)
+            os.close(telling)
+            returned = len(os.read(told, 1 + chance.randrange(4)))
+            for _ in range(chance.randrange(3000)):
+                pass
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            while dots := os.read(told, 4096):
+                returned += len(dots)
+            os.close(told)
+            with log.open("rb") as file:
+                file.seek(read_from)
+                data = file.read()
+            read_from += len(data)
+            # Behind a torn line the next writer puts a newline first.
+            *lines, rest = data.removeprefix(b"\n").split(b"\n")
+            assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
+            assert len(lines) >= returned
+            assert parsed(rest.decode()) is None
+        assert len({r.writer for r in records(log)}) == KILLS

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.session.publish import Publisher
+
+RECORD = Record(run="run", writer="w", event="stage")
+
+
+class Taking:
+    name = "taking"
+
+    def __init__(self) -> None:
+        self.seen: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        self.seen.append(record)
+
+
+class Broken:
+    name = "broken"
+
+    def write(self, record: Record) -> None:
+        raise RuntimeError("no")
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_records_are_numbered_and_reach_the_log_and_every_sink(tmp_path: Path):
+    one, other = Taking(), Taking()
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [one, other], Containment())
+    published = [publisher.publish(RECORD) for _ in range(3)]
+    assert [record.seq for record in published] == [0, 1, 2]
+    assert one.seen == other.seen == published
+    assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1, 2]
+
+
+def test_without_a_log_sinks_get_numbered_records():
+    sink = Taking()
+    publisher = Publisher(None, [sink], Containment())
+    publisher.publish(RECORD)
+    publisher.publish(RECORD)
+    assert [record.seq for record in sink.seen] == [0, 1]
+
+
+def test_a_sink_that_fails_is_named_and_the_others_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    sink, contain = Taking(), Containment()
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [Broken(), sink], contain)
+    publisher.publish(RECORD)
+    publisher.publish(RECORD)
+    assert contain.failures == ("broken: no (RuntimeError)",)
+    assert len(sink.seen) == len(rows(tmp_path / "log.jsonl")) == 2
+
+
+def test_a_log_that_cannot_be_written_is_named_and_the_sinks_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    sink, contain = Taking(), Containment()
+    (tmp_path / "log.jsonl").mkdir()
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [sink], contain)
+    publisher.publish(RECORD)
+    assert contain.failures == (f"log file: Is a directory ({tmp_path / 'log.jsonl'})",)
+    assert len(sink.seen) == 1
+    (tmp_path / "log.jsonl").rmdir()
+    publisher.publish(RECORD)
+    assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1]
+
+
+def test_a_number_that_is_none_is_refused_and_leaves_no_gap_in_the_numbers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    contain = Containment()
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [], contain)
+    publisher.publish(RECORD)
+    publisher.publish(Record(run="run", writer="w", event="stage", seconds=math.nan))
+    publisher.publish(RECORD)
+    assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1]
+    (failure,) = contain.failures
+    assert failure.startswith("log file: Out of range float values are not JSON compliant")

@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.session.metering import SHORTEST_S, Metering
+from eco2ai_callbacks.testing import Clock
+from eco2ai_callbacks.usage import Method, Reading
+
+SOON_S = 0.02
+LATE_S = 10.0
+
+
+class Counter:
+    """A meter of one channel that counts up by a joule at each reading."""
+
+    covers = frozenset({"cpu"})
+    methods: Mapping[str, Method] = {}
+
+    def __init__(self, name: str = "good", max_gap_s: float = math.inf) -> None:
+        self.name = name
+        self.max_gap_s = max_gap_s
+        self.failures: tuple[str, ...] = ()
+        self.reads = 0
+        self.closed = 0
+        self.says: Callable[[], Any] = lambda: {self.name: float(self.reads)}
+
+    def read(self) -> Any:
+        self.reads += 1
+        return self.says()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Hanging(Counter):
+    """Hangs in the thread, at its first reading there, until it is let go; gives 100 J then."""
+
+    def __init__(self, name: str = "hanging") -> None:
+        super().__init__(name, SOON_S)
+        self.inside, self.go = threading.Event(), threading.Event()
+        self.says = self.hang
+
+    def hang(self) -> dict[str, float]:
+        if threading.current_thread() is not threading.main_thread():
+            self.inside.set()
+            assert self.go.wait(LATE_S)
+            return {self.name: 100.0}
+        return {self.name: 1.0}
+
+
+@pytest.fixture
+def contain() -> Containment:
+    return Containment()
+
+
+def raising(error: Exception) -> Callable[[], Any]:
+    def say() -> Any:
+        raise error
+
+    return say
+
+
+def slot_thread() -> threading.Thread | None:
+    return next((t for t in threading.enumerate() if t.name == "eco2ai-ticker"), None)
+
+
+class TestReading:
+    def test_it_holds_every_meter_and_the_moment(self, contain: Containment):
+        clock = Clock(5.0)
+        metering = Metering([Counter("a"), Counter("b")], contain, clock)
+        assert metering.start() == Reading(5.0, {"a": 1.0, "b": 1.0})
+        clock.advance(1.0)
+        assert metering.read() == Reading(6.0, {"a": 2.0, "b": 2.0})
+        clock.advance(1.0)
+        assert metering.stop() == Reading(7.0, {"a": 3.0, "b": 3.0})
+
+    def test_it_does_not_change_afterwards(self, contain: Containment):
+        metering = Metering([Counter("a")], contain)
+        first = metering.read()
+        metering.read()
+        assert first.joules == {"a": 1.0}
+        with pytest.raises(TypeError):
+            first.joules["a"] = 2.0  # type: ignore[index]
+
+    def test_without_meters_time_passes(self, contain: Containment):
+        assert Metering([], contain, Clock(1.0)).stop() == Reading(1.0)
+
+    def test_numbers_of_all_kinds_are_taken(self, contain: Containment):
+        meter = Counter("a")
+        meter.says = lambda: {"a": 3}
+        assert Metering([meter], contain).read().joules == {"a": 3}
+
+    def test_meters_are_closed_once_at_the_end_and_not_read_again(self, contain: Containment):
+        meter = Counter("a")
+        metering = Metering([meter], contain)
+        metering.start()
+        last = metering.stop()
+        assert (meter.reads, meter.closed) == (2, 1)
+        assert metering.read().joules == last.joules
+        assert metering.read().retired == frozenset()
+        assert meter.reads == 2
+        assert metering.stop().joules == last.joules
+        assert meter.closed == 1
+
+    def test_a_meter_that_cannot_be_closed_is_named(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+        meter = Counter("a")
+        meter.close = raising(RuntimeError("stuck"))  # type: ignore[method-assign]
+        Metering([meter], contain).stop()
+        assert contain.failures == ("a: stuck (RuntimeError)",)
+
+
+class TestBadMeters:
+    @pytest.mark.parametrize(
+        ("say", "sentence"),
+        [
+            (raising(RuntimeError("gone")), "bad: gone (RuntimeError)"),
+            (lambda: None, "bad: gave a figure that is none (None)"),
+            (lambda: 5.0, "bad: gave a figure that is none (5.0)"),
+            (lambda: {"bad": math.nan}, "bad: gave a figure that is none ({'bad': nan})"),
+            (lambda: {"bad": math.inf}, "bad: gave a figure that is none ({'bad': inf})"),
+            (lambda: {"bad": -1.0}, "bad: gave a figure that is none ({'bad': -1.0})"),
+            (lambda: {"bad": 0.5}, "bad: gave a figure that is none ({'bad': 0.5})"),
+            (lambda: {"bad": "12"}, "bad: gave a figure that is none ({'bad': '12'})"),
+            (lambda: {"bad": True}, "bad: gave a figure that is none ({'bad': True})"),
+            (lambda: {"bad": None}, "bad: gave a figure that is none ({'bad': None})"),
+            (lambda: {None: 1.0}, "bad: gave a figure that is none ({None: 1.0})"),
+            (lambda: {"bad": 10**400}, "bad: int too large to convert to float (OverflowError)"),
+        ],
+    )
+    def test_one_that_fails_or_talks_nonsense_is_retired_with_one_sentence(
+        self, contain: Containment, caplog: pytest.LogCaptureFixture, say: Callable[[], Any], sentence: str
+    ):
+        bad, good = Counter("bad"), Counter("good")
+        metering = Metering([bad, good], contain, Clock())
+        before = metering.read()
+        bad.says = say
+        after = metering.read()
+        assert contain.failures == (sentence,)
+        assert after.joules == {"bad": 1.0, "good": 2.0}
+        assert after.retired == {"bad"}
+        assert after.since(before) == {"good": 1.0}
+        assert metering.stop().joules["good"] == 3.0
+        assert (bad.reads, bad.closed, good.closed) == (2, 1, 1)
+        assert len(contain.failures) == len(caplog.records) == 1
+
+    def test_one_that_fails_at_once_is_absent(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+        bad = Counter("bad")
+        bad.says = raising(OSError("no"))
+        assert Metering([bad], contain, Clock()).read() == Reading(0.0)
+        assert contain.failures == ("bad: no (OSError)",)
+
+    def test_one_that_drops_a_channel_goes_on_with_the_others(
+        self, contain: Containment, caplog: pytest.LogCaptureFixture
+    ):
+        meter = Counter()
+        meter.says = lambda: {"a": 1.0, "b": 1.0, "c": 1.0}
+        metering = Metering([meter], contain, Clock())
+        before = metering.read()
+        meter.says = lambda: {"b": 5.0}
+        after = metering.read()
+        assert after.since(before) == {"b": 4.0}
+        assert after.retired == {"a", "c"}
+        metering.read()
+        assert contain.failures == ("good: no longer gives a, c",)
+
+    def test_one_that_says_itself_why_a_channel_is_gone_is_not_named_twice(
+        self, contain: Containment, caplog: pytest.LogCaptureFixture
+    ):
+        meter = Counter()
+        meter.says = lambda: {"a": 1.0, "b": 1.0}
+        metering = Metering([meter], contain, Clock())
+        metering.read()
+        meter.says, meter.failures = lambda: {"b": 1.0}, ("good: a fell off",)
+        metering.read()
+        metering.read()
+        assert contain.failures == ("good: a fell off",)
+
+    def test_a_channel_that_comes_back_stays_away(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+        meter = Counter()
+        meter.says = lambda: {"a": 1.0}
+        metering = Metering([meter], contain, Clock())
+        metering.read()
+        meter.says = dict
+        without = metering.read()
+        meter.says = lambda: {"a": 9.0}
+        assert metering.read().since(without) == {}
+
+    def test_one_that_is_slow_twice_in_a_row_is_retired(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+        clock, meter, good = Clock(), Counter("slow"), Counter("good")
+        metering = Metering([meter, good], contain, clock)
+        takes = iter([1.5, 0.5, 1.5, 2.5])
+
+        def say() -> dict[str, float]:
+            clock.advance(next(takes))
+            return {"slow": clock.now}
+
+        meter.says = say
+        for _ in range(3):
+            assert metering.read().retired == frozenset()
+        last = metering.read()
+        assert last.retired == {"slow"}
+        assert last.joules == {"slow": 6.0, "good": 4.0}
+        assert contain.failures == ("slow: took 2.5 s to answer, twice",)
+        metering.stop()
+
+    def test_a_signal_handler_that_reads_inside_a_reading_gets_the_figures_before(self, contain: Containment):
+        meter = Counter("a")
+        metering = Metering([meter], contain, Clock())
+        metering.read()
+        inside = []
+
+        def say() -> dict[str, float]:
+            if not inside:
+                inside.append(metering.read())
+            return {"a": 7.0}
+
+        meter.says = say
+        assert metering.read().joules == {"a": 7.0}
+        assert inside == [Reading(0.0, {"a": 1.0})]
+        assert contain.failures == ()
+
+
+class TestHanging:
+    @pytest.fixture
+    def meter(self) -> Iterator[Hanging]:
+        meter = Hanging()
+        yield meter
+        meter.go.set()
+        thread = slot_thread()
+        if thread is not None:
+            thread.join(LATE_S)
+
+    def test_a_mark_waits_for_it_once_and_training_goes_on_without(
+        self, contain: Containment, meter: Hanging, caplog: pytest.LogCaptureFixture
+    ):
+        good = Counter("good")
+        metering = Metering([meter, good], contain, slow_s=SOON_S)
+        before = metering.start()
+        assert meter.inside.wait(LATE_S)
+        after = metering.read()
+        assert contain.failures == ("hanging: did not answer within 0.02 s",)
+        assert after.retired == {"hanging"}
+        assert after.since(before).keys() == {"good"}
+        began = time.monotonic()
+        for _ in range(100):
+            metering.read()
+        assert time.monotonic() - began < 100 * SOON_S
+        thread = slot_thread()
+        assert thread is not None
+        assert metering.stop().joules["good"] > after.joules["good"]
+        assert meter.closed == 0
+        meter.go.set()
+        thread.join(LATE_S)
+        assert meter.closed == 1
+        assert metering.read().joules["hanging"] == 1.0
+        assert len(contain.failures) == 1
+
+    def test_where_it_comes_back_in_time_it_goes_on(self, contain: Containment, meter: Hanging):
+        metering = Metering([meter], contain, slow_s=LATE_S)
+        metering.start()
+        assert meter.inside.wait(LATE_S)
+        threading.Timer(0.0, meter.go.set).start()
+        meter.says = lambda: {"hanging": 101.0}
+        assert metering.read().joules == {"hanging": 101.0}
+        metering.stop()
+        assert contain.failures == ()
+        assert meter.closed == 1
+
+
+class TestThread:
+    @pytest.mark.parametrize("period", [{}, {"beat": print}, {"look": None, "look_s": 0.1}])
+    def test_none_runs_where_nothing_needs_one(self, contain: Containment, period: dict[str, Any]):
+        metering = Metering([Counter()], contain, **period)
+        metering.start()
+        assert slot_thread() is None
+        metering.stop()
+
+    @pytest.mark.parametrize(
+        ("gaps", "beat_s", "period_s"),
+        [
+            ((math.inf, 60.0), math.inf, 60.0),
+            ((0.5, 60.0), 10.0, 0.5),
+            ((math.inf,), 10.0, 10.0),
+            ((), math.inf, math.inf),
+            ((0.0,), math.inf, SHORTEST_S),
+        ],
+    )
+    def test_its_period_is_the_smallest_gap_that_a_meter_or_the_beat_needs(
+        self, contain: Containment, gaps: tuple[float, ...], beat_s: float, period_s: float
+    ):
+        metering = Metering([Counter(max_gap_s=gap) for gap in gaps], contain, beat_s=beat_s)
+        assert metering.period_s == period_s
+
+    def test_it_reads_the_meters_and_ends_at_stop(self, contain: Containment):
+        meter, reached = Counter(max_gap_s=SOON_S), threading.Event()
+
+        def say() -> dict[str, float]:
+            if threading.current_thread() is not threading.main_thread() and meter.reads > 3:
+                reached.set()
+            return {"good": float(meter.reads)}
+
+        meter.says = say
+        metering = Metering([meter], contain)
+        metering.start()
+        thread = slot_thread()
+        assert thread is not None
+        assert thread.daemon
+        assert reached.wait(LATE_S)
+        metering.stop()
+        assert not thread.is_alive()
+
+    def test_it_beats_with_each_reading_and_no_sooner_than_the_period(self, contain: Containment):
+        beats: list[tuple[float, Reading]] = []
+        enough = threading.Event()
+
+        def beat(reading: Reading) -> None:
+            beats.append((time.monotonic(), reading))
+            if len(beats) == 3:
+                enough.set()
+
+        metering = Metering([Counter()], contain, beat=beat, beat_s=SOON_S)
+        began = time.monotonic()
+        metering.start()
+        assert enough.wait(LATE_S)
+        metering.stop()
+        for number, (at, reading) in enumerate(beats[:3], 1):
+            assert at - began >= number * SOON_S * 0.99
+            assert reading.joules == {"good": float(number + 1)}
+
+    def test_a_beat_that_fails_is_named_and_the_next_comes_all_the_same(
+        self, contain: Containment, caplog: pytest.LogCaptureFixture
+    ):
+        twice = threading.Event()
+        beats: list[Reading] = []
+
+        def beat(reading: Reading) -> None:
+            beats.append(reading)
+            if len(beats) == 2:
+                twice.set()
+            raise RuntimeError("no")
+
+        metering = Metering([], contain, beat=beat, beat_s=SOON_S)
+        metering.start()
+        assert twice.wait(LATE_S)
+        metering.stop()
+        assert contain.failures == ("heartbeat: no (RuntimeError)",)
+
+    def test_it_looks_more_often_than_it_reads(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+        looks, meter = [], Counter()
+        enough = threading.Event()
+
+        def look() -> None:
+            looks.append(meter.reads)
+            if len(looks) == 3:
+                enough.set()
+            raise RuntimeError("blind")
+
+        metering = Metering([meter], contain, beat_s=3600.0, look=look, look_s=SOON_S)
+        metering.start()
+        assert enough.wait(LATE_S)
+        metering.stop()
+        assert looks[:3] == [1, 1, 1]
+        assert contain.failures == ("watch: blind (RuntimeError)",)
+
+    def test_it_can_stop_itself_and_beats_no_more(self, contain: Containment):
+        meter, beats = Counter(), []
+        metering = Metering(
+            [meter], contain, beat=beats.append, beat_s=SOON_S, look=lambda: metering.stop(), look_s=1e-3
+        )  # type: ignore[func-returns-value]
+        metering.start()
+        thread = slot_thread()
+        if thread is not None:
+            thread.join(LATE_S)
+        assert slot_thread() is None
+        assert meter.closed == 1
+        assert beats == []
+
+    def test_a_reading_during_which_the_end_comes_is_no_beat(self, contain: Containment):
+        meter, beats = Hanging(), []
+        metering = Metering([meter], contain, beat=beats.append, beat_s=SOON_S, slow_s=LATE_S)
+        metering.start()
+        assert meter.inside.wait(LATE_S)
+        stopping = threading.Thread(target=metering.stop)
+        stopping.start()
+        while not metering._ended.is_set():
+            pass
+        meter.go.set()
+        meter.says = lambda: {"hanging": 101.0}
+        stopping.join(LATE_S)
+        assert beats == []
+
+    def test_a_heartbeat_in_a_thousand_years_is_no_trouble(self, contain: Containment):
+        metering = Metering([], contain, beat=print, beat_s=3e10)
+        metering.start()
+        thread = slot_thread()
+        assert thread is not None
+        metering.stop()
+        assert not thread.is_alive()
+
+    def test_where_no_thread_can_be_had_marks_are_read_all_the_same(
+        self, contain: Containment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(threading.Thread, "start", lambda self: raising(RuntimeError("can't start new thread"))())
+        metering = Metering([Counter(max_gap_s=1.0)], contain)
+        assert metering.start().joules == {"good": 1.0}
+        assert metering.stop().joules == {"good": 2.0}
+        assert contain.failures == ("ticker: can't start new thread (RuntimeError)",)
+
+    def test_it_may_be_slow_for_nobody_waits(self, contain: Containment):
+        clock, meter, often = Clock(), Counter("slow", SOON_S), threading.Event()
+
+        def say() -> dict[str, float]:
+            if threading.current_thread() is not threading.main_thread():
+                clock.advance(5.0)
+                if meter.reads > 4:
+                    often.set()
+            return {"slow": float(meter.reads)}
+
+        meter.says = say
+        metering = Metering([meter], contain, clock)
+        metering.start()
+        assert often.wait(LATE_S)
+        metering.stop()
+        assert contain.failures == ()

@@ -1,0 +1,530 @@
+"""The tracker: its life, its marks, and that nothing of it reaches the program around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logcheck import by_run, by_writer, check_whole, close, epochs, rows, stage_sum
+
+from eco2ai_callbacks import Tracker, Usage, track
+from eco2ai_callbacks.errors import Eco2AIError, SettingsError
+from eco2ai_callbacks.meters.discovery import Discovery, Source
+from eco2ai_callbacks.record import FIELDS
+from eco2ai_callbacks.session.context import Machinery, Opening
+from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.testing import CLOUD_VM, Clock
+from eco2ai_callbacks.usage import Method
+
+
+class Constant:
+    """A meter that draws constant power by a clock that we move, and fails when told to."""
+
+    name = "constant"
+    failures: tuple[str, ...] = ()
+
+    def __init__(self, clock: Clock, watts: Mapping[str, float], max_gap_s: float = float("inf")) -> None:
+        self.clock, self.watts, self.max_gap_s = clock, watts, max_gap_s
+        self.covers = frozenset(channel.partition(":")[0] for channel in watts)
+        self.methods = {channel: Method("constant", 0.9, 1.1, counter=True) for channel in watts}
+        self.began = clock()
+        self.reads = 0
+        self.closed = False
+        self.fault: Exception | None = None
+
+    def read(self) -> dict[str, float]:
+        self.reads += 1
+        if self.fault is not None:
+            raise self.fault
+        return {channel: power * (self.clock() - self.began) for channel, power in self.watts.items()}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1000.0)
+
+
+@pytest.fixture
+def meter(clock: Clock) -> Constant:
+    return Constant(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
+
+
+def machinery(clock: Clock, *meters: Any, **kwargs: Any) -> Machinery:
+    sources = tuple(Source(m.name, True, "constant power", None, {}, ()) for m in meters)
+    return Machinery(
+        clock=clock,
+        host=lambda: CLOUD_VM,
+        find=lambda *_: Discovery(tuple(meters), sources, ()),
+        environ=kwargs.pop("environ", {}),
+        **kwargs,
+    )
+
+
+def tracker(clock: Clock, *meters: Any, **settings: Any) -> Tracker:
+    args = {"region": "FR", "heartbeat_s": 0.0, "console": False, **settings}
+    return Tracker(machinery=machinery(clock, *meters), **args)
+
+
+# --- marks ---------------------------------------------------------------------------------------------------------
+
+
+def test_marks_partition_the_time_and_make_the_total(clock: Clock, meter: Constant) -> None:
+    run = tracker(clock, meter).start()
+    clock.advance(5)  # set-up counts into the first mark of a program of one's own
+    assert run.mark(epoch=0) == Usage(5.0, {"cpu": 50.0, "gpu:GPU-a": 500.0}, pytest.approx(550 / 3.6e6 * 41.44))
+    clock.advance(2)
+    assert run.read().seconds == 2.0
+    assert run.read().joules["cpu"] == 20.0
+    clock.advance(1)
+    assert run.mark(epoch=1).seconds == 3.0
+    clock.advance(4)
+    total = run.stop()
+    assert total.seconds == 12.0
+    assert total.joules == {"cpu": 120.0, "gpu:GPU-a": 1200.0}
+    assert total.energy_kwh == pytest.approx(1320 / 3.6e6)
+    assert meter.closed
+    found = rows()
+    assert [(row["event"], row["stage"], row["epoch"], row["seconds"]) for row in found] == [
+        ("start", "other", None, 0.0),
+        ("epoch", "train", 0, 5.0),
+        ("epoch", "train", 1, 3.0),
+        ("stop", "other", None, 4.0),
+    ]
+
+
+def test_stages_nest_and_are_never_mixed_into_the_epoch(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        for epoch in range(2):
+            clock.advance(10)
+            assert run.enter("validate").seconds == 10.0
+            clock.advance(3)
+            assert run.leave().seconds == 3.0
+            clock.advance(2)
+            run.mark(epoch=epoch)
+            scalars = run.scalars(epoch)
+            assert scalars["eco2ai/energy_kwh"] == pytest.approx(12 * 110 / 3.6e6)
+            assert scalars["eco2ai/val_energy_kwh"] == pytest.approx(3 * 110 / 3.6e6)
+            assert scalars["eco2ai/total_energy_kwh"] == pytest.approx((epoch + 1) * 15 * 110 / 3.6e6)
+    found = rows()
+    assert stage_sum(found, "train", 1, "seconds") == 12.0
+    assert stage_sum(found, "validate", 0, "seconds") == 3.0
+    assert [row["epoch_total"]["seconds"] for row in epochs(found)] == [12.0, 12.0]
+
+
+def test_epochs_count_up_by_themselves(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        for _ in range(3):
+            clock.advance(1)
+            run.mark()
+    assert [row["epoch"] for row in epochs(rows())] == [0, 1, 2]
+
+
+def test_an_epoch_done_again_is_another_attempt(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        for epoch in (0, 1, 1):
+            clock.advance(1)
+            run.mark(epoch=epoch)
+    assert [(row["epoch"], row["attempt"]) for row in epochs(rows())] == [(0, 1), (1, 1), (1, 2)]
+    assert [row["epoch_total"]["seconds"] for row in epochs(rows())] == [1.0, 1.0, 1.0]
+
+
+def test_an_entered_train_stage_ends_with_its_epoch(clock: Clock, meter: Constant) -> None:
+    run = tracker(clock, meter).start(Opening(base="other"))
+    clock.advance(1)
+    run.enter("train", 0)
+    clock.advance(2)
+    run.mark("epoch", 0)
+    clock.advance(4)
+    run.stop()
+    assert [(row["stage"], row["seconds"]) for row in rows()[1:]] == [("other", 1.0), ("train", 2.0), ("other", 4.0)]
+
+
+def test_leaving_without_having_entered_does_nothing(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        clock.advance(1)
+        assert run.leave() == Usage()
+        run.mark(epoch=0)
+    assert len(rows()) == 3
+
+
+def test_an_unknown_stage_is_counted_as_other_and_named(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        clock.advance(1)
+        run.mark("stage", stage="warm-up")
+    assert rows()[1]["stage"] == "other"
+    assert "'warm-up' is no stage" in rows()[-1]["failures"][0]
+
+
+def test_samples_tokens_and_metrics_stand_in_the_record(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter, scalars="all") as run:
+        clock.advance(1)
+        run.mark(epoch=0, samples=10, tokens=100, metrics={"loss": 0.5})
+        assert run.scalars(0, samples=10, tokens=100)["eco2ai/j_per_sample"] == pytest.approx(11.0)
+        assert run.scalars(0, samples=10, tokens=100)["eco2ai/j_per_token"] == pytest.approx(1.1)
+    assert (rows()[1]["samples"], rows()[1]["tokens"], rows()[1]["metrics"]) == (10, 100, {"loss": 0.5})
+
+
+def test_a_line_of_metrics_adds_nothing_and_closes_nothing(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        clock.advance(3)
+        run.write("metrics", {"loss": 0.25}, epoch=0)
+        clock.advance(1)
+        assert run.mark(epoch=0).seconds == 4.0
+    assert rows()[1]["metrics"] == {"loss": 0.25}
+    assert (rows()[1]["seconds"], rows()[1]["joules"]) == (0.0, {})
+
+
+# --- life ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_start_does_nothing_and_a_second_stop_says_the_same(clock: Clock, meter: Constant) -> None:
+    run = tracker(clock, meter).start()
+    assert run.start() is run
+    clock.advance(1)
+    total = run.stop()
+    clock.advance(9)
+    assert run.stop() == total == run.total
+    assert len(by_writer(rows())) == 1
+
+
+def test_marking_before_the_start_raises(clock: Clock, meter: Constant) -> None:
+    run = tracker(clock, meter)
+    for call in (run.mark, run.read, run.leave, lambda: run.enter("validate")):
+        with pytest.raises(Eco2AIError, match=r"before start\(\)"):
+            call()
+    assert run.run_id is None
+    assert run.resume is None
+    assert run.stop() == Usage()
+
+
+def test_marking_after_the_stop_is_harmless(clock: Clock, meter: Constant) -> None:
+    run = tracker(clock, meter).start()
+    run.stop()
+    assert run.mark(epoch=3) == Usage()
+    assert not run.running
+    assert len(rows()) == 2
+
+
+def test_the_context_manager_says_how_it_ended(clock: Clock, meter: Constant) -> None:
+    with pytest.raises(KeyError, match="theirs"), tracker(clock, meter):
+        raise KeyError("theirs")
+    assert rows()[-1]["ended"] == "interrupted"
+
+
+def test_every_field_is_in_every_record_and_no_number_is_made_up(clock: Clock) -> None:
+    with tracker(clock) as run:
+        clock.advance(1)
+        run.mark(epoch=0)
+        assert run.scalars(0) == {}
+    for row in rows():
+        assert set(row) == set(FIELDS)
+        assert row["energy_kwh"] is None
+        assert row["co2_kg"] is None
+        assert row["joules"] == {}
+        assert row["measured_share"] is None
+
+
+def test_a_wrong_setting_is_refused_at_construction() -> None:
+    for call in (lambda: Tracker(region="Atlantis"), lambda: track(region="Atlantis")):
+        with pytest.raises(SettingsError, match="region='Atlantis'"):
+            call()
+    with pytest.raises(SettingsError, match="price"):
+        Tracker(price={"8:00-20:00": 0.2})
+
+
+def test_the_intensity_is_the_users_own_where_given(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter, g_per_kwh=100.0, pue=1.5) as run:
+        clock.advance(36)
+        assert run.mark(epoch=0).grams == pytest.approx(0.0011 * 100 * 1.5)
+    assert rows()[1]["intensity"]["dataset"] == "user"
+    assert rows()[1]["pue"] == 1.5
+    assert rows()[1]["energy_kwh"] == pytest.approx(0.0011)  # the IT energy, without the overhead
+
+
+def test_a_price_gives_the_cost_with_the_overhead(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter, price=0.5, pue=2.0) as run:
+        clock.advance(36)
+        run.mark(epoch=0)
+    assert rows()[1]["cost"] == pytest.approx(0.0011 * 2.0 * 0.5)
+
+
+def test_an_unknown_place_is_the_world_with_one_warning(
+    clock: Clock, meter: Constant, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = replace(machinery(clock, meter), root=tmp_path)
+    with Tracker(machinery=machine, console=False, heartbeat_s=0.0) as run:
+        clock.advance(1)
+        run.mark(epoch=0)
+    assert [record.message for record in caplog.records if "place" in record.message] == [
+        "the place of this machine is not known, so CO2 is counted with the world's average of 458 g/kWh; "
+        "set region= or ECO2AI_REGION, such as FR, US-CA or aws:eu-west-3"
+    ]
+    grid = rows()[1]["intensity"]
+    assert grid["found_by"] == "unknown"
+    assert grid["low"] < 100 < 700 < grid["high"]
+    low, high = rows()[-1]["total"]["co2_band_kg"]
+    assert 0 < low < rows()[-1]["total"]["co2_kg"] / 5
+    assert high > rows()[-1]["total"]["co2_kg"] * 1.5
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def test_a_meter_that_fails_keeps_what_it_counted_and_is_named_ever_after(clock: Clock, meter: Constant) -> None:
+    other = Constant(clock, {"ram": 1.0})
+    with tracker(clock, meter, other) as run:
+        clock.advance(10)
+        run.mark(epoch=0)
+        meter.fault = OSError(5, "Input/output error")
+        clock.advance(10)
+        run.mark(epoch=1)
+        clock.advance(10)
+        run.mark(epoch=2)
+    first, second, third = epochs(rows())
+    assert first["joules"] == {"cpu": 100.0, "gpu:GPU-a": 1000.0, "ram": 10.0}
+    assert second["joules"] == third["joules"] == {"ram": 10.0}
+    assert first["failures"] == []
+    assert second["failures"] == third["failures"] == ["constant: Input/output error"]
+    assert rows()[-1]["total"]["energy_kwh"] == pytest.approx(1130 / 3.6e6)
+    assert meter.reads == 3  # it is not asked again
+
+
+def test_a_log_that_cannot_be_written_costs_nothing_but_the_log(
+    clock: Clock, meter: Constant, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("taken").write_text("a file where a folder should be")
+    with tracker(clock, meter, log_file="taken/eco2ai.jsonl") as run:
+        for epoch in range(3):
+            clock.advance(1)
+            assert run.mark(epoch=epoch).joules["cpu"] == 10.0
+    assert sum("log file" in record.message for record in caplog.records) == 1
+    assert run.total.joules["cpu"] == 30.0
+
+
+def test_what_could_not_be_written_is_written_at_the_next_chance(clock: Clock, meter: Constant) -> None:
+    Path("logs").write_text("in the way")
+    with tracker(clock, meter, log_file="logs/eco2ai.jsonl") as run:
+        clock.advance(1)
+        run.mark(epoch=0)
+        Path("logs").unlink()
+        clock.advance(1)
+        run.mark(epoch=1)
+    found = rows("logs/eco2ai.jsonl")
+    assert [row["event"] for row in found] == ["start", "epoch", "epoch", "stop"]
+
+
+def test_a_start_that_fails_leaves_a_tracker_that_does_nothing(clock: Clock) -> None:
+    def broken(*_: Any) -> Discovery:
+        raise RuntimeError("no such machine")
+
+    run = Tracker(machinery=replace(machinery(clock), find=broken), console=False)
+    with run:
+        assert run.mark(epoch=0) == Usage()
+        assert run.enter("validate") == Usage()
+        assert run.scalars(0) == {}
+    assert run.contain.failures == ("tracker: no such machine (RuntimeError)",)
+    assert run.total == Usage()
+
+
+# --- resuming ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_by_its_id(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as first:
+        clock.advance(10)
+        first.mark(epoch=0)
+        clock.advance(5)
+    again = Constant(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
+    with tracker(clock, again, run_id=first.run_id) as second:
+        assert second.total == first.total
+        clock.advance(10)
+        second.mark(epoch=0)
+        clock.advance(10)
+        second.mark(epoch=1)
+    found = rows()
+    assert len(by_run(found)) == 1
+    check_seconds = sum(row["seconds"] for row in found if row["event"] in ("epoch", "stop"))
+    assert second.total.seconds == check_seconds == 35.0
+    assert [(row["epoch"], row["attempt"]) for row in epochs(found)] == [(0, 1), (0, 2), (1, 1)]
+    assert by_writer(found)[1][0]["continues"]["writer"] == by_writer(found)[0][0]["writer"]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["log kept", "log lost"])
+def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: Constant, kept: bool) -> None:
+    with tracker(clock, meter) as first:
+        clock.advance(10)
+        first.mark(epoch=0)
+        saved = first.resume
+        clock.advance(5)
+    assert saved is not None
+    assert Resume.from_dict(json.loads(json.dumps(saved.to_dict()))) == saved
+    if not kept:
+        Path("eco2ai.jsonl").unlink()
+    second = tracker(clock, Constant(clock, {"cpu": 10.0})).start(Opening(resume=saved))
+    clock.advance(1)
+    total = second.stop()
+    before = 15 if kept else 10  # what was burnt after the checkpoint is known to the log alone
+    assert total.seconds == pytest.approx(before + 1)
+    assert total.energy_kwh == pytest.approx((before * 110 + 10) / 3.6e6)
+    carried = rows()[-2]["carried"]
+    assert carried is None if kept else close(carried["energy_kwh"], 1100 / 3.6e6)
+
+
+# --- threads, processes, signals -----------------------------------------------------------------------------------
+
+
+def test_no_thread_runs_where_nothing_needs_one(clock: Clock, meter: Constant) -> None:
+    before = threading.active_count()
+    with tracker(clock, meter):
+        assert threading.active_count() == before
+    with tracker(clock, Constant(clock, {"ram": 1.0}, max_gap_s=10.0)):
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_no_signal_handler_is_touched(clock: Clock, meter: Constant) -> None:
+    known = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
+    before = {number: signal.getsignal(number) for number in known}
+    with tracker(clock, meter, heartbeat_s=1.0):
+        assert {number: signal.getsignal(number) for number in known} == before
+    assert {number: signal.getsignal(number) for number in known} == before
+
+
+def test_a_forked_child_measures_nothing(clock: Clock, meter: Constant) -> None:
+    with tracker(clock, meter) as run:
+        clock.advance(1)
+        child = os.fork()
+        if child == 0:
+            silent = run.mark(epoch=0) == run.read() == Usage()
+            run.stop()
+            os._exit(0 if silent else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert run.mark(epoch=0).seconds == 1.0
+    assert [row["event"] for row in rows()] == ["start", "epoch", "stop"]
+
+
+PROGRAM = """
+import os, signal, sys, time
+from eco2ai_callbacks import Tracker
+run = Tracker(region="FR", heartbeat_s=0.2).start()
+end = time.process_time() + 0.2
+while time.process_time() < end: pass
+run.mark(epoch=0)
+print("marked", flush=True)
+{then}
+"""
+
+
+def program(then: str, **kwargs: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(then=then)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [("raise SystemExit(3)", 3), ("raise RuntimeError('theirs')", 1), ("pass", 0)],
+    ids=["exit", "exception", "end"],
+)
+def test_a_program_that_ends_without_stop_is_closed_at_its_exit(then: str, code: int) -> None:
+    process = program(then)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert ("theirs" in error) is (code == 1)
+    check_whole(rows())
+    assert rows()[-1]["ended"] == "interrupted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_program_loses_at_most_what_was_used_since_the_heartbeat(number: signal.Signals) -> None:
+    process = program("while True: pass")
+    assert process.stdout is not None
+    process.stdout.readline()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        beats = [row for row in rows() if row["event"] == "heartbeat"]
+        if len(beats) >= 3:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == -number
+    found = rows()
+    assert found[-1]["event"] == "heartbeat"
+    mark = next(row for row in found if row["event"] == "epoch")
+    assert found[-1]["seconds"] > 0.2  # what has been used since the last mark, not since the last heartbeat
+    assert found[-1]["total"]["energy_kwh"] == pytest.approx(mark["energy_kwh"] + found[-1]["energy_kwh"])
+    assert (found[-1]["stage"], found[-1]["epoch"]) == ("train", 1)
+
+
+def test_a_tracker_inside_another_names_its_parent() -> None:
+    with track(region="FR", console=False) as outer:
+        with track(region="FR", console=False) as inner:
+            pass
+        code = "from eco2ai_callbacks import track\nwith track(region='FR', console=False): pass"
+        subprocess.run([sys.executable, "-c", code], check=True)
+    runs = by_run(rows())
+    parents = {run: found[0]["parent"] for run, found in runs.items()}
+    assert parents[outer.run_id] is None
+    assert parents[inner.run_id] == outer.run_id
+    assert [parent for run, parent in parents.items() if run not in (outer.run_id, inner.run_id)] == [outer.run_id]
+
+
+# --- decorator -----------------------------------------------------------------------------------------------------
+
+
+def test_the_decorator_measures_each_call() -> None:
+    @track(region="FR", console=False)
+    def double(number: int) -> int:
+        """Twice."""
+        return number * 2
+
+    assert [double(2), double(3)] == [4, 6]
+    assert double.__doc__ == "Twice."
+    assert len(by_run(rows())) == 2
+    assert [found[-1]["ended"] for found in by_run(rows()).values()] == ["finished"] * 2
+
+
+def test_the_bare_decorator_and_coroutines_work_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECO2AI_REGION", "FR")
+    monkeypatch.setenv("ECO2AI_CONSOLE", "no")
+
+    @track
+    def plain() -> str:
+        return "plain"
+
+    @track
+    async def later() -> str:
+        await asyncio.sleep(0)
+        return "later"
+
+    assert plain() == "plain"
+    assert asyncio.run(later()) == "later"
+    assert len(by_run(rows())) == 2
+
+
+def test_an_exception_passes_the_decorator_unchanged() -> None:
+    error = ValueError("theirs")
+
+    @track(region="FR", console=False)
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(ValueError, match="theirs") as raised:
+        fails()
+    assert raised.value is error
+    assert rows()[-1]["ended"] == "interrupted"

@@ -1,0 +1,335 @@
+"""Builds the tables in ``data/`` from the raw files beside this script: ``python build.py [FOLDER]``.
+
+The raw files, their publishers, licences and traps are described in ``README.md``. The result depends on nothing but
+them, byte for byte; to add a source, add its file and a function below that yields its factors.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from eco2ai_callbacks.carbon.places import fold
+
+SOURCES = Path(__file__).parent
+RETRIEVED = "2026-11-24"
+
+
+class Factor(NamedTuple):
+    """One figure; ``year`` is ``-`` where the source states none."""
+
+    place: str
+    dataset: str
+    year: str
+    g_per_kwh: str
+
+
+class Spot(NamedTuple):
+    """One place, with the folded codes and names that mean it."""
+
+    id: str
+    level: str
+    parent: str
+    name: str
+    codes: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def raw(name: str) -> list[dict[str, str]]:
+    """The rows of a raw file, every field as text: ``NA`` is Namibia."""
+    with (SOURCES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# Factors, in order of preference within a place.
+
+
+def ember() -> Iterator[Factor]:
+    """Countries by year; a figure of 0 is a missing one, and what is imputed in its place says so."""
+    by_year = {row["id"]: row for row in raw("countries_by_year_wide")}
+    for row in raw("countries_latest"):
+        if row["dataset"].startswith("DERIVED"):
+            yield Factor(row["id"], "IPCC AR5 (imputed)", row["year"], row["g_per_kwh"])
+        figures = {year: figure for year, figure in by_year[row["id"]].items() if year.isdigit() and figure}
+        if not row["dataset"].startswith("DERIVED"):
+            figures[row["year"]] = row["g_per_kwh"]
+        for year, figure in sorted(figures.items()):
+            if float(figure) > 0:
+                yield Factor(row["id"], "Ember 2026-04", year, figure)
+
+
+def egrid() -> Iterator[Factor]:
+    """Subregions and states of the US; the national average stands for ``US`` as well."""
+    dataset = {"2023": "eGRID2023 rev2", "2024": "eGRID2024 (EPA Hub 2026)"}
+    rows = sorted(raw("us_egrid_subregions"), key=lambda row: -int(row["year"]))
+    for row in rows + raw("us_states"):
+        yield Factor(row["id"], dataset[row["year"]], row["year"], row["g_per_kwh"])
+        if row["id"] == "eGRID:US":
+            yield Factor("US", dataset[row["year"]], row["year"], row["g_per_kwh"])
+
+
+def official() -> Iterator[Factor]:
+    """What Canada, Australia, China, India and the United Kingdom publish about themselves, newest edition first."""
+    rows = [row for name in ("ca_provinces", "au_states", "cn_provinces", "national_official") for row in raw(name)]
+    for row in sorted(rows, key=lambda row: -int(row["year"])):
+        yield Factor(row["id"], _edition(row), row["year"], row["g_per_kwh"])
+
+
+def _edition(row: dict[str, str]) -> str:
+    title, year = row["dataset"], row["year"]
+    if title.startswith("ECCC"):
+        return "ECCC v4.0" if year == "2024" else "ECCC v3.0"
+    if title.startswith("MEE"):
+        return {"2023": "MEE 2025 No.47", "2022": "MEE 2024 No.33", "2021": "MEE 2024 No.12"}[year]
+    if title.startswith("DCCEEW"):
+        return f"NGA {year}"
+    return "CEA V21.0" if title.startswith("CEA") else f"DESNZ {year}"
+
+
+def russia() -> Iterator[Factor]:
+    """Regions of Russia as eco2AI has them; it states neither their year nor their kind."""
+    for row in raw("ru_regions_eco2ai"):
+        yield Factor(row["id"], "eco2AI 0.3.12", "-", row["g_per_kwh"])
+
+
+def google() -> Iterator[Factor]:
+    """The provider's own figures."""
+    for row in raw("cloud_regions"):
+        if row["level"] == "provider":
+            yield Factor(row["id"], "Google 2024", row["year"], row["g_per_kwh"])
+
+
+# Places.
+
+_CONTINENTS = {"EU27", "R-AFRICA", "R-ASIA", "R-EUROPE", "R-NORTH-AMERICA", "R-OCEANIA", "R-SOUTH-AMERICA"}
+
+
+def world_and_countries() -> Iterator[Spot]:
+    """The world, groups of countries and all countries of ISO 3166-1, with figures or without."""
+    latest = {row["id"]: row for row in raw("countries_latest")}
+    names = {row["id"]: row for row in raw("country_names")}
+    for place_id in ("WORLD", *sorted(_CONTINENTS), *sorted(names)):
+        known, called = latest.get(place_id), names.get(place_id)
+        published = known["name"] if known else ""
+        default = published or (called["name"] if called else "")
+        spellings = [published, *(([called["name"], *called["other_names"].split("|")]) if called else [])]
+        alpha3 = (called and called["alpha3"]) or ""
+        level = "world" if place_id == "WORLD" else "group of countries" if place_id in _CONTINENTS else "country"
+        yield spot(place_id, level, "" if level == "world" else "WORLD", default, spellings, [alpha3])
+
+
+def parts_of_countries(factors: list[Factor]) -> Iterator[Spot]:
+    """The subdivisions that have figures (ISO 3166-2), and eGRID's subregions."""
+    names = {row["id"]: row["name"] for row in raw("subdivision_names")}
+    given = {row["id"]: row["name"] for name in ("us_states", "ru_regions_eco2ai") for row in raw(name)}
+    wanted = {factor.place for factor in factors if re.fullmatch(r"[A-Z]{2}-\w+", factor.place)} - _CONTINENTS
+    wanted |= {row["id"] for row in raw("other_names") if re.fullmatch(r"RU-\w+", row["id"])}
+    for place_id in sorted(wanted):
+        default = given.get(place_id) or names.get(place_id, "")
+        yield spot(place_id, "subdivision", place_id[:2], default, [default], [])
+    for place_id, row in sorted({row["id"]: row for row in raw("us_egrid_subregions")}.items()):
+        parent = "PR" if place_id == "eGRID:PRMS" else "US"
+        acronym = place_id.partition(":")[2]
+        name = f"{row['name']} (eGRID {acronym})"
+        yield spot(place_id, "eGRID subregion", parent, name, [name] + ([acronym] if acronym != "US" else []), [])
+
+
+_PROVIDERS = {
+    "aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "oci": "Oracle Cloud", "ibm": "IBM Cloud",
+    "alibaba": "Alibaba Cloud", "yandex": "Yandex Cloud", "sbercloud": "SberCloud", "ovh": "OVHcloud",
+    "scaleway": "Scaleway", "hetzner": "Hetzner", "digitalocean": "DigitalOcean", "lambda": "Lambda",
+    "nebius": "Nebius", "coreweave": "CoreWeave", "runpod": "RunPod", "fly": "Fly.io", "vercel": "Vercel",
+    "railway": "Railway", "render": "Render",
+}  # fmt: skip
+
+# Providers whose regions are known by their bare names as well; others' look like airports, states or these.
+_WELL_KNOWN = {"aws", "gcp", "azure", "oci", "alibaba", "ovh", "scaleway", "digitalocean", "lambda", "nebius", "runpod"}
+
+
+def clouds() -> Iterator[Spot]:
+    """Regions of cloud providers, each below the eGRID subregion, subdivision or country that it draws from."""
+    subdivisions = {row["id"] for name in ("subdivision_names", "cn_provinces") for row in raw(name)}
+    for row in raw("cloud_regions"):
+        parent = f"eGRID:{row['egrid']}" if row["egrid"] else row["subdivision"] or row["country"]
+        if "-" in parent and parent not in subdivisions:
+            raise ValueError(f"{row['id']}: {parent} is no subdivision")
+        yield _cloud(row["id"], _spaced(row["city"]), parent)
+    for row in raw("platform_regions"):
+        yield _cloud(row["id"], row["name"], row["parent"])
+
+
+def _cloud(place_id: str, city: str, parent: str) -> Spot:
+    provider, _, region = place_id.partition(":")
+    name = f"{_PROVIDERS[provider]} {region}, {city}"
+    return spot(place_id, "region", parent, name, [region] if provider in _WELL_KNOWN else [], [])
+
+
+def _spaced(city: str) -> str:
+    """``CapeTown`` as ``Cape Town``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=St)(?=G)", " ", city).replace("WashingtonDC", "Washington DC")
+
+
+def spot(place_id: str, level: str, parent: str, name: str, spellings: list[str], codes: list[str]) -> Spot:
+    """A place, its spellings folded, with what ``other_names.csv`` says about it."""
+    if place_id in (other := _other_names()):
+        name = other[place_id]["name"] or name
+        spellings = [*spellings, *other[place_id]["other_names"].split("|")]
+    called = [place_id, *filter(None, codes)]
+    return Spot(
+        place_id,
+        level,
+        parent,
+        name,
+        tuple(dict.fromkeys(map(fold, called))),
+        tuple(dict.fromkeys(filter(None, map(fold, [name, *spellings])))),
+    )
+
+
+@cache
+def _other_names() -> dict[str, dict[str, str]]:
+    return {row["id"]: row for row in raw("other_names")}
+
+
+# Names in other languages.
+
+# Alternative names of eco2AI's table that belong to another place than the rest of their row.
+_WRONG = {("RU-TAM", "stavropol"), ("RU-MOS", "moscow"), ("RU-MOS", "moskva"), ("RU-MOS", "mo")}
+
+# Rows whose own label, not only its alternatives, means another place than the one whose value they hold.
+_MISLABELLED = {"Krasnoyarskiy"}
+
+
+def spellings(spots: list[Spot]) -> Iterator[tuple[str, list[str]]]:
+    """eco2AI's own labels and alternative names, by the place that they mean (not always that of their row).
+
+    Those that mean something else elsewhere (abbreviations, French ``Géorgie``, names of other countries' parts) are
+    written as ``=us ga`` and count only where the country is given.
+    """
+    own: dict[str, set[str]] = {place.id: {*place.codes, *place.names} for place in spots}
+    meant: dict[str, set[str]] = {}
+    for place in spots:
+        for name in place.names:
+            meant.setdefault(name, set()).add(place.id)
+    elsewhere = {fold(row["name"]) for row in raw("subdivision_names") if row["id"] not in own}
+    found: dict[str, set[str]] = {}
+
+    def add(place_id: str, name: str, country: str, label: bool = False) -> None:
+        key, abroad = fold(name), place_id[:2] != country
+        if not key or (place_id, key) in _WRONG:
+            return
+        if abroad or place_id == "US-GA" or key in elsewhere or (len(key) <= 3 and key.isascii()):
+            found.setdefault(place_id, set()).add(f"={country.lower()} {key}")
+        elif key not in own[place_id]:
+            found.setdefault(place_id, set()).add(key)
+        elif label and len(meant[key]) > 1:
+            found.setdefault(place_id, set()).add(f"={country.lower()} {key}")
+
+    for row in raw("eco2ai_carbon_index"):
+        if row["region"] == "Whole country":
+            add(row["id"], row["country"], row["alpha_2_code"])
+            continue
+        add(row["names_of" if row["region"] in _MISLABELLED else "id"], row["region"], row["alpha_2_code"], True)
+        for name in row["alternative_names"].split(","):
+            add(row["names_of"], name, row["alpha_2_code"])
+        if row["id"][:2] != row["alpha_2_code"]:
+            for name in own[row["id"]]:
+                add(row["id"], name, row["alpha_2_code"])
+    for place_id, names in sorted(found.items()):
+        yield place_id, sorted(names)
+
+
+# Writing.
+
+
+def tables() -> dict[str, str]:
+    """All tables as text, by file name."""
+    kinds = {row["id"]: row["kind"] for row in raw("datasets")}
+    factors = [*ember(), *egrid(), *official(), *russia(), *google()]
+    spots = [*world_and_countries(), *parts_of_countries(factors), *clouds()]
+    series: dict[tuple[str, str], list[Factor]] = {}
+    for factor in factors:
+        series.setdefault((factor.place, factor.dataset), []).append(factor)
+    order = {place.id: at for at, place in enumerate(spots)}
+    own = {place.id for place in spots}
+    return {
+        "datasets.tsv": _table(
+            "Sources of carbon intensities: publisher, version, licence of the figures, kind, gases, day of retrieval.",
+            "id title version url licence kind gases retrieved note",
+            [list(row.values()) for row in raw("datasets")],
+        ),
+        "factors.tsv": _table(
+            "Carbon intensity of electricity, location-based average, in g CO2e per kWh by year; '-' is no stated "
+            "year. Sources, versions and licences: datasets.tsv, by the second field. First rows are preferred.",
+            "place dataset kind year=g_per_kwh",
+            [
+                [place, dataset, kinds[dataset], " ".join(sorted(f"{f.year}={f.g_per_kwh}" for f in group))]
+                for (place, dataset), group in sorted(series.items(), key=lambda item: order[item[0][0]])
+            ],
+        ),
+        "places.tsv": _table(
+            "Places, the place around each, and the codes (=) and names, folded, that mean it. Sources: ISO 3166 codes "
+            "and names by Unicode CLDR 47 and 48.2 (Unicode-3.0), eGRID's subregions (US EPA), the providers' lists.",
+            "id level parent name |=code|name|",
+            [
+                [p.id, p.level, p.parent, p.name, f"|={'|='.join(p.codes)}|{''.join(name + '|' for name in p.names)}"]
+                for p in spots
+            ],
+        ),
+        "spellings.tsv": _table(
+            "Names of places in other languages and older spellings, folded; those after = count in that country only. "
+            "Source: eco2AI 0.3.12, carbon_index.csv (Apache-2.0), each given to the place that it means.",
+            "place |name|",
+            [[place_id, f"|{'|'.join(names)}|"] for place_id, names in spellings(spots)],
+        ),
+        "subdivisions.tsv": _table(
+            "Subdivisions of countries (ISO 3166-2) without figures. Source: Unicode CLDR 48.2 (Unicode-3.0).",
+            "id name",
+            [[row["id"], row["name"].rstrip("²")] for row in raw("subdivision_names") if row["id"] not in own],
+        ),
+        "pue.tsv": _table(
+            "Power usage effectiveness as providers publish it, no unit; '*' is a provider's whole fleet. Sources in "
+            "each row, cited as facts; regional rows collected by GSF real-time-cloud, 2026-03-12.",
+            "region pue year source",
+            [list(_pue(row)) for row in raw("pue_wue") if row["pue"] and not row["id"].startswith("default:")],
+        ),
+        "timezones.tsv": _table(
+            "Time zones that lie in one country each, and in one subdivision where that is certain enough for a hint. "
+            "Source: tzdata 2026.6, zone.tab and backward (public domain).",
+            "zone country hint",
+            [[row["tz"], row["country"], row["subdivision"]] for row in raw("timezones") if row["country"]],
+        ),
+    }
+
+
+def _pue(row: dict[str, str]) -> Iterator[str]:
+    yield row["id"]
+    yield row["pue"]
+    yield re.sub(r"\D", "", row["pue_year"])
+    yield re.sub(r"\s+", " ", row["source"])
+
+
+def _table(about: str, fields: str, rows: list[list[str]]) -> str:
+    lines = [
+        f"# {about}",
+        f"# Retrieved {RETRIEVED}. Built by tools/carbon_tables/build.py: do not edit. Fields: {fields}",
+    ]
+    for row in rows:
+        if any("\t" in field or "\n" in field for field in row):
+            raise ValueError(f"a field of {row} holds a tab or a line's end")
+        lines.append("\t".join(row))
+    return "\n".join(lines) + "\n"
+
+
+def main(folder: Path) -> None:
+    """Write all tables into a folder."""
+    for name, text in tables().items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCES.parents[1] / "eco2ai_callbacks" / "carbon" / "data")
