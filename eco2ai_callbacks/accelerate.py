@@ -76,7 +76,7 @@ class Eco2AITracker(tracking.GeneralTracker):
             accelerator.trackers.insert(0, self)
         if accelerator is not None and accelerator.num_processes > 1 and self._tracker.settings.scope == "process":
             all_of_them = accelerator.num_processes
-            self._tracker.contain.note(
+            self._tracker.guard.record(
                 f"Accelerate: tells its main process only; not measured: {all_of_them - 1} of {all_of_them} processes"
             )
         self._tracker.start()
@@ -89,7 +89,7 @@ class Eco2AITracker(tracking.GeneralTracker):
             return
         self._tracker.mark("epoch", ended, metrics=_plain(values))
         found = self._tracker.scalars(ended)
-        self._tracker.contain.contained("Accelerate's row", lambda: values.update(found), None)
+        self._tracker.guard.call("Accelerate's row", lambda: values.update(found), None)
 
     def finish(self) -> None:
         """Close the epoch that rows were coming from, and the run, as ``end_training`` does."""

@@ -16,21 +16,21 @@ logger = logging.getLogger("eco2ai_callbacks")
 MAX_FAILURES = 50
 
 
-class Containment:
+class Guard:
     """Runs what may fail, and remembers each failure as one sentence that names its source.
 
     Example:
-        >>> contain = Containment()
-        >>> contain.contained("clock", lambda: 1 / 0, default=0.0)
+        >>> guard = Guard()
+        >>> guard.call("clock", lambda: 1 / 0, default=0.0)
         0.0
-        >>> contain.failures
+        >>> guard.failures
         ('clock: division by zero (ZeroDivisionError)',)
     """
 
     def __init__(self) -> None:
         # Replaced as a whole, so that it is read without the lock; sentences are unique, so that each is logged once.
         self._failures: tuple[str, ...] = ()
-        self._adopted: frozenset[str] = frozenset()
+        self._remote: frozenset[str] = frozenset()
         self._lock = threading.RLock()
 
     @property
@@ -39,11 +39,11 @@ class Containment:
         return self._failures
 
     @property
-    def own(self) -> tuple[str, ...]:
+    def local_failures(self) -> tuple[str, ...]:
         """Those of this process."""
-        return tuple(failure for failure in self._failures if failure not in self._adopted)
+        return tuple(failure for failure in self._failures if failure not in self._remote)
 
-    def adopt(self, failures: Iterable[str]) -> None:
+    def add_remote(self, failures: Iterable[str]) -> None:
         """Remember what has failed in other processes of the job, where it has been logged.
 
         Args:
@@ -51,25 +51,25 @@ class Containment:
         """
         with self._lock:
             new = [failure for failure in failures if failure not in self._failures]
-            self._adopted |= set(new)
+            self._remote |= set(new)
             self._failures = (*self._failures, *new)[: MAX_FAILURES + 1]
 
-    def contained(self, source: str, call: Callable[[], T], default: T) -> T:
-        """What ``call`` returns, or ``default`` where it raises.
+    def call(self, source: str, fn: Callable[[], T], default: T) -> T:
+        """What ``fn`` returns, or ``default`` where it raises.
 
         Args:
             source: What failures of this call are named after (``log file``, ``RAPL``).
-            call: What may fail.
+            fn: What may fail.
             default: What stands for its result where it does.
         """
         try:
-            return call()
+            return fn()
         except Exception as error:
             # What the machine refuses (a full disk, a missing right) needs a sentence; the rest is a fault to trace.
-            self.note(f"{source}: {_sentence(error)}", trace=None if isinstance(error, OSError) else error)
+            self.record(f"{source}: {_sentence(error)}", trace=None if isinstance(error, OSError) else error)
             return default
 
-    def note(self, failure: str, trace: BaseException | None = None) -> None:
+    def record(self, failure: str, trace: BaseException | None = None) -> None:
         """Remember a failure, and log it if it is new."""
         with self._lock:
             if failure in self._failures or len(self._failures) > MAX_FAILURES:

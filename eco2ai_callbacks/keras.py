@@ -10,7 +10,7 @@ import keras
 
 from eco2ai_callbacks.distributed.process_group import Group, jax_group, torch_group
 from eco2ai_callbacks.integrations.callstack import local, owner, still_running
-from eco2ai_callbacks.integrations.lifecycle import Fits
+from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.metrics.scalars import no_forecast
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -31,7 +31,7 @@ class Eco2AICallback(keras.callbacks.Callback):
 
     def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
-        self._fits = Fits(settings)
+        self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False
         self._first = 0
@@ -62,13 +62,13 @@ class Eco2AICallback(keras.callbacks.Callback):
             self._first = epoch
             self._names = set()
             self._begin(fit=True, first_epoch=epoch).forecast(epoch, (self.params or {}).get("epochs"))
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             tracker.enter("train", epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the epoch, add its figures to its logs, and keep to the budget."""
-        if tracker := self._fits.tracker:
-            samples = tracker.contain.contained("samples", self._samples, None)
+        if tracker := self._lifecycle.tracker:
+            samples = tracker.guard.call("samples", self._samples, None)
             tracker.mark("epoch", epoch, samples=samples)
             found = tracker.scalars(epoch, samples)
             found |= self._forecast(tracker, epoch)
@@ -79,7 +79,7 @@ class Eco2AICallback(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the run."""
-        self._fits.end()
+        self._lifecycle.end()
 
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
@@ -103,9 +103,9 @@ class Eco2AICallback(keras.callbacks.Callback):
 
     def _begin(self, *, fit: bool, first_epoch: int = 0, calls: tuple[str, ...] = ("fit",)) -> Tracker:
         group = _GROUPS.get(keras.backend.backend(), lambda: None)()
-        return self._fits.begin(
+        return self._lifecycle.begin(
             fit=fit,
-            resume=self._fits.continued() if first_epoch > 0 else None,
+            resume=self._lifecycle.continued() if first_epoch > 0 else None,
             inside=still_running(calls, "keras"),
             rank=group and (group.rank, group.size),
             quiet=not (self.params or {}).get("verbose", 1),
@@ -118,7 +118,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         History keeps a list for each name: with lists of unequal lengths no table can be made of it.
         """
         planned = (self.params or {}).get("epochs") or 0
-        settings = self._fits.settings
+        settings = self._lifecycle.settings
         comes = 0 < settings.forecast_after < planned - self._first
         return tracker.forecast(epoch + 1, planned, epoch) or (no_forecast(level=settings.scalars) if comes else {})
 
@@ -142,18 +142,18 @@ class Eco2AICallback(keras.callbacks.Callback):
         return steps * int(data.batch_size) - (missing if steps >= data.num_batches else 0)
 
     def _enter(self, inside_fit: str, alone: str, calls: tuple[str, ...]) -> None:
-        tracker = self._fits.tracker
-        if tracker is not None and tracker.is_inside:
+        tracker = self._lifecycle.tracker
+        if tracker is not None and tracker.call_is_running:
             tracker.enter(inside_fit)
         else:
             self._alone = True
             self._begin(fit=False, calls=calls).enter(alone)
 
     def _leave(self) -> None:
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             tracker.leave()
             if self._alone:
-                self._fits.end()
+                self._lifecycle.end()
         self._alone = False
 
 

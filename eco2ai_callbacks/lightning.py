@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_group
 from eco2ai_callbacks.integrations.callstack import still_running
-from eco2ai_callbacks.integrations.lifecycle import Fits
-from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -51,8 +51,8 @@ class Eco2AICallback(Callback):
 
     def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
-        self._fits = Fits(settings)
-        self._restored: Resume | None = None
+        self._lifecycle = RunLifecycle(settings)
+        self._restored: Checkpoint | None = None
         self._samples: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Eco2AICallback(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What came before was set-up, or lay between two epochs."""
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             self._samples = None
             tracker.enter("train", trainer.current_epoch)
 
@@ -78,16 +78,16 @@ class Eco2AICallback(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the samples, where somebody wants to know."""
-        if self._fits.settings.scalars == "all" and (found := samples_in(batch)) is not None:
+        if self._lifecycle.settings.scalars == "all" and (found := samples_in(batch)) is not None:
             self._samples = (self._samples or 0) + found
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch, log its figures, on every rank, and keep to the budget."""
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             epoch = trainer.current_epoch
             tracker.mark("epoch", epoch, samples=self._samples)
             found = tracker.scalars(epoch, self._samples)
-            planned = tracker.contain.contained("forecast", lambda: self._planned(trainer), None)
+            planned = tracker.guard.call("forecast", lambda: self._planned(trainer), None)
             found |= tracker.forecast(self._done(trainer, epoch + 1), planned, epoch)
             self._log(tracker, pl_module, found)
             if tracker.over_budget(epoch):
@@ -95,11 +95,11 @@ class Eco2AICallback(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the run."""
-        self._fits.end()
+        self._lifecycle.end()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Keep what was used until now."""
-        self._fits.end("interrupted")
+        self._lifecycle.end("interrupted")
 
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
@@ -134,10 +134,10 @@ class Eco2AICallback(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the prediction; Lightning lets its hooks not log, so the loggers are told directly."""
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             found = tracker.stage_scalars(tracker.leave(), "predict")
             for logger in trainer.loggers:
-                tracker.contain.contained(
+                tracker.guard.call(
                     type(logger).__name__,
                     lambda logger=logger: logger.log_metrics(found, step=trainer.global_step),  # type: ignore[misc]
                     None,
@@ -148,12 +148,12 @@ class Eco2AICallback(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The run's id and totals."""
-        last = self._fits.last
+        last = self._lifecycle.last
         return {} if last is None else dict(last.to_dict())
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Remember which run the checkpoint belongs to; the fit that follows continues it."""
-        self._restored = Resume.from_dict(state_dict)
+        self._restored = Checkpoint.from_dict(state_dict)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Eco2AICallback(Callback):
         package = type(trainer).__module__.partition(".")[0]
         name = "lightning.pytorch" if package == "lightning" else package
         calls = ("_fit_impl",) if fit else ("_validate_impl", "_test_impl", "_predict_impl")
-        return self._fits.begin(
+        return self._lifecycle.begin(
             fit=fit,
             resume=self._restored,
             inside=still_running(calls, package),
@@ -189,26 +189,26 @@ class Eco2AICallback(Callback):
         if trainer.sanity_checking or not self._leads(trainer):
             return
         if trainer.state.fn == "fit":
-            if tracker := self._fits.tracker:
+            if tracker := self._lifecycle.tracker:
                 tracker.enter(stage, trainer.current_epoch)
         else:
             self._begin(trainer, fit=False).enter(stage)
 
     def _leave_logging(self, pl_module: LightningModule, name: str) -> None:
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             self._log(tracker, pl_module, tracker.stage_scalars(tracker.leave(), name))
 
     def _leave(self, trainer: Trainer) -> None:
         if trainer.sanity_checking:
             return
         if trainer.state.fn != "fit":
-            self._fits.end()
-        elif tracker := self._fits.tracker:
+            self._lifecycle.end()
+        elif tracker := self._lifecycle.tracker:
             tracker.leave()
 
     def _log(self, tracker: Tracker, pl_module: LightningModule, found: Mapping[str, float]) -> None:
-        prog_bar = self._fits.settings.prog_bar
-        tracker.contain.contained(
+        prog_bar = self._lifecycle.settings.prog_bar
+        tracker.guard.call(
             "Lightning's logging", lambda: pl_module.log_dict(dict(found), prog_bar=prog_bar, batch_size=1), None
         )
 

@@ -13,26 +13,26 @@ from typing import Any, TypeVar, Unpack
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.messages import (
-    Claim,
     Gather,
-    Named,
-    Share,
+    ProposedRun,
+    RankStart,
+    RankUsage,
     failures_of,
     measuring,
     misses_something,
     together,
 )
 from eco2ai_callbacks.errors import Eco2AIError
-from eco2ai_callbacks.guard import Containment, logger
+from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics import budget
-from eco2ai_callbacks.metrics.forecast import EXACT, Course
+from eco2ai_callbacks.metrics.forecast import EXACT, Progress
 from eco2ai_callbacks.metrics.model_card import TrainingType
 from eco2ai_callbacks.metrics.scalars import epoch_scalars, forecast_scalars, stage_scalars
 from eco2ai_callbacks.record import STAGES
-from eco2ai_callbacks.session.context import Machinery, Opening, named
-from eco2ai_callbacks.session.identity import Resume, new_id
+from eco2ai_callbacks.session.context import Platform, RunContext, named
+from eco2ai_callbacks.session.identity import Checkpoint, new_id
 from eco2ai_callbacks.session.session import Session
-from eco2ai_callbacks.session.stages import Stretch
+from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.usage import Reading, Usage
 
@@ -62,13 +62,13 @@ class Tracker:
         settings: Settings | None = None,
         /,
         *,
-        machinery: Machinery | None = None,
+        platform: Platform | None = None,
         **args: Unpack[SettingsArgs],
     ) -> None:
         self.settings = resolve(args) if settings is None else settings
         grid.check(self.settings)
-        self.contain = Containment()
-        self._machinery = machinery or Machinery()
+        self.guard = Guard()
+        self._platform = platform or Platform()
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._started = False
@@ -76,7 +76,7 @@ class Tracker:
         self._pid = os.getpid()
         self._ending = False
         self._ended = threading.Event()
-        self._course = Course()
+        self._progress = Progress()
         self._over: str | None = None
         # Replaced as a whole at each mark: read without the lock, by signal handlers and checkpoints too.
         self._total = Usage()
@@ -114,17 +114,17 @@ class Tracker:
         return self._session is not None and not self._ending
 
     @property
-    def is_inside(self) -> bool:
+    def call_is_running(self) -> bool:
         """Whether what is measured still goes on, as far as that can be seen from outside of it."""
         return self._started and (self._inside is None or self._inside())
 
     @property
-    def resume(self) -> Resume | None:
+    def resume(self) -> Checkpoint | None:
         """What a checkpoint needs to continue the run; ``None`` before ``start``."""
         run_id, total = self.run_id, self._total + self._others
-        return None if run_id is None else Resume(run_id, total.energy_kwh, total.co2_kg, total.seconds)
+        return None if run_id is None else Checkpoint(run_id, total.energy_kwh, total.co2_kg, total.seconds)
 
-    def start(self, opening: Opening | None = None) -> Tracker:
+    def start(self, opening: RunContext | None = None) -> Tracker:
         """Open the meters and begin; a second ``start`` does nothing.
 
         Args:
@@ -132,7 +132,7 @@ class Tracker:
         """
         if not self._started:
             self._started = True
-            opening = opening or Opening()
+            opening = opening or RunContext()
             self._pid = os.getpid()
             self._inside = opening.inside
             self._gather = opening.gather
@@ -150,7 +150,7 @@ class Tracker:
         # Where something has interrupted this rank, the others may not come here.
         if ended != "interrupted" and self._started and not self._parted:
             self._parted = True
-            self._together(Share(total=self._total))
+            self._together(RankUsage(total=self._total))
         self._tell()
         return self._total
 
@@ -188,13 +188,13 @@ class Tracker:
         """
 
         def mark(session: Session) -> Usage:
-            stretch = session.stages.named(self._stage(stage), epoch)
+            segment = session.stages.named(self._stage(stage), epoch)
             kind = event if event in ("epoch", "stage") else "stage"
             usage = session.mark(
-                kind, stretch, session.reading(), samples=samples, tokens=tokens, metrics=metrics and dict(metrics)
+                kind, segment, session.reading(), samples=samples, tokens=tokens, metrics=metrics and dict(metrics)
             )
             if kind == "epoch":
-                session.stages.close_epoch(stretch.epoch)
+                session.stages.close_epoch(segment.epoch)
             return usage
 
         return self._within("mark", mark, Usage())
@@ -215,7 +215,7 @@ class Tracker:
             usage = self._close(session, session.stages.current)
             session.stages.enter(self._stage(stage), epoch)
             if stage == "train":
-                self._course = self._course.resumed(session.ledger.total)
+                self._progress = self._progress.resumed(session.ledger.total)
             return usage
 
         return self._within("enter", enter, Usage())
@@ -249,12 +249,12 @@ class Tracker:
             tokens: Tokens of it that this process has trained on.
         """
 
-        def share(session: Session) -> Share:
+        def share(session: Session) -> RankUsage:
             latest, total = session.stages.latest, session.ledger.total
             train, validation = (session.ledger.sum(latest(stage, epoch)) for stage in ("train", "validate"))
-            return Share(train, validation, total, samples, tokens)
+            return RankUsage(train, validation, total, samples, tokens)
 
-        job = self._together(self._within("scalars", share, Share(total=self._total)))
+        job = self._together(self._within("scalars", share, RankUsage(total=self._total)))
         return epoch_scalars(
             job.train,
             job.validation,
@@ -269,7 +269,7 @@ class Tracker:
 
         They are the whole job's, as those of :meth:`scalars` are.
         """
-        return stage_scalars(self._together(Share(usage, total=self._total)).train or Usage(), stage, prefix)
+        return stage_scalars(self._together(RankUsage(usage, total=self._total)).train or Usage(), stage, prefix)
 
     # --- the rest of the run ---------------------------------------------------------------------------------------
 
@@ -311,15 +311,15 @@ class Tracker:
         session = self._session
         if session is None:
             return None
-        return self.contain.contained("model card", lambda: session.card_field(self.job_total, training_type), None)
+        return self.guard.call("model card", lambda: session.card_field(self.job_total, training_type), None)
 
     def _forecast(self, done: float, planned: float | None, epoch: int | None) -> dict[str, float]:
-        self._course = self._course.reached(done, self.job_total, self._total)
+        self._progress = self._progress.reached(done, self.job_total, self._total)
         ahead = self.job_total.seconds > 0 and (planned is None or done < planned)
-        if not (ahead and 0 < self.settings.forecast_after <= self._course.epochs):
+        if not (ahead and 0 < self.settings.forecast_after <= self._progress.epochs):
             return {}
         energy, co2 = self._within("forecast", lambda session: session.bands, (EXACT, EXACT))
-        found = self._course.forecast(planned, energy, co2)
+        found = self._progress.forecast(planned, energy, co2)
         if found is None:
             return {}
         if self._speaks:
@@ -330,12 +330,12 @@ class Tracker:
         used = self.job_total
         blind = budget.blind(used, self.settings)
         if blind is not None:
-            self.contain.note(blind)
+            self.guard.record(blind)
         over = budget.over(used, self.settings, epoch)
         if over is not None and self._over is None:
             self._over = over
             if self._speaks:
-                self.contain.contained("logging", lambda: logger.warning("%s; the run is stopped", over), None)
+                self.guard.call("logging", lambda: logger.warning("%s; the run is stopped", over), None)
         return over
 
     @property
@@ -352,27 +352,25 @@ class Tracker:
             raise Eco2AIError(f"{what}() was called before start()")
         if self._ending or (self._gather is not None and self._told is None):
             return default
-        return self.contain.contained("tracker", call, default)
+        return self.guard.call("tracker", call, default)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _start(self, opening: Opening) -> None:
-        contained = self.contain.contained
-        new = Named(new_id())
-        run = self._all(contained("tracker", lambda: named(self.settings, self._machinery, opening), new))[0]
+    def _start(self, opening: RunContext) -> None:
+        call = self.guard.call
+        new = ProposedRun(new_id())
+        run = self._all(call("tracker", lambda: named(self.settings, self._platform, opening), new))[0]
         # Where a run that goes on stands, only its framework knows.
-        self._course = Course(None if run.continued else 0.0)
-        session = contained(
-            "tracker", lambda: Session(self.settings, self._machinery, opening, self.contain, run), None
-        )
-        claims = self._all(Claim(failures=self._unable) if session is None else session.claim)
-        self.contain.adopt(failures_of(claims, self._rank))
+        self._progress = Progress(None if run.continued else 0.0)
+        session = call("tracker", lambda: Session(self.settings, self._platform, opening, self.guard, run), None)
+        claims = self._all(RankStart(failures=self._unable) if session is None else session.claim)
+        self.guard.add_remote(failures_of(claims, self._rank))
         if session is not None:
-            contained("tracker", lambda: self._begin(session, claims), None)
+            call("tracker", lambda: self._begin(session, claims), None)
             if self._session is None:
-                contained("tracker", session.abandon, None)
+                call("tracker", session.abandon, None)
 
-    def _begin(self, session: Session, claims: Sequence[Claim]) -> None:
+    def _begin(self, session: Session, claims: Sequence[RankStart]) -> None:
         # Under the lock, for the thread may beat before the session is in place.
         with self._lock:
             session.begin(claims, self._beat, self._look)
@@ -390,14 +388,14 @@ class Tracker:
         """What all ranks tell here. Outside of containment: a rank that failed must not be missed by the others."""
         return [told] if self._gather is None or os.getpid() != self._pid else self._gather(told)
 
-    def _together(self, share: Share) -> Share:
+    def _together(self, share: RankUsage) -> RankUsage:
         """The whole job's share."""
         if self._gather is None:
             return share
         if self._session is None or misses_something(share):
             share = dataclasses.replace(share, failures=self._unable)
         shares = self._all(share)
-        self.contain.adopt(failures_of(shares, self._rank))
+        self.guard.add_remote(failures_of(shares, self._rank))
         job = together(shares)
         self._told, self._ranks = job.total, measuring(shares)
         others = job.total - share.total
@@ -407,12 +405,12 @@ class Tracker:
     @property
     def _unable(self) -> tuple[str, ...]:
         """Why this rank measures nothing, for the others."""
-        return self.contain.own or ("nothing can be measured",)
+        return self.guard.local_failures or ("nothing can be measured",)
 
     def _tell(self) -> None:
         session = self._session
         if session is not None and os.getpid() == self._pid:
-            self.contain.contained("console", lambda: session.tell(self._others, self._ranks), None)
+            self.guard.call("console", lambda: session.tell(self._others, self._ranks), None)
 
     def _within(self, what: str, call: Callable[[Session], R], default: R) -> R:
         """Do something with the session, contained; nothing in a forked child or after the end."""
@@ -428,20 +426,20 @@ class Tracker:
                 self._total = session.ledger.total
                 return result
 
-        return self.contain.contained("tracker", guarded, default)
+        return self.guard.call("tracker", guarded, default)
 
-    def _close(self, session: Session, stretch: Stretch) -> Usage:
+    def _close(self, session: Session, segment: Segment) -> Usage:
         """Close the time since the last mark; next to no time between two stages is left for what follows."""
         reading = session.reading()
-        between = stretch.stage in ("train", "other")
+        between = segment.stage in ("train", "other")
         if between and reading.t - session.ledger.marked.t < _ENTERED_AT_MOST_S:
             return Usage()
-        return session.mark("stage", stretch, reading)
+        return session.mark("stage", segment, reading)
 
     def _stage(self, stage: str) -> str:
         if stage in STAGES:
             return stage
-        self.contain.note(f"tracker: {stage!r} is no stage ({', '.join(STAGES)}); it is counted as other")
+        self.guard.record(f"tracker: {stage!r} is no stage ({', '.join(STAGES)}); it is counted as other")
         return "other"
 
     def _beat(self, reading: Reading) -> None:
@@ -467,7 +465,7 @@ class Tracker:
             self._ending = True
         if first:
             # Outside of the lock: the thread may wait for it, and is waited for.
-            self.contain.contained("tracker", lambda: session.close(ended), None)
+            self.guard.call("tracker", lambda: session.close(ended), None)
             self._total = session.ledger.total
             atexit.unregister(self._at_exit)
             self._ended.set()

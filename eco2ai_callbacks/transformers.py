@@ -12,9 +12,9 @@ from transformers.utils import logging
 
 from eco2ai_callbacks.distributed.process_group import torch_group
 from eco2ai_callbacks.integrations.callstack import owner, still_running
-from eco2ai_callbacks.integrations.hf_model_card import let_cards_tell
-from eco2ai_callbacks.integrations.lifecycle import Fits
-from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
+from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -36,7 +36,7 @@ class Eco2AICallback(TrainerCallback):
     """
 
     def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
-        self._fits = Fits(settings)
+        self._lifecycle = RunLifecycle(settings)
         self._born = time.monotonic_ns()
         self._epoch: int | None = None
         self._seen = (0, 0)
@@ -55,16 +55,16 @@ class Eco2AICallback(TrainerCallback):
             handler.callbacks.remove(self)
             handler.callbacks.insert(1, self)
         self._epoch, self._evaluating, self._alone = None, False, False
-        resume = Resume.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
+        resume = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
         tracker = self._begin(args, state, ("train",), resume)
         tracker.forecast(state.global_step, state.max_steps)
         trainer = owner(Trainer, lambda each: each.state is state)
         if trainer is not None:
-            let_cards_tell(trainer, self._fits.card_field, tracker.contain)
+            add_emissions_to_cards(trainer, self._lifecycle.card_field, tracker.guard)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Begin an epoch; the first one's number shows in the state, also after a resume."""
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             # The state counts epochs as steps over steps: a whole one may come out a rounding error short.
             self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
             self._seen = (state.global_step, state.num_input_tokens_seen)
@@ -81,7 +81,7 @@ class Eco2AICallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **objects: Any
     ) -> None:
         """Close the epoch, log its row, keep to the budget, and begin the evaluation that comes next."""
-        if tracker := self._fits.tracker:
+        if tracker := self._lifecycle.tracker:
             samples, tokens = self._counts(args, state, objects.get("train_dataloader"))
             tracker.mark("epoch", self._epoch, samples=samples, tokens=tokens)
             found = tracker.scalars(self._epoch, samples, tokens)
@@ -90,14 +90,14 @@ class Eco2AICallback(TrainerCallback):
                 control.should_training_stop = True
             self._save(state)
             row = {name: value for name, value in found.items() if not name.startswith("eco2ai/val_")}
-            tracker.contain.contained("reporters", lambda: self._log_row(args, state, control, row), None)
+            tracker.guard.call("reporters", lambda: self._log_row(args, state, control, row), None)
             if control.should_evaluate:
                 self._evaluate()
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Close the run; what is logged now would open a second run in some reporters."""
         self._save(state)
-        self._fits.end()
+        self._lifecycle.end()
 
     # --- evaluation and prediction ---------------------------------------------------------------------------------
 
@@ -107,8 +107,8 @@ class Eco2AICallback(TrainerCallback):
         """The first sign of an evaluation that nobody announced, and of any outside of training."""
         if self._evaluating:
             return
-        tracker = self._fits.tracker
-        if tracker is not None and tracker.is_inside:
+        tracker = self._lifecycle.tracker
+        if tracker is not None and tracker.call_is_running:
             self._evaluate()
             return
         handler = self._handler()
@@ -125,7 +125,7 @@ class Eco2AICallback(TrainerCallback):
         **_: Any,
     ) -> None:
         """Add an evaluation's figures to its row, and the totals to the closing row."""
-        tracker = self._fits.tracker
+        tracker = self._lifecycle.tracker
         if tracker is None or logs is None:
             return
         if "train_runtime" in logs and "train_loss" in logs:
@@ -172,10 +172,10 @@ class Eco2AICallback(TrainerCallback):
         return min(ours, key=lambda each: each._born) is self
 
     def _begin(
-        self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], resume: Resume | None
+        self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], resume: Checkpoint | None
     ) -> Tracker:
         group = torch_group() if args.world_size > 1 else None
-        return self._fits.begin(
+        return self._lifecycle.begin(
             fit="train" in calls,
             resume=resume,
             inside=still_running(calls, "transformers"),
@@ -198,7 +198,7 @@ class Eco2AICallback(TrainerCallback):
         return samples, tokens if tokens and state.is_world_process_zero else None
 
     def _evaluate(self) -> None:
-        if (tracker := self._fits.tracker) and not self._evaluating:
+        if (tracker := self._lifecycle.tracker) and not self._evaluating:
             self._evaluating = True
             tracker.enter("validate", self._epoch)
 
@@ -212,17 +212,17 @@ class Eco2AICallback(TrainerCallback):
         return tracker.stage_scalars(usage, prefix=prefix)
 
     def _finish_evaluation(self, metrics: dict[str, float] | None, stage: str) -> None:
-        if (tracker := self._fits.tracker) and self._evaluating:
+        if (tracker := self._lifecycle.tracker) and self._evaluating:
             key = next((k for k in metrics or {} if k.endswith("_runtime")), f"{stage}_runtime")
             found = self._evaluated(tracker, key.removesuffix("runtime"), stage)
             if metrics is not None:
                 metrics.update(found)
         if self._alone:
             self._alone = False
-            self._fits.end()
+            self._lifecycle.end()
 
     def _save(self, state: TrainerState) -> None:
-        last = self._fits.last
+        last = self._lifecycle.last
         if last is not None:
             state.stateful_callbacks[STATE_KEY] = {"args": {}, "attributes": last.to_dict()}
 

@@ -149,14 +149,14 @@ class Usage:
         return cls(values["seconds"], values["joules"], values["grams"])
 
 
-def abreast(parts: Iterable[Usage]) -> Usage:
+def sum_parallel(parts: Iterable[Usage]) -> Usage:
     """What ran side by side, as the ranks of a job do: energies add up, durations do not.
 
     Args:
         parts: What each has used; the seconds are the first one's.
 
     Example:
-        >>> abreast([Usage(2.0, {"cpu": 7.2}), Usage(2.1, {"cpu": 7.2})])
+        >>> sum_parallel([Usage(2.0, {"cpu": 7.2}), Usage(2.1, {"cpu": 7.2})])
         Usage(seconds=2.0, joules=mappingproxy({'cpu': 14.4}), grams=None)
     """
     parts = list(parts)

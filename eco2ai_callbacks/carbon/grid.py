@@ -14,7 +14,7 @@ from eco2ai_callbacks.carbon.location import Place, locate
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.carbon.pue import provider_pue
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings
 
 
@@ -62,7 +62,7 @@ def grid_for(
     environ: Mapping[str, str] | None = None,
     root: Path = Path("/"),
     year: int | None = None,
-    contain: Containment | None = None,
+    guard: Guard | None = None,
 ) -> Grid:
     """The grid that a run is counted with.
 
@@ -71,12 +71,12 @@ def grid_for(
         environ: The environment, for what a platform tells there.
         root: The root of the file system, for what a platform put there.
         year: The run's year: a factor is not newer.
-        contain: What remembers failures.
+        guard: Records failures.
     """
     place, found_by, warning = settings.region, _origin(settings), ""
     if place is None:
         environ = os.environ if environ is None else environ
-        found = (contain or Containment()).contained(
+        found = (guard or Guard()).call(
             "place", lambda: locate(environ=environ, root=root), Place(None, "unknown", "none")
         )
         place, found_by = found.region, found.found_by

@@ -11,10 +11,10 @@ import click
 from eco2ai_callbacks.carbon.grid import Grid, check, grid_for
 from eco2ai_callbacks.carbon.location import locate
 from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.discovery import Discovery, Surroundings, discover
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.meters.gpu.cross_check import compare
 from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.settings import NAMES, Settings, resolve, stray_variables
@@ -51,7 +51,7 @@ def _examine() -> _Exam:
     check(settings)
     host = read_host()
     job = JobBusy() if settings.scope == "process" else None
-    found = discover(settings, Surroundings(host, job), Containment())
+    found = discover(settings, MeterContext(host, job), Guard())
     for meter in found.meters:
         meter.close()
     return _Exam(host, settings, found, grid_for(settings))

@@ -11,7 +11,7 @@ import click
 
 from eco2ai_callbacks.cli import child
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.session.context import Opening
+from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.settings import accepted, spelled
 from eco2ai_callbacks.tracker import Tracker
 
@@ -84,7 +84,7 @@ def run(context: click.Context, /, command: tuple[str, ...], quiet: bool, **valu
 def _measured(command: tuple[str, ...], tracker: Tracker, quiet: bool) -> int:
     process = child.Child(command)
     # The command is held until all meters run: its first instruction is inside.
-    tracker.start(Opening(base="other", pid=process.pid, quiet=quiet))
+    tracker.start(RunContext(base="other", pid=process.pid, quiet=quiet))
     try:
         process.release()
     except child.Refused:

@@ -9,9 +9,9 @@ from typing import Any
 
 from eco2ai_callbacks.host.registry import Entry
 from eco2ai_callbacks.meters.cpu.attribution import PART
-from eco2ai_callbacks.meters.exclusive import Once
+from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.meter import Meter
-from eco2ai_callbacks.usage import Usage, abreast
+from eco2ai_callbacks.usage import Usage, sum_parallel
 
 # The channel of what a checkpoint knew of and no log does: nothing measures it any more.
 CARRIED = "carried"
@@ -20,7 +20,7 @@ Gather = Callable[[Any], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ProposedRun:
     """The run that a rank would write for; the first rank's is the job's.
 
     Args:
@@ -33,7 +33,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RankStart:
     """What a rank tells when it has opened its meters.
 
     Args:
@@ -48,7 +48,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RankUsage:
     """What a rank, or the whole job, has used.
 
     Args:
@@ -68,7 +68,7 @@ class Share:
     failures: tuple[str, ...] = ()
 
 
-def together(shares: Sequence[Share]) -> Share:
+def together(shares: Sequence[RankUsage]) -> RankUsage:
     """The whole job's share. Energies and counts add up; seconds are the first rank's.
 
     A rank that could not measure adds nothing.
@@ -77,20 +77,20 @@ def together(shares: Sequence[Share]) -> Share:
         shares: What each rank has told, in the order of their ranks.
 
     Example:
-        >>> one, two = Share(total=Usage(2.0, {"cpu": 7.0})), Share(total=Usage(2.1, {"cpu": 5.0}))
+        >>> one, two = RankUsage(total=Usage(2.0, {"cpu": 7.0})), RankUsage(total=Usage(2.1, {"cpu": 5.0}))
         >>> together([one, two]).total.total_j
         12.0
     """
-    return Share(
-        _abreast(share.train for share in shares),
-        _abreast(share.validation for share in shares),
-        abreast(share.total for share in shares),
+    return RankUsage(
+        _sum_parallel(share.train for share in shares),
+        _sum_parallel(share.validation for share in shares),
+        sum_parallel(share.total for share in shares),
         _sum(share.samples for share in shares),
         _sum(share.tokens for share in shares),
     )
 
 
-def failures_of(told: Sequence[Share | Claim], mine: int) -> tuple[str, ...]:
+def failures_of(told: Sequence[RankUsage | RankStart], mine: int) -> tuple[str, ...]:
     """What has gone wrong on the other ranks, with the number of the rank before each sentence.
 
     Args:
@@ -102,13 +102,13 @@ def failures_of(told: Sequence[Share | Claim], mine: int) -> tuple[str, ...]:
     )
 
 
-def misses_something(share: Share) -> bool:
+def misses_something(share: RankUsage) -> bool:
     """Whether a rank has measured nothing, or no longer measures all that it did."""
     total = share.total.joules.keys() - {CARRIED}
     return not total or (share.train is not None and not total <= share.train.joules.keys())
 
 
-def measuring(shares: Iterable[Share]) -> int:
+def measuring(shares: Iterable[RankUsage]) -> int:
     """How many ranks have measured anything."""
     return sum(1 for share in shares if share.total.joules)
 
@@ -139,7 +139,9 @@ def taken_since(channel: str, mine: Entry, others: Iterable[Entry]) -> float | N
     return min(before, default=None)
 
 
-def settled(meters: Iterable[Meter], mine: Entry, others: Collection[Entry], clock: Callable[[], float]) -> list[Meter]:
+def drop_channels_owned_elsewhere(
+    meters: Iterable[Meter], mine: Entry, others: Collection[Entry], clock: Callable[[], float]
+) -> list[Meter]:
     """The meters without what other ranks count, where it is known from the start what all of them can read.
 
     Args:
@@ -154,13 +156,13 @@ def settled(meters: Iterable[Meter], mine: Entry, others: Collection[Entry], clo
         if not taken:
             kept.append(meter)
         elif taken < meter.methods.keys():
-            kept.append(Once(meter, lambda c, taken=taken: -math.inf if c in taken else None, clock))  # type: ignore[misc]
+            kept.append(ExclusiveMeter(meter, lambda c, taken=taken: -math.inf if c in taken else None, clock))  # type: ignore[misc]
         else:
             meter.close()
     return kept
 
 
-def watched(
+def yield_channels_when_taken(
     meters: Iterable[Meter], mine: Entry, living: Callable[[], Iterable[Entry]], clock: Callable[[], float]
 ) -> list[Meter]:
     """The meters, each looking at every reading for ranks that go before this one, where nothing told of them before.
@@ -172,7 +174,8 @@ def watched(
         clock: Monotonic seconds.
     """
     return [
-        Once(meter, lambda c: taken_since(c, mine, living()), clock) if common([meter]) else meter for meter in meters
+        ExclusiveMeter(meter, lambda c: taken_since(c, mine, living()), clock) if common([meter]) else meter
+        for meter in meters
     ]
 
 
@@ -180,9 +183,9 @@ def _order(entry: Entry) -> tuple[int, float, str]:
     return entry.rank, entry.since, entry.writer
 
 
-def _abreast(parts: Iterable[Usage | None]) -> Usage | None:
+def _sum_parallel(parts: Iterable[Usage | None]) -> Usage | None:
     known = [part for part in parts if part is not None]
-    return abreast(known) if known else None
+    return sum_parallel(known) if known else None
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from eco2ai_callbacks.distributed.messages import Gather
-from eco2ai_callbacks.guard import Containment, logger
+from eco2ai_callbacks.guard import Guard, logger
 
 # Ranks come to the beginning of a training together: the framework has just had them wait for each other.
 WAIT_S = 30.0
@@ -62,7 +62,7 @@ def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S
         return None
     store = getattr(getattr(group, "distributed_c10d", None), "_get_default_store", None)
     size = group.get_world_size()
-    if store is not None and not Containment().contained("ranks", lambda: all_ask(store(), size, wait_s), True):
+    if store is not None and not Guard().call("ranks", lambda: all_ask(store(), size, wait_s), True):
         logger.warning("not all %d ranks measure, or not at the same time: each knows its own part alone", size)
         return None
 

@@ -74,7 +74,7 @@ class Registry:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(0o1777)  # as /tmp itself: all may enter, each removes its own
         whole = self._folder / f".{entry.writer}"
-        whole.write_text(json.dumps(asdict(entry) | {"numbered_by": self._numbered_by()}))
+        whole.write_text(json.dumps(asdict(entry) | {"numbered_by": self._pid_namespace()}))
         whole.chmod(0o644)  # for others to read, whatever the mask for new files
         whole.replace(self._path(entry.writer))
 
@@ -85,7 +85,7 @@ class Registry:
     def living(self) -> list[Entry]:
         """The trackers whose process lives, the longest running first."""
         entries = []
-        here = self._numbered_by()
+        here = self._pid_namespace()
         for path in self._folder.glob("*.json"):
             entry, numbered_by = _read(path)
             # A container that shares the folder numbers its processes by itself: nothing can be said of them here.
@@ -101,7 +101,7 @@ class Registry:
     def _path(self, writer: str) -> Path:
         return self._folder / f"{writer}.json"
 
-    def _numbered_by(self) -> str:
+    def _pid_namespace(self) -> str:
         """What gives processes their numbers: the kernel's name space of them; empty where there is none."""
         try:
             return str((self._proc / "self/ns/pid").readlink())

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics import model_card
 from eco2ai_callbacks.metrics.model_card import TrainingType
 
 _OURS = "eco2ai/"
 
 
-def let_cards_tell(trainer: Any, field: Callable[[TrainingType], dict[str, Any] | None], contain: Containment) -> None:
+def add_emissions_to_cards(trainer: Any, field: Callable[[TrainingType], dict[str, Any] | None], guard: Guard) -> None:
     """Put the field into every card that this trainer writes from now on: no event tells of them.
 
     The rows of our figures stay out of the card's table of results.
@@ -23,7 +23,7 @@ def let_cards_tell(trainer: Any, field: Callable[[TrainingType], dict[str, Any] 
     Args:
         trainer: A ``transformers.Trainer``.
         field: The field's value, for the type of training.
-        contain: What remembers failures.
+        guard: Records failures.
     """
     if "create_model_card" in vars(trainer):
         return
@@ -41,7 +41,7 @@ def let_cards_tell(trainer: Any, field: Callable[[TrainingType], dict[str, Any] 
         finally:
             this.state.log_history = history
         if this.is_world_process_zero():
-            contain.contained("model card", lambda: _merge(this, field), None)
+            guard.call("model card", lambda: _merge(this, field), None)
 
     trainer.create_model_card = create_model_card
 

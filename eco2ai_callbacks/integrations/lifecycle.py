@@ -7,15 +7,15 @@ from typing import Any
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.messages import Gather
-from eco2ai_callbacks.guard import Containment, logger
+from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics.model_card import TrainingType
-from eco2ai_callbacks.session.context import Machinery, Opening, open_runs
-from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.session.context import Platform, RunContext, open_runs
+from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.tracker import Tracker
 
 
-class Fits:
+class RunLifecycle:
     """The sessions of one callback.
 
     ``fit`` opens a run unless it resumes one; a second ``fit`` opens another. Validation, test and prediction alone
@@ -28,18 +28,18 @@ class Fits:
         SettingsError: A setting has a value that is not accepted.
     """
 
-    def __init__(self, args: SettingsArgs, machinery: Machinery | None = None) -> None:
+    def __init__(self, args: SettingsArgs, platform: Platform | None = None) -> None:
         self.settings: Settings = resolve(args)
         grid.check(self.settings)
-        self._machinery = machinery
+        self._platform = platform
         self._tracker: Tracker | None = None
         self._open = False
-        self._last: Resume | None = None
+        self._last: Checkpoint | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles hold the settings and the last run, never what is live."""
         live = {"_tracker": None, "_open": False}
-        return {"settings": self.settings, "_machinery": self._machinery, "_last": self.last, **live}
+        return {"settings": self.settings, "_machinery": self._platform, "_last": self.last, **live}
 
     @property
     def tracker(self) -> Tracker | None:
@@ -50,7 +50,7 @@ class Fits:
         return self._tracker if self._open else None
 
     @property
-    def last(self) -> Resume | None:
+    def last(self) -> Checkpoint | None:
         """The run that was opened last, with its total."""
         return (self._tracker.resume if self._tracker is not None else None) or self._last
 
@@ -58,29 +58,29 @@ class Fits:
         """What a model card says of the run that was opened last; ``None`` where nothing was measured."""
         return None if self._tracker is None else self._tracker.card_field(training_type)
 
-    def continued(self) -> Resume | None:
+    def continued(self) -> Checkpoint | None:
         """The run that a fit goes on with, where the framework's checkpoint cannot name one.
 
         The one that the settings name, else the last of this callback, else the only one in the log of this project
         and host that has no end and that nobody writes; ``None``, which is said, where that is not known.
         """
         if self.settings.run_id is not None or self.last is not None:
-            return self.last if self.settings.run_id is None else Resume(self.settings.run_id)
+            return self.last if self.settings.run_id is None else Checkpoint(self.settings.run_id)
         nothing: list[str] = []
-        contain = Containment()
-        found = contain.contained("log file", lambda: open_runs(self.settings, self._machinery), nothing)
+        guard = Guard()
+        found = guard.call("log file", lambda: open_runs(self.settings, self._platform), nothing)
         if len(found) == 1:
-            return Resume(found[0])
+            return Checkpoint(found[0])
         known = f"the log holds {len(found)} unfinished runs" if found else "the log holds no unfinished run"
         said = f"{known} of this project: the fit, which does not begin at its first epoch, is counted as a new one"
-        contain.contained("logging", lambda: logger.warning("%s; to continue a run set run_id=", said), None)
+        guard.call("logging", lambda: logger.warning("%s; to continue a run set run_id=", said), None)
         return None
 
     def begin(
         self,
         *,
         fit: bool,
-        resume: Resume | None = None,
+        resume: Checkpoint | None = None,
         inside: Callable[[], bool] | None = None,
         rank: tuple[int, int] | None = None,
         quiet: bool = False,
@@ -98,16 +98,16 @@ class Fits:
         """
         running = self.tracker
         if running is not None:
-            if running.is_inside:
+            if running.call_is_running:
                 return running  # the same call begins anew, as Hugging Face's search for a batch size does
             running.stop("interrupted")
         if not fit:
             resume, quiet = self.last, quiet or self.last is not None
         self._last = self.last
-        self._tracker = Tracker(self.settings, machinery=self._machinery)
+        self._tracker = Tracker(self.settings, platform=self._platform)
         self._open = True
         return self._tracker.start(
-            Opening(base="other", resume=resume, rank=rank, quiet=quiet, inside=inside, gather=gather)
+            RunContext(base="other", resume=resume, rank=rank, quiet=quiet, inside=inside, gather=gather)
         )
 
     def end(self, ended: str = "finished") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.errors import MeterUnavailable
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy
@@ -66,7 +66,7 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class MeterContext:
     """What meters are opened with.
 
     Args:
@@ -91,10 +91,10 @@ class Surroundings:
 
 
 Opened = tuple[Meter, str]
-_Open = Callable[[Settings, Surroundings], Iterator[Opened]]
+_Open = Callable[[Settings, MeterContext], Iterator[Opened]]
 
 
-def discover(settings: Settings, around: Surroundings, contain: Containment | None = None) -> Discovery:
+def discover(settings: Settings, around: MeterContext, guard: Guard | None = None) -> Discovery:
     """Open the best source of each component; what it covers, no other source counts again.
 
     A source that fails in a way of its own is named, and stands in nobody's way.
@@ -102,9 +102,9 @@ def discover(settings: Settings, around: Surroundings, contain: Containment | No
     Args:
         settings: The settings in force.
         around: The machine and the job.
-        contain: What remembers failures.
+        guard: Records failures.
     """
-    contain = contain or Containment()
+    guard = guard or Guard()
     meters: list[Meter] = []
     sources: list[Source] = []
     taken: dict[str, str] = {}
@@ -128,16 +128,16 @@ def discover(settings: Settings, around: Surroundings, contain: Containment | No
         displacing = sorted({taken[component] for component in covers & taken.keys()})
         if displacing:
             sources.append(Source(name, False, f"not needed: {' and '.join(displacing)} covers it"))
-        elif not contain.contained(name, partial(use, name, open_source), False):
-            said = [failure for failure in contain.failures if failure.startswith(f"{name}: ")]
+        elif not guard.call(name, partial(use, name, open_source), False):
+            said = [failure for failure in guard.failures if failure.startswith(f"{name}: ")]
             why = [f"{name}: failed while it was opened", *said][-1]
             sources.append(Source(name, False, why.removeprefix(f"{name}: ")))
     nothing: tuple[str, ...] = ()
-    not_covered = contain.contained("accelerators", lambda: unreadable(around.root), nothing)
+    not_covered = guard.call("accelerators", lambda: unreadable(around.root), nothing)
     return Discovery(tuple(meters), tuple(sources), not_covered)
 
 
-def _rapl(settings: Settings, around: Surroundings) -> Iterator[Opened]:
+def _rapl(settings: Settings, around: MeterContext) -> Iterator[Opened]:
     if settings.cpu_model == "paper":
         raise MeterUnavailable("not used: the setting cpu_model='paper' asks for eco2AI's formula")
     if around.job is not None and around.host.lxcfs:
@@ -151,7 +151,7 @@ def _rapl(settings: Settings, around: Surroundings) -> Iterator[Opened]:
         yield dram, f"memory counters in {settings.powercap_root}"
 
 
-def _nvml(settings: Settings, around: Surroundings) -> Iterator[Opened]:
+def _nvml(settings: Settings, around: MeterContext) -> Iterator[Opened]:
     job = around.job
     meter = open_nvml(
         settings.gpus,
@@ -166,7 +166,7 @@ def _nvml(settings: Settings, around: Surroundings) -> Iterator[Opened]:
     yield meter, f"{shown}; chosen by {meter.rule}"
 
 
-def _cpu_model(settings: Settings, around: Surroundings) -> Iterator[Opened]:
+def _cpu_model(settings: Settings, around: MeterContext) -> Iterator[Opened]:
     model = model_for(
         around.host,
         scope=settings.scope,
@@ -180,7 +180,7 @@ def _cpu_model(settings: Settings, around: Surroundings) -> Iterator[Opened]:
     yield CpuShare(model, machine, model.threads, around.job, around.clock), model.detail
 
 
-def _ram_model(settings: Settings, around: Surroundings) -> Iterator[Opened]:
+def _ram_model(settings: Settings, around: MeterContext) -> Iterator[Opened]:
     pids = (lambda job=around.job: job.pids) if around.job else None
     model = RamModel(settings.ram_w_per_gib, pids, around.proc, around.clock)
     yield model, model.detail

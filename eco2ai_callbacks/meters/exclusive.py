@@ -9,7 +9,7 @@ from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.usage import Method
 
 
-class Once:
+class ExclusiveMeter:
     """A meter around another one that counts each channel only as long as it is this process's to count.
 
     A stretch counts if the channel was ours at its beginning and at its end; the part of it before another took the

@@ -82,7 +82,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Lap:
+class EpochCost:
     """From one epoch's end to the next.
 
     Args:
@@ -97,7 +97,7 @@ class Lap:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Progress:
     """How one session of a run has come along.
 
     Args:
@@ -106,13 +106,13 @@ class Course:
         own: What of it this process knows; the same, where there is but one.
         between: What this process has used since then, before the training went on.
         epochs: How many epochs have ended.
-        laps: Those that say what the next ones cost.
+        recent: Those that say what the next ones cost.
 
     Example:
-        >>> course = Course(done=0)
+        >>> progress = Progress(done=0)
         >>> for epoch in (1, 2):
-        ...     course = course.reached(epoch, Usage(10.0 * epoch, {"cpu": 500.0 * epoch}, 0.1 * epoch))
-        >>> course.forecast(10).joules.expected
+        ...     progress = progress.reached(epoch, Usage(10.0 * epoch, {"cpu": 500.0 * epoch}, 0.1 * epoch))
+        >>> progress.forecast(10).joules.expected
         5000.0
     """
 
@@ -121,9 +121,9 @@ class Course:
     own: Usage = field(default_factory=Usage)
     between: Usage = field(default_factory=Usage)
     epochs: int = 0
-    laps: tuple[Lap, ...] = ()
+    recent: tuple[EpochCost, ...] = ()
 
-    def resumed(self, own: Usage) -> Course:
+    def resumed(self, own: Usage) -> Progress:
         """The training goes on: what was used since the last epoch's end belongs to no epoch's training.
 
         Args:
@@ -131,7 +131,7 @@ class Course:
         """
         return replace(self, between=own - self.own) if self.epochs else self
 
-    def reached(self, done: float, total: Usage, own: Usage | None = None) -> Course:
+    def reached(self, done: float, total: Usage, own: Usage | None = None) -> Progress:
         """The training begins here, or an epoch has ended.
 
         Args:
@@ -141,7 +141,7 @@ class Course:
         """
         own = total if own is None else own
         if self.done is None or done < self.done or (done == self.done and not self.epochs):
-            return Course(done, total, own)  # it begins, or begins anew
+            return Progress(done, total, own)  # it begins, or begins anew
         if done == self.done:
             return self
         used, mine = _figures(total - self.total), _figures(own - self.own)
@@ -149,9 +149,9 @@ class Course:
             all_ranks * part / whole if whole > 0 else 0.0
             for all_ranks, part, whole in zip(used, _figures(self.between), mine, strict=True)
         )
-        lap = Lap(done - self.done, used, between)  # type: ignore[arg-type]
-        laps = (lap,) if self.epochs <= 1 else (*self.laps, lap)[-RECENT:]
-        return Course(done, total, own, Usage(), self.epochs + 1, laps)
+        epoch_cost = EpochCost(done - self.done, used, between)  # type: ignore[arg-type]
+        recent = (epoch_cost,) if self.epochs <= 1 else (*self.recent, epoch_cost)[-RECENT:]
+        return Progress(done, total, own, Usage(), self.epochs + 1, recent)
 
     def forecast(
         self,
@@ -166,17 +166,17 @@ class Course:
             energy_band: Lowest and highest energy that may be true, as factors on what was measured.
             co2_band: The same of CO2e.
         """
-        if self.done is None or not self.laps or planned is None or not (0 < planned < math.inf):
+        if self.done is None or not self.recent or planned is None or not (0 < planned < math.inf):
             return None
         ahead = max(0.0, planned - self.done)
         spans: list[Span | None] = []
         for index, (used, band) in enumerate(zip(_figures(self.total), (EXACT, energy_band, co2_band), strict=True)):
-            costs = [(lap.work, lap.used[index]) for lap in self.laps]
+            costs = [(epoch_cost.work, epoch_cost.used[index]) for epoch_cost in self.recent]
             if index and not any(cost for _, cost in costs):
                 spans.append(None)  # of what is not measured nothing is expected
                 continue
             rest, off = _ahead(costs, ahead)
-            rest += math.fsum(lap.between[index] for lap in self.laps) / len(self.laps)
+            rest += math.fsum(epoch_cost.between[index] for epoch_cost in self.recent) / len(self.recent)
             spans.append(_span(used, rest, off, band))
         seconds, joules, grams = spans
         assert seconds is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.read import total
-from eco2ai_callbacks.usage import Usage, abreast
+from eco2ai_callbacks.usage import Usage, sum_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _job(run: str, ranks: dict[int, list[Record]]) -> Job:
     found = [record for records in ranks.values() for record in records]
     return Job(
         run,
-        abreast(total(ranks[rank]) for rank in sorted(ranks)),
+        sum_parallel(total(ranks[rank]) for rank in sorted(ranks)),
         tuple(sorted(ranks)),
         max(record.world_size for record in found),
         tuple(dict.fromkeys(record.host for record in found)),

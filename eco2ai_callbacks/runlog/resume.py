@@ -12,7 +12,7 @@ from eco2ai_callbacks.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class PriorUsage:
     """What a run had used before this session.
 
     Args:
@@ -26,7 +26,7 @@ class Before:
     continues: Mapping[str, str] | None = None
 
 
-def before(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Before:
+def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> PriorUsage:
     """What the log knows of a rank's part in a run; nothing where it does not hold it.
 
     Args:
@@ -41,16 +41,16 @@ def before(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Before:
         record = line.record
         if record.stage == "train" and record.epoch is not None:
             attempts[record.epoch] = max(attempts.get(record.epoch, 0), record.attempt or 1)
-    found = [line for line in all_ranks if heir(line.record.rank, world_size) == rank]
+    found = [line for line in all_ranks if inheriting_rank(line.record.rank, world_size) == rank]
     if not found:
-        return Before(attempts=attempts)
+        return PriorUsage(attempts=attempts)
     # Writers' own files lie in no order: the one that none goes on from wrote last.
     ends = last_writers(line.record for line in found)
     last = next((line for line in reversed(found) if line.record.writer in ends), found[-1])
-    return Before(total(line.record for line in found), attempts, {"writer": last.record.writer, "hash": last.hash})
+    return PriorUsage(total(line.record for line in found), attempts, {"writer": last.record.writer, "hash": last.hash})
 
 
-def heir(rank: int, world_size: int) -> int:
+def inheriting_rank(rank: int, world_size: int) -> int:
     """Who goes on with what a rank had used: the same one, or the first where there are fewer ranks now."""
     return rank if rank < world_size else 0
 

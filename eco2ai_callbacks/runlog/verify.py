@@ -23,7 +23,7 @@ from eco2ai_callbacks.runlog.chain_check import Fault, Found, Torn, chain_faults
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.read import parsed, total
-from eco2ai_callbacks.runlog.resume import heir, is_finished
+from eco2ai_callbacks.runlog.resume import inheriting_rank, is_finished
 from eco2ai_callbacks.runlog.sums import all_same, figures, same
 from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import Usage, kwh
@@ -179,7 +179,7 @@ def _continuation_faults(lines: Sequence[Found], writers: Mapping[str, Sequence[
         if record.continues:
             yield from _link_to(line, writers.get(record.continues["writer"], ()), record.continues)
         # Each rank goes on with what it had used itself, the first with what those did that are no more.
-        earlier = [o for o in lines[:place] if heir(o.record.rank, record.world_size) == record.rank]
+        earlier = [o for o in lines[:place] if inheriting_rank(o.record.rank, record.world_size) == record.rank]
         # Where sessions overlap or lie in files of their own, what stood before is not known.
         alone = {line.file} == {other.file for other in lines}
         over = {other.record.writer for other in earlier}.isdisjoint(other.record.writer for other in lines[place:])

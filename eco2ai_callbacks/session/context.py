@@ -9,24 +9,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eco2ai_callbacks.distributed.messages import Gather, Named
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.distributed.messages import Gather, ProposedRun
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.host.registry import Registry
-from eco2ai_callbacks.meters.discovery import Discovery, Surroundings, discover
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.runlog.resume import unfinished
-from eco2ai_callbacks.session.identity import Resume, launched_id, new_id, rank_from
+from eco2ai_callbacks.session.identity import Checkpoint, launched_id, new_id, rank_from
 from eco2ai_callbacks.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Machinery:
+class Platform:
     """What a session stands on; tests put a machine of their own here.
 
     Args:
         clock: Monotonic seconds.
         host: Reads the machine's facts.
-        find: Opens the meters.
+        discover: Opens the meters.
         environ: The environment; this process's by default.
         root: The root of the file system, for what a platform put there.
         registry: Folder of the running trackers; one that all users share by default.
@@ -35,7 +35,7 @@ class Machinery:
 
     clock: Callable[[], float] = time.monotonic
     host: Callable[[], Host] = read_host
-    find: Callable[[Settings, Surroundings, Containment], Discovery] = discover
+    discover: Callable[[Settings, MeterContext, Guard], Discovery] = discover
     environ: Mapping[str, str] | None = None
     root: Path = Path("/")
     registry: Path | None = None
@@ -43,7 +43,7 @@ class Machinery:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class RunContext:
     """How a session begins.
 
     Args:
@@ -57,7 +57,7 @@ class Opening:
     """
 
     base: str = "train"
-    resume: Resume | None = None
+    resume: Checkpoint | None = None
     rank: tuple[int, int] | None = None
     quiet: bool = False
     inside: Callable[[], bool] | None = None
@@ -65,24 +65,24 @@ class Opening:
     gather: Gather | None = None
 
 
-def named(settings: Settings, machinery: Machinery, opening: Opening) -> Named:
+def named(settings: Settings, platform: Platform, opening: RunContext) -> ProposedRun:
     """The run that this process would write for: the one to continue, that of its launch, or a new one."""
     continued = opening.resume.run_id if opening.resume else settings.run_id
     if continued is not None:
-        return Named(continued, True)
-    environ = os.environ if machinery.environ is None else machinery.environ
+        return ProposedRun(continued, True)
+    environ = os.environ if platform.environ is None else platform.environ
     if opening.gather is None and (opening.rank or rank_from(environ))[1] > 1:
-        launched = launched_id(environ, machinery.host().hash, machinery.number())
+        launched = launched_id(environ, platform.host().hash, platform.number())
         if launched is not None:
-            return Named(launched)
-    return Named(new_id())
+            return ProposedRun(launched)
+    return ProposedRun(new_id())
 
 
-def open_runs(settings: Settings, machinery: Machinery | None = None) -> list[str]:
+def open_runs(settings: Settings, platform: Platform | None = None) -> list[str]:
     """Runs of this project and host in the log that have no ``stop`` and that nobody writes now."""
-    machinery = machinery or Machinery()
+    platform = platform or Platform()
     if settings.log_file is None:
         return []
-    host = machinery.host().hash
-    living = {entry.writer for entry in Registry(host, machinery.registry).living()}
+    host = platform.host().hash
+    living = {entry.writer for entry in Registry(host, platform.registry).living()}
     return unfinished(settings.log_file.absolute(), settings.project, host, living)

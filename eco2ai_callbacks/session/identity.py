@@ -20,7 +20,7 @@ def new_id() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class SessionIdentity:
     """The identity of one session of a run.
 
     Args:
@@ -45,7 +45,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class Checkpoint:
     """What is known of the run to continue: its id, and its totals as a checkpoint (or the same object) saved them.
 
     Args:
@@ -70,7 +70,7 @@ class Resume:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> Resume | None:
+    def from_dict(cls, values: Mapping[str, object]) -> Checkpoint | None:
         """The inverse of :meth:`to_dict`; ``None`` where a checkpoint holds something else."""
         run_id = values.get("run_id")
         if not isinstance(run_id, str):

@@ -40,14 +40,14 @@ class Ledger:
         grams = kwh(math.fsum(joules.values())) * self._g_per_kwh if joules else None
         return Usage(max(0.0, reading.t - self._marked.t), joules, grams)
 
-    def mark(self, reading: Reading, stretch: Hashable) -> Usage:
+    def mark(self, reading: Reading, segment: Hashable) -> Usage:
         """Close the time since the last mark under a name, and return what was used in it."""
         usage = self.since(reading)
         self._marked = reading
         self._total += usage
-        self._sums[stretch] = self._sums.get(stretch, Usage()) + usage
+        self._sums[segment] = self._sums.get(segment, Usage()) + usage
         return usage
 
-    def sum(self, stretch: Hashable) -> Usage | None:
+    def sum(self, segment: Hashable) -> Usage | None:
         """What all marks of this name have used; ``None`` where there is none."""
-        return self._sums.get(stretch)
+        return self._sums.get(segment)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.usage import Reading
 
@@ -23,7 +23,7 @@ class Metering:
 
     Args:
         meters: Open meters.
-        contain: What remembers failures.
+        guard: Records failures.
         clock: Monotonic seconds.
         beat: Called by the thread after each of its readings, with the reading.
         beat_s: The longest stretch between two beats, in seconds.
@@ -35,7 +35,7 @@ class Metering:
     def __init__(
         self,
         meters: Iterable[Meter],
-        contain: Containment,
+        guard: Guard,
         clock: Callable[[], float] = time.monotonic,
         beat: Callable[[Reading], None] | None = None,
         beat_s: float = math.inf,
@@ -43,8 +43,8 @@ class Metering:
         look_s: float = math.inf,
         slow_s: float = SLOW_S,
     ) -> None:
-        self._slots = [_Slot(meter, contain, clock, slow_s) for meter in meters]
-        self._contain = contain
+        self._slots = [_Slot(meter, guard, clock, slow_s) for meter in meters]
+        self._guard = guard
         self._clock = clock
         self._beat = beat
         self._look = look
@@ -59,7 +59,7 @@ class Metering:
         reading = self.read()
         if math.isfinite(min(self.period_s, self._look_s)):
             self._thread = threading.Thread(target=self._run, name="eco2ai-ticker", daemon=True)
-            self._contain.contained("ticker", self._thread.start, None)
+            self._guard.call("ticker", self._thread.start, None)
         return reading
 
     def read(self) -> Reading:
@@ -90,24 +90,24 @@ class Metering:
         due = time.monotonic() + self.period_s
         while not self._ended.wait(min(self._look_s, max(0.0, due - time.monotonic()), threading.TIMEOUT_MAX)):
             if self._look is not None:
-                self._contain.contained("watch", self._look, None)
+                self._guard.call("watch", self._look, None)
             if self._ended.is_set() or time.monotonic() < due:
                 continue
             due = time.monotonic() + self.period_s
             reading = self.read()
             if self._beat is not None and not self._ended.is_set():
                 beat = self._beat
-                self._contain.contained("heartbeat", lambda: beat(reading), None)  # noqa: B023 - called at once
+                self._guard.call("heartbeat", lambda: beat(reading), None)  # noqa: B023 - called at once
 
 
 class _Slot:
     """A meter, its lock, and what it last said."""
 
-    def __init__(self, meter: Meter, contain: Containment, clock: Callable[[], float], slow_s: float) -> None:
+    def __init__(self, meter: Meter, guard: Guard, clock: Callable[[], float], slow_s: float) -> None:
         self.meter = meter
         self.joules: dict[str, float] = {}
         self.retired: frozenset[str] = frozenset()
-        self._contain = contain
+        self._guard = guard
         self._clock = clock
         self._slow_s = slow_s
         self._lock = threading.Lock()
@@ -133,7 +133,7 @@ class _Slot:
         try:
             self._reader = threading.get_ident()
             began = self._clock()
-            alive = self._contain.contained(self.meter.name, self._take, False)
+            alive = self._guard.call(self.meter.name, self._take, False)
             took = self._clock() - began
             if not alive:
                 self._retire()
@@ -153,7 +153,7 @@ class _Slot:
         if self._lock.acquire(timeout=self._slow_s):
             if self._owed:
                 self._dead, self._closed, self._owed = True, True, False
-                self._contain.contained(self.meter.name, self.meter.close, None)
+                self._guard.call(self.meter.name, self.meter.close, None)
             self._lock.release()
 
     def _take(self) -> bool:
@@ -162,13 +162,13 @@ class _Slot:
             return False
         failures = self.meter.failures
         for failure in failures:
-            self._contain.note(failure)
+            self._guard.record(failure)
         if not self._sound(found):
-            self._contain.note(f"{self.meter.name}: gave a figure that is none ({found!r:.80})")
+            self._guard.record(f"{self.meter.name}: gave a figure that is none ({found!r:.80})")
             return False
         lost = self.joules.keys() - found.keys() - self.retired
         if lost and not failures:
-            self._contain.note(f"{self.meter.name}: no longer gives {', '.join(sorted(lost))}")
+            self._guard.record(f"{self.meter.name}: no longer gives {', '.join(sorted(lost))}")
         self.joules |= found
         self.retired |= lost
         return True
@@ -177,7 +177,7 @@ class _Slot:
         self._dead = True
         self.retired = frozenset(self.joules)
         if failure:
-            self._contain.note(failure)
+            self._guard.record(failure)
 
     def _sound(self, found: Mapping[str, float]) -> bool:
         """Whether the figures are finite numbers by channel, none lower than before."""

@@ -1,11 +1,11 @@
-"""A record to the run log and the sinks; what fails there is contained."""
+"""A record to the run log and the sinks; a failure there is recorded."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.sinks import Sink
@@ -17,13 +17,13 @@ class Publisher:
     Args:
         writer: The run log; ``None`` writes none.
         sinks: Where else records go.
-        contain: What remembers failures.
+        guard: Records failures.
     """
 
-    def __init__(self, writer: Writer | None, sinks: Sequence[Sink], contain: Containment) -> None:
+    def __init__(self, writer: Writer | None, sinks: Sequence[Sink], guard: Guard) -> None:
         self._writer = writer
         self._sinks = sinks
-        self._contain = contain
+        self._guard = guard
         self._seq = 0
 
     def publish(self, record: Record) -> Record:
@@ -32,7 +32,7 @@ class Publisher:
         if self._logged(record):
             self._seq += 1
         for sink in self._sinks:
-            self._contain.contained(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
+            self._guard.call(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
         return record
 
     def _logged(self, record: Record) -> bool:
@@ -45,6 +45,6 @@ class Publisher:
             writer.keep(record)
             return True
 
-        kept = self._contain.contained("log file", keep, False)
-        self._contain.contained("log file", writer.flush, None)
+        kept = self._guard.call("log file", keep, False)
+        self._guard.call("log file", writer.flush, None)
         return kept

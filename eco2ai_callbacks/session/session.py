@@ -12,30 +12,36 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
-from eco2ai_callbacks.distributed.messages import Claim, Named, common, settled, watched
-from eco2ai_callbacks.guard import Containment, logger
+from eco2ai_callbacks.distributed.messages import (
+    ProposedRun,
+    RankStart,
+    common,
+    drop_channels_owned_elsewhere,
+    yield_channels_when_taken,
+)
+from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.discovery import Source, Surroundings
+from eco2ai_callbacks.meters.discovery import MeterContext, Source
 from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.metrics import model_card
 from eco2ai_callbacks.record import Record, banded, measured, summary
 from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.runlog.read import carried_usage
-from eco2ai_callbacks.runlog.resume import Before, before
+from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
 from eco2ai_callbacks.runlog.write import Writer
-from eco2ai_callbacks.session.context import Machinery, Opening
-from eco2ai_callbacks.session.identity import Resume, Run, new_id, rank_from
+from eco2ai_callbacks.session.context import Platform, RunContext
+from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity, new_id, rank_from
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.metering import Metering
 from eco2ai_callbacks.session.publish import Publisher
-from eco2ai_callbacks.session.stages import Stages, Stretch
+from eco2ai_callbacks.session.stages import Segment, Stages
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.sinks.csv import CsvFile
-from eco2ai_callbacks.usage import Method, Reading, Usage, abreast
+from eco2ai_callbacks.usage import Method, Reading, Usage, sum_parallel
 
 # How long a fit may be over before that is noticed, where no hook tells: so much at most is counted beyond it. A look
 # takes microseconds and reads no meter.
@@ -48,54 +54,54 @@ class Session:
     def __init__(
         self,
         settings: Settings,
-        machinery: Machinery,
-        opening: Opening,
-        contain: Containment,
-        run: Named,
+        platform: Platform,
+        opening: RunContext,
+        guard: Guard,
+        run: ProposedRun,
     ) -> None:
-        environ = os.environ if machinery.environ is None else machinery.environ
-        host = machinery.host()
-        self.contain = contain
+        environ = os.environ if platform.environ is None else platform.environ
+        host = platform.host()
+        self.guard = guard
         self.settings = settings
         self._opening = opening
-        self._machinery = machinery
+        self._platform = platform
         self._claims: tuple[Entry, ...] = ()
         self._begun: Metering | None = None
         self._stop: Record | None = None
         writer = new_id()
         log = None if settings.log_file is None else settings.log_file.absolute()
         rank, world_size = opening.rank or rank_from(environ)
-        known = Before()
+        known = PriorUsage()
         if log is not None and run.continued:
-            known = contain.contained("log file", lambda: before(log, run.run, rank, world_size), known)
+            known = guard.call("log file", lambda: load_prior(log, run.run, rank, world_size), known)
         self._known = known
-        self._registry = Registry(host.hash, machinery.registry)
+        self._registry = Registry(host.hash, platform.registry)
         living = self._living()
-        self.run = Run(
+        self.run = SessionIdentity(
             id=run.run,
             writer=writer,
             host=host.hash,
             rank=rank,
             world_size=world_size,
             pid=os.getpid(),
-            parent=contain.contained("registry", lambda: parent_of(living, lineage(), run.run), None),
+            parent=guard.call("registry", lambda: parent_of(living, lineage(), run.run), None),
             continues=known.continues,
         )
-        self.grid: Grid = grid_for(settings, environ, machinery.root, datetime.now().year, contain)
+        self.grid: Grid = grid_for(settings, environ, platform.root, datetime.now().year, guard)
         if self.grid.warning and not opening.quiet and rank == 0:
-            contain.contained("logging", lambda: logger.warning("%s", self.grid.warning), None)
+            guard.call("logging", lambda: logger.warning("%s", self.grid.warning), None)
         job = JobBusy(opening.pid, foreign=self._siblings) if settings.scope == "process" else None
-        uuids = contain.contained("CUDA", used_devices, None)
-        around = Surroundings(
-            host, job, root=machinery.root, environ=environ, clock=machinery.clock,
+        uuids = guard.call("CUDA", used_devices, None)
+        around = MeterContext(
+            host, job, root=platform.root, environ=environ, clock=platform.clock,
             gpu_uuids=None if uuids is None else tuple(uuids),
         )  # fmt: skip
-        self.found = machinery.find(settings, around, contain)
+        self.found = platform.discover(settings, around, guard)
         self._meters: list[Meter] = list(self.found.meters)
         self._publisher = Publisher(
             None if log is None else Writer(file_for(log, writer), environ.get("ECO2AI_LOG_KEY")),
             [] if settings.csv_file is None else [CsvFile(settings.csv_file.absolute(), host.cpu_name)],
-            contain,
+            guard,
         )
         shown = settings.console and not opening.quiet and rank == 0
         self._console = Console() if shown else None
@@ -109,7 +115,7 @@ class Session:
             host.hash,
             os.getpid(),
             process_started() or 0.0,
-            machinery.clock(),
+            platform.clock(),
             rank,
             self.run.parent,
             devices,
@@ -117,11 +123,11 @@ class Session:
         )
 
     @property
-    def claim(self) -> Claim:
+    def claim(self) -> RankStart:
         """What the other ranks must know before this one begins."""
-        return Claim(self._entry, self._known.usage)
+        return RankStart(self._entry, self._known.usage)
 
-    def begin(self, claims: Sequence[Claim], beat: Callable[[Reading], None], look: Callable[[], None]) -> None:
+    def begin(self, claims: Sequence[RankStart], beat: Callable[[Reading], None], look: Callable[[], None]) -> None:
         """Take the first reading and write the ``start`` record.
 
         Args:
@@ -129,18 +135,18 @@ class Session:
             beat: Called by the thread after each of its readings.
             look: Called by the thread more often.
         """
-        clock, opening, run = self._machinery.clock, self._opening, self.run
+        clock, opening, run = self._platform.clock, self._opening, self.run
         carried = None
         if run.rank == 0 or opening.gather is None:
-            carried = _carried(opening.resume, abreast(claim.known for claim in claims))
+            carried = _carried(opening.resume, sum_parallel(claim.known for claim in claims))
         if opening.gather is not None:
             self._claims = tuple(claim.entry for claim in claims if claim.entry is not None)
-            self._meters = settled(self._meters, self._entry, self._claims, clock)
+            self._meters = drop_channels_owned_elsewhere(self._meters, self._entry, self._claims, clock)
         elif run.world_size > 1 or self.settings.run_id is not None:
-            self._meters = watched(self._meters, self._entry, self._same_run, clock)
+            self._meters = yield_channels_when_taken(self._meters, self._entry, self._same_run, clock)
         self._begun = self._metering = Metering(
             self._meters,
-            self.contain,
+            self.guard,
             clock,
             beat,
             self.settings.heartbeat_s or math.inf,
@@ -155,16 +161,16 @@ class Session:
         self._beaten = reading.t
         self._template = self._constant_fields()
         self._entry = dataclasses.replace(self._entry, since=reading.t)
-        self.contain.contained("registry", lambda: self._registry.enter(self._entry), None)
+        self.guard.call("registry", lambda: self._registry.enter(self._entry), None)
         start = self._publish(
             "start",
             Usage(),
-            Stretch(),
+            Segment(),
             sources=tuple(source.to_dict() for source in self._sources()),
             carried=carried,
             continues=run.continues,
         )
-        before = abreast(claim.known for claim in claims) + carried_usage(carried or {})
+        before = sum_parallel(claim.known for claim in claims) + carried_usage(carried or {})
         self._show(dataclasses.replace(start, total=summary(before)))
 
     def abandon(self) -> None:
@@ -184,14 +190,14 @@ class Session:
         self._finish_gpu_work()
         return self._metering.read()
 
-    def mark(self, event: str, stretch: Stretch, reading: Reading, **fields: Any) -> Usage:
+    def mark(self, event: str, segment: Segment, reading: Reading, **fields: Any) -> Usage:
         """Close the time since the last mark under a name, and publish it."""
-        usage = self.ledger.mark(reading, stretch)
+        usage = self.ledger.mark(reading, segment)
         next_begins = self._label(reading, usage.seconds)
-        self.contain.contained("CUDA", self._name_unmeasured, None)
+        self.guard.call("CUDA", self._name_unmeasured, None)
         if event == "epoch":
-            fields["epoch_total"] = summary(self.ledger.sum(stretch) or usage)
-        record = self._publish(event, usage, stretch, **fields)
+            fields["epoch_total"] = summary(self.ledger.sum(segment) or usage)
+        record = self._publish(event, usage, segment, **fields)
         if event == "stop":
             self._stop = record
         self._wall = next_begins
@@ -200,8 +206,8 @@ class Session:
 
     def note(self, event: str, metrics: Mapping[str, Any], epoch: int | None) -> None:
         """Publish a record that adds nothing up and closes nothing."""
-        stretch = self.stages.latest(self.stages.current.stage, epoch)
-        self._show(self._publish(event, Usage(), stretch, metrics=dict(metrics)))
+        segment = self.stages.latest(self.stages.current.stage, epoch)
+        self._show(self._publish(event, Usage(), segment, metrics=dict(metrics)))
 
     @property
     def bands(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -245,9 +251,9 @@ class Session:
             self._finish_gpu_work()
         reading = self._metering.stop()
         try:
-            self.mark("stop", self.stages.inside or Stretch(), reading, ended=ended)
+            self.mark("stop", self.stages.inside or Segment(), reading, ended=ended)
         finally:
-            self.contain.contained("registry", lambda: self._registry.leave(self.run.writer), None)
+            self.guard.call("registry", lambda: self._registry.leave(self.run.writer), None)
 
     def tell(self, others: Usage, ranks: int | None) -> None:
         """Show the line of a run that has been closed, once.
@@ -260,12 +266,12 @@ class Session:
         if stop is None:
             return
         total = banded(self.ledger.total + others, self._methods, self._grid_spread)
-        self._show(dataclasses.replace(stop, total=total | {"ranks": ranks}, failures=self.contain.failures))
+        self._show(dataclasses.replace(stop, total=total | {"ranks": ranks}, failures=self.guard.failures))
 
     def _show(self, record: Record) -> None:
         console = self._console
         if console is not None:
-            self.contain.contained(console.name, lambda: console.write(record), None)
+            self.guard.call(console.name, lambda: console.write(record), None)
 
     def _label(self, reading: Reading, seconds: float) -> datetime:
         """The wall clock's time of a reading: so long after the last, unless the machine slept or the clock was set.
@@ -274,38 +280,38 @@ class Session:
             reading: The reading; the meters may have been slow since it began, and a card may have hung.
             seconds: How long after the last one it was taken.
         """
-        looked_up = datetime.now().astimezone() - timedelta(seconds=self._machinery.clock() - reading.t)
+        looked_up = datetime.now().astimezone() - timedelta(seconds=self._platform.clock() - reading.t)
         expected = (self._wall + timedelta(seconds=seconds)).astimezone()  # the offset may change overnight
         return expected if abs(looked_up - expected) < timedelta(seconds=1) else looked_up
 
     def _finish_gpu_work(self) -> None:
         if self.settings.sync_gpu:
-            self.contain.contained("CUDA", synchronize, None)
+            self.guard.call("CUDA", synchronize, None)
 
     def _name_unmeasured(self) -> None:
         """Note the GPUs that the framework took into use after the start and that were not chosen then."""
         if self.settings.gpus != "auto" or not self._devices or any(each.startswith("MIG-") for each in self._devices):
             return
         for uuid in sorted(set(used_devices() or ()) - self._devices):
-            self.contain.note(f"NVML: {uuid} came into use after the start; its energy is missing")
+            self.guard.record(f"NVML: {uuid} came into use after the start; its energy is missing")
 
     # --- what every record holds -----------------------------------------------------------------------------------
 
-    def _publish(self, event: str, usage: Usage, stretch: Stretch, **fields: Any) -> Record:
+    def _publish(self, event: str, usage: Usage, segment: Segment, **fields: Any) -> Record:
         methods = self._methods
         total = self.ledger.total if event != "heartbeat" else self.ledger.total + usage
         record = dataclasses.replace(
             self._template,
             event=event,
-            stage=stretch.stage,
-            epoch=stretch.epoch,
-            attempt=stretch.attempt,
+            stage=segment.stage,
+            epoch=segment.epoch,
+            attempt=segment.attempt,
             start=self._wall.isoformat(timespec="milliseconds"),
             **measured(usage, methods),
             cost=self.grid.cost(usage.energy_kwh, self._wall, usage.seconds),
             total=banded(total, methods, self._grid_spread),
             shared_with=self._shared_with(),
-            failures=self.contain.failures,
+            failures=self.guard.failures,
             **fields,
         )
         return self._publisher.publish(record)
@@ -352,7 +358,7 @@ class Session:
 
     def _living(self) -> list[Entry]:
         nobody: list[Entry] = []
-        return self.contain.contained("registry", self._registry.living, nobody)
+        return self.guard.call("registry", self._registry.living, nobody)
 
     def _siblings(self) -> list[int]:
         """Processes of this host that measure themselves for the same run."""
@@ -374,7 +380,7 @@ class Session:
         return tuple(sorted(run for run in others if self.run.id not in ancestry(living, run)))
 
 
-def _carried(resume: Resume | None, known: Usage) -> dict[str, float | None] | None:
+def _carried(resume: Checkpoint | None, known: Usage) -> dict[str, float | None] | None:
     """What the checkpoint knows of the run and the log does not."""
     if resume is None:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """The name of a stretch of time: a stage, and the epoch and the attempt that it belongs to."""
 
     stage: str = "other"
@@ -26,21 +26,21 @@ class Stages:
     def __init__(self, base: str = "train", attempts: Mapping[int, int] | None = None) -> None:
         self._base = base
         self._attempts = dict(attempts or {})
-        self._stack: list[Stretch] = []
+        self._stack: list[Segment] = []
         self._next = 0
         self._open: int | None = None
 
     @property
-    def inside(self) -> Stretch | None:
+    def inside(self) -> Segment | None:
         """The innermost stage that was entered and not left."""
         return self._stack[-1] if self._stack else None
 
     @property
-    def current(self) -> Stretch:
+    def current(self) -> Segment:
         """What the time that runs now is called."""
         if self._stack:
             return self._stack[-1]
-        return self.latest("train", self._next) if self._base == "train" else Stretch(self._base)
+        return self.latest("train", self._next) if self._base == "train" else Segment(self._base)
 
     def enter(self, stage: str, epoch: int | None = None) -> None:
         """Go into a stage; into ``train``, an epoch begins (anew, if it had begun before)."""
@@ -56,7 +56,7 @@ class Stages:
         if self._stack:
             self._stack.pop()
 
-    def named(self, stage: str, epoch: int | None) -> Stretch:
+    def named(self, stage: str, epoch: int | None) -> Segment:
         """The name of a stretch of this stage and epoch; ``train`` begins the epoch if it is not under way."""
         epoch = self._epoch() if epoch is None else epoch
         if stage == "train" and epoch is not None and self._open != epoch:
@@ -72,13 +72,13 @@ class Stages:
         if epoch is not None:
             self._next = epoch + 1
 
-    def latest(self, stage: str, epoch: int | None) -> Stretch:
+    def latest(self, stage: str, epoch: int | None) -> Segment:
         """The name that this stage of this epoch has in its latest attempt."""
         if epoch is None:
-            return Stretch(stage)
+            return Segment(stage)
         # Outside of all stages of a training an epoch runs before anything names it.
         unnamed = self._base == "train" and epoch == self._next and self._open != epoch
-        return Stretch(stage, epoch, self._attempts.get(epoch, 0) + unnamed or None)
+        return Segment(stage, epoch, self._attempts.get(epoch, 0) + unnamed or None)
 
     def _epoch(self) -> int | None:
         if self._stack:

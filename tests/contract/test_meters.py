@@ -17,7 +17,7 @@ from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy
 from eco2ai_callbacks.meters.cpu.model import model_for
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
-from eco2ai_callbacks.meters.exclusive import Once
+from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.meters.ram import RamModel
@@ -91,7 +91,7 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     ),
     "RAM model": Machine.ram,
     "RAM model of the machine": lambda machine: RamModel(0.375, None, machine.proc.root, machine.clock),
-    "RAPL dram, once a host": lambda machine: Once(machine.rapl_dram(), lambda channel: None, machine.clock),
+    "RAPL dram, once a host": lambda machine: ExclusiveMeter(machine.rapl_dram(), lambda channel: None, machine.clock),
 }
 
 

@@ -21,9 +21,9 @@ from logcheck import ADDING, Row, check_whole, close, rows
 from nvml_stub import NvmlStub, ended
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.guard import Containment
-from eco2ai_callbacks.meters.discovery import Discovery, Surroundings, discover
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import CLOUD_VM, Clock, FakeGpu, FakeNvml
 
@@ -541,7 +541,7 @@ def test_an_accelerator_that_nothing_can_read_is_named_in_record_and_console_lin
     device = tmp_path / "root" / path
     device.parent.mkdir(parents=True)
     device.touch()
-    with Tracker(machinery=Machinery(root=tmp_path / "root", environ={}), region="FR", gpus=()) as run:
+    with Tracker(platform=Platform(root=tmp_path / "root", environ={}), region="FR", gpus=()) as run:
         run.mark(epoch=0)
     assert [row["not_covered"] for row in rows()] == [[name]] * 3
     assert f"not covered: {name}" in capsys.readouterr().err
@@ -655,11 +655,11 @@ class Lab:
         monkeypatch.setitem(sys.modules, "torch", torch)
 
     def tracker(self, **settings: Any) -> Tracker:
-        def find(settings: Settings, around: Surroundings, contain: Containment) -> Discovery:
-            return discover(settings, replace(around, nvml=self.nvml), contain)
+        def find(settings: Settings, around: MeterContext, guard: Guard) -> Discovery:
+            return discover(settings, replace(around, nvml=self.nvml), guard)
 
-        machinery = Machinery(clock=self.clock, host=lambda: CLOUD_VM, find=find, environ={})
-        return Tracker(machinery=machinery, **{"region": "FR", "console": False, "heartbeat_s": 0.0, **settings})
+        platform = Platform(clock=self.clock, host=lambda: CLOUD_VM, discover=find, environ={})
+        return Tracker(platform=platform, **{"region": "FR", "console": False, "heartbeat_s": 0.0, **settings})
 
 
 @pytest.fixture

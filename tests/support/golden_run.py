@@ -28,8 +28,8 @@ from typing import Any
 
 from eco2ai_callbacks import Tracker, Usage
 from eco2ai_callbacks.meters.discovery import Discovery, Source
-from eco2ai_callbacks.session.context import Machinery, Opening
-from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.session.context import Platform, RunContext
+from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import NAMES, OTHER_VARIABLES, PREFIX, Settings
 from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock
 from eco2ai_callbacks.usage import Method
@@ -102,10 +102,10 @@ def machine(
     desktop: bool = False,
 ) -> Any:
     """A machine with these meters; its registry and its root lie in the working folder."""
-    return Machinery(
+    return Platform(
         clock=clock,
         host=lambda: BARE_METAL if desktop else CLOUD_VM,
-        find=lambda *_: Discovery(tuple(meters), tuple(sources), tuple(not_covered)),
+        discover=lambda *_: Discovery(tuple(meters), tuple(sources), tuple(not_covered)),
         environ={"ECO2AI_LOG_KEY": KEY},
         root=Path("root"),
         registry=Path("registry"),
@@ -115,7 +115,7 @@ def machine(
 def tracker(on: Any, **settings: Any) -> Tracker:
     """A tracker on that machine; it asks no framework for its cards."""
     args = {"region": "FR", "intensity_year": 2023, "heartbeat_s": 0.0, "gpus": "visible", "sync_gpu": False}
-    return Tracker(machinery=on, **{**args, **settings})
+    return Tracker(platform=on, **{**args, **settings})
 
 
 def begin(
@@ -126,8 +126,8 @@ def begin(
     gather: Gather | None = None,
 ) -> Tracker:
     """Start a tracker as an adapter does; ``saved`` is what :func:`checkpoint` gave."""
-    resume = None if saved is None else Resume.from_dict(saved)
-    return run.start(Opening(base=base, resume=resume, rank=rank, gather=gather))
+    resume = None if saved is None else Checkpoint.from_dict(saved)
+    return run.start(RunContext(base=base, resume=resume, rank=rank, gather=gather))
 
 
 def checkpoint(run: Tracker) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def checkpoint(run: Tracker) -> dict[str, Any]:
 
 def failures(run: Tracker) -> list[str]:
     """What a tracker knows to have gone wrong."""
-    return list(run.contain.failures)
+    return list(run.guard.failures)
 
 
 def defaults() -> dict[str, Any]:

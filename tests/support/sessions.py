@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record, banded, measured, summary
 from eco2ai_callbacks.runlog.read import carried_usage
-from eco2ai_callbacks.runlog.resume import before
+from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.identity import new_id
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.publish import Publisher
-from eco2ai_callbacks.session.stages import Stretch
+from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
 METHODS = {"cpu": Method("cpu-model:vm", 1 / 3, 2.0, attribution="job's process tree")}
@@ -38,35 +38,35 @@ class Written:
         carried: dict[str, float | None] | None = None,
         **fields: Any,
     ) -> None:
-        known = before(path, run)
-        self.contain = Containment()
+        known = load_prior(path, run)
+        self.guard = Guard()
         self.path = path
         self.writer = new_id()
         self.ledger = Ledger(Reading(0.0, {"cpu": 0.0}), 400.0, 1.2, known.usage + carried_usage(carried or {}))
-        self._publisher = Publisher(Writer(path, key), [], self.contain)
+        self._publisher = Publisher(Writer(path, key), [], self.guard)
         self._fields = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
         self._t = 0.0
         self._j = 0.0
-        self._publish("start", Usage(), Stretch(), continues=known.continues, carried=carried)
+        self._publish("start", Usage(), Segment(), continues=known.continues, carried=carried)
 
     def mark(
         self, event: str = "epoch", epoch: int | None = 0, stage: str = "train", attempt: int | None = 1, **fields: Any
     ) -> Usage:
         """Use 2 s and 36 J, and close them under a name."""
-        stretch = Stretch(stage, epoch, attempt)
-        usage = self.ledger.mark(self._reading(), stretch)
+        segment = Segment(stage, epoch, attempt)
+        usage = self.ledger.mark(self._reading(), segment)
         if event == "epoch":
-            fields["epoch_total"] = summary(self.ledger.sum(stretch) or usage)
-        self._publish(event, usage, stretch, **fields)
+            fields["epoch_total"] = summary(self.ledger.sum(segment) or usage)
+        self._publish(event, usage, segment, **fields)
         return usage
 
     def heartbeat(self, epoch: int | None = 0) -> None:
         """Use 2 s and 36 J, and say so without a mark."""
-        self._publish("heartbeat", self.ledger.since(self._reading()), Stretch("train", epoch, 1))
+        self._publish("heartbeat", self.ledger.since(self._reading()), Segment("train", epoch, 1))
 
     def note(self, event: str = "metrics", **metrics: Any) -> None:
         """A line that adds nothing up."""
-        self._publish(event, Usage(), Stretch(), metrics=metrics)
+        self._publish(event, Usage(), Segment(), metrics=metrics)
 
     def stop(self, ended: str = "finished") -> None:
         """Use 2 s and 36 J, and end."""
@@ -77,14 +77,14 @@ class Written:
         self._j += 36.0
         return Reading(self._t, {"cpu": self._j})
 
-    def _publish(self, event: str, usage: Usage, stretch: Stretch, **fields: Any) -> None:
+    def _publish(self, event: str, usage: Usage, segment: Segment, **fields: Any) -> None:
         total = self.ledger.total + usage if event == "heartbeat" else self.ledger.total
         self._publisher.publish(
             Record(
                 event=event,
-                stage=stretch.stage,
-                epoch=stretch.epoch,
-                attempt=stretch.attempt,
+                stage=segment.stage,
+                epoch=segment.epoch,
+                attempt=segment.attempt,
                 start=f"2026-01-01T00:00:{int(self._t):02d}.000+00:00",
                 total=banded(total, METHODS, (0.9, 1.1)),
                 **measured(usage, METHODS),

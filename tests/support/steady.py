@@ -7,7 +7,7 @@ from typing import Any
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.meters.discovery import Discovery, Source
 from eco2ai_callbacks.meters.gpu.nvml import MeasuredGpu
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.testing import CLOUD_VM, Clock
 from eco2ai_callbacks.usage import Method
 
@@ -36,8 +36,8 @@ def steady(clock: Clock, *, measured: bool = True, **settings: Any) -> Tracker:
     """A tracker on that machine, where a kWh causes 360 g (100 J/s, 0.01 g/s), or on one where nothing is read."""
     meters = (Steady(clock),) if measured else ()
     sources = tuple(Source(meter.name, True, "constant power", None, {}, ()) for meter in meters)
-    machinery = Machinery(
-        clock=clock, host=lambda: CLOUD_VM, find=lambda *_: Discovery(meters, sources, ()), environ={}
+    platform = Platform(
+        clock=clock, host=lambda: CLOUD_VM, discover=lambda *_: Discovery(meters, sources, ()), environ={}
     )
     args = {"region": "FR", "g_per_kwh": 360.0, "heartbeat_s": 0.0, "console": False, **settings}
-    return Tracker(machinery=machinery, **args)
+    return Tracker(platform=platform, **args)

@@ -23,11 +23,11 @@ from logcheck import Row, rows
 from eco2ai_callbacks.carbon.location import Place
 from eco2ai_callbacks.guard import logger
 from eco2ai_callbacks.meters import discovery as meters
-from eco2ai_callbacks.meters.discovery import Discovery, Source, Surroundings, discover
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source, discover
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session import session
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.metering import Metering
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.sinks.csv import CsvFile
@@ -197,7 +197,7 @@ class World:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.patch = patch
         self.settings: dict[str, Any] = {"region": "FR"}
-        self.machinery: dict[str, Any] = {}
+        self.platform: dict[str, Any] = {}
         self.midway: Callable[[], object] = lambda: None
         self.after: Callable[[], object] = lambda: None
         self.meters: list[Draws] = []
@@ -206,15 +206,15 @@ class World:
         """Let these meters be found, and a healthy one."""
         self.meters = [*found, Draws("healthy")]
         sources = tuple(Source(meter.name, True, "made up", None, {}, ()) for meter in self.meters)
-        self.machinery["find"] = lambda *_: Discovery(tuple(self.meters), sources, ())
+        self.platform["discover"] = lambda *_: Discovery(tuple(self.meters), sources, ())
 
     def on(self, **around: Any) -> None:
         """Let the real meters look at other hardware."""
 
-        def find(settings: Any, here: Surroundings, contain: Any) -> Discovery:
-            return discover(settings, dataclasses.replace(here, **around), contain)
+        def find(settings: Any, here: MeterContext, guard: Any) -> Discovery:
+            return discover(settings, dataclasses.replace(here, **around), guard)
 
-        self.machinery["find"] = find
+        self.platform["discover"] = find
 
     def reading_breaks(self) -> None:
         """From now on, every meter that is to fail does."""
@@ -377,7 +377,7 @@ def a_slow_meter(world: World) -> None:
         return meter.joules
 
     world.measured_by(Draws("slow", slow, failing=True))
-    world.machinery["clock"] = clock
+    world.platform["clock"] = clock
 
 
 @fault("hanging: did not answer within 0.05 s")
@@ -425,7 +425,7 @@ def a_meter_that_raises_in_the_thread(world: World) -> None:
 
 @fault("NVML: in the constructor (RuntimeError)", "RAM model: 'no memory' (KeyError)")
 def meters_raise_when_they_are_opened(world: World) -> None:
-    world.machinery["host"] = lambda: BARE_METAL
+    world.platform["host"] = lambda: BARE_METAL
     faults = {"NVML": RuntimeError("in the constructor"), "RAM model": KeyError("no memory")}
     candidates = [
         (name, covers, raises(faults[name]) if name in faults else opens) for name, covers, opens in meters._CANDIDATES
@@ -435,7 +435,7 @@ def meters_raise_when_they_are_opened(world: World) -> None:
 
 @fault("tracker: nothing is found (RuntimeError)", recorded=False)
 def looking_for_meters_raises(world: World) -> None:
-    world.machinery["find"] = raises(RuntimeError("nothing is found"))
+    world.platform["discover"] = raises(RuntimeError("nothing is found"))
 
 
 def powercap(world: World) -> tuple[PowercapTree, str]:
@@ -443,7 +443,7 @@ def powercap(world: World) -> tuple[PowercapTree, str]:
     package = tree.add_package(0, energy_uj=10**6)
     tree.add_dram(package)
     world.settings |= {"powercap_root": tree.root, "gpus": ()}
-    world.machinery["host"] = lambda: BARE_METAL
+    world.platform["host"] = lambda: BARE_METAL
     return tree, package
 
 
@@ -484,7 +484,7 @@ def linked_proc() -> Path:
 @fault("CPU model: No such file or directory")
 def the_kernels_counts_vanish(world: World) -> None:
     proc = linked_proc()
-    world.machinery["host"] = lambda: BARE_METAL
+    world.platform["host"] = lambda: BARE_METAL
     world.on(proc=proc)
     world.midway = lambda: shutil.rmtree(proc)
 
@@ -492,7 +492,7 @@ def the_kernels_counts_vanish(world: World) -> None:
 @fault("CPU model: invalid literal for int()", "RAM model: ")
 def the_kernels_counts_say_nonsense(world: World) -> None:
     proc = linked_proc()
-    world.machinery["host"] = lambda: BARE_METAL
+    world.platform["host"] = lambda: BARE_METAL
     world.on(proc=proc)
 
     def spoil() -> None:
@@ -592,7 +592,7 @@ def the_sinks_are_slow(world: World) -> None:
 @fault("registry: ")
 def the_registry_cannot_be_written(world: World) -> None:
     Path("registry").write_text("")
-    world.machinery["registry"] = Path("registry").absolute()
+    world.platform["registry"] = Path("registry").absolute()
 
 
 @fault("registry: No usable temporary directory")
@@ -603,7 +603,7 @@ def there_is_no_folder_for_temporary_files(world: World) -> None:
 
 @fault("tracker: no such machine (RuntimeError)", recorded=False)
 def the_hosts_facts_raise(world: World) -> None:
-    world.machinery["host"] = raises(RuntimeError("no such machine"))
+    world.platform["host"] = raises(RuntimeError("no such machine"))
 
 
 @fault("logging: cannot log (RuntimeError)")
@@ -691,10 +691,10 @@ def test_a_training_is_what_it_would_be_without_us(
     planted, world = FAULTS[name], World(monkeypatch)
     planted.plant(world)
     ours = callback(framework, **world.settings)
-    ours._fits._machinery = Machinery(**world.machinery)
+    ours._lifecycle._platform = Platform(**world.platform)
     try:
         found = fit(framework, [ours], world, Error("the user's own") if failing else None)
-        ours._fits.end("interrupted")  # where no hook has told of the exception
+        ours._lifecycle.end("interrupted")  # where no hook has told of the exception
     finally:
         world.after()
     assert found.weights == wanted.weights
@@ -750,7 +750,7 @@ hangs = threading.Event()
 world.meters.append(harmless.Draws("hanging", hang, max_gap_s=0.05))
 del world.settings["region"]
 ours = harmless.callback(framework, heartbeat_s=0.1, **world.settings)
-ours._fits._machinery = harmless.Machinery(**world.machinery)
+ours._lifecycle._platform = harmless.Platform(**world.platform)
 
 def hook(epoch, batch):
     if (epoch, batch) == (1, 1):

@@ -31,7 +31,7 @@ LIMIT_S = 240
 PRELUDE = """
 import dataclasses, json, os, sys, time
 from pathlib import Path
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.testing import CLOUD_VM
 
 SETTINGS = {"region": "FR", "powercap_root": "nowhere", "heartbeat_s": 0.0}
@@ -100,7 +100,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     ranks, strategy = int(sys.argv[1]), sys.argv[2]
     ours = Eco2AICallback(**SETTINGS)
-    ours._fits._machinery = Machinery(host=host)
+    ours._lifecycle._platform = Platform(host=host)
     data = torch.utils.data.TensorDataset(torch.randn(6 * 4 * ranks, 4))
     trainer = pl.Trainer(
         accelerator="cpu", devices=ranks, strategy=strategy, max_epochs=2, logger=False, enable_checkpointing=False,
@@ -151,7 +151,7 @@ args = TrainingArguments(
     save_strategy="epoch", report_to="none", disable_tqdm=True, use_cpu=True, ddp_backend="gloo",
 )
 ours, around = Eco2AICallback(**SETTINGS), Around()
-ours._fits._machinery = Machinery(host=host)
+ours._lifecycle._platform = Platform(host=host)
 fit = Trainer(Burns(), args, train_dataset=Data(96), eval_dataset=Data(16), callbacks=[ours, around])
 fit.train()
 found = fit.evaluate()
@@ -186,7 +186,7 @@ accelerator = Accelerator(cpu=True)
 model = torch.nn.Linear(4, 2)
 model, data = accelerator.prepare(model, torch.utils.data.DataLoader(Data(), batch_size=4, num_workers=1))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-run = Tracker(machinery=Machinery(host=host), **SETTINGS).start()
+run = Tracker(platform=Platform(host=host), **SETTINGS).start()
 began = used()
 for epoch in range(2):
     for batch in data:
@@ -209,7 +209,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.process_group import torch_group
-from eco2ai_callbacks.session.context import Opening
+from eco2ai_callbacks.session.context import RunContext
 
 def other_host():
     return dataclasses.replace(CLOUD_VM, boot_id=f"host {rank // 2}")
@@ -226,8 +226,8 @@ for layer in model:
 fully_shard(model, mesh=dist.init_device_mesh("cpu", (4,)))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 group = torch_group()
-run = Tracker(machinery=Machinery(host=other_host), **SETTINGS)
-run.start(Opening(base="other", rank=(group.rank, group.size), gather=group.gather))
+run = Tracker(platform=Platform(host=other_host), **SETTINGS)
+run.start(RunContext(base="other", rank=(group.rank, group.size), gather=group.gather))
 began, seen = time.process_time(), []
 for epoch in range(2):
     run.enter("train", epoch)
@@ -262,7 +262,7 @@ dist.init_process_group("gloo")
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
 model.compile("sgd", "mse")
 ours = Eco2AICallback(**SETTINGS)
-ours._fits._machinery = Machinery(host=host)
+ours._lifecycle._platform = Platform(host=host)
 history = model.fit(
     numpy.ones((16, 4)), numpy.ones(16), batch_size=4, epochs=2, verbose=2, callbacks=[Burns(), ours]
 ).history
@@ -278,7 +278,7 @@ BARE = (
 from eco2ai_callbacks import Tracker
 
 rank, end = int(os.environ["RANK"]), float(sys.argv[1])
-run = Tracker(machinery=Machinery(host=host), console=False, **SETTINGS).start()
+run = Tracker(platform=Platform(host=host), console=False, **SETTINGS).start()
 began = time.monotonic()
 time.sleep(max(0.0, end - time.monotonic()) / 2)
 run.mark(epoch=0)

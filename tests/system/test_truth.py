@@ -20,8 +20,8 @@ import pytest
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.host.machine import read_host
-from eco2ai_callbacks.integrations.lifecycle import Fits
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.session.context import Platform
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc"),
@@ -34,9 +34,9 @@ CHILD = "import time\nwhile time.process_time() < {}: sum(range(500))"
 
 
 @pytest.fixture
-def machinery(tmp_path: Path) -> Machinery:
+def platform(tmp_path: Path) -> Platform:
     """This machine, taken for a virtual one where it is none: there joules follow from core-seconds alone."""
-    return Machinery(
+    return Platform(
         host=lambda: dataclasses.replace(read_host(), virtual=True), registry=tmp_path / "registry", environ={}
     )
 
@@ -124,8 +124,8 @@ class Measured:
     record: dict[str, Any]
 
 
-def measure(machinery: Machinery, log: Path, work: Callable[[], None], **settings: Any) -> Measured:
-    tracker = Tracker(machinery=machinery, log_file=log, console=False, region="FR", gpus=(), **settings)
+def measure(platform: Platform, log: Path, work: Callable[[], None], **settings: Any) -> Measured:
+    tracker = Tracker(platform=platform, log_file=log, console=False, region="FR", gpus=(), **settings)
     with tracker:
         before = used()
         work()
@@ -145,29 +145,29 @@ def watts_of(record: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_joules_are_the_core_seconds_times_the_watts_that_the_record_states(
-    machinery: Machinery, tmp_path: Path, way: Callable[[float], None]
+    platform: Platform, tmp_path: Path, way: Callable[[float], None]
 ) -> None:
     if way is in_loader_workers:
         pytest.importorskip("torch")  # its import is no part of the work
-    found = measure(machinery, tmp_path / "run.jsonl", lambda: way(1.0))
+    found = measure(platform, tmp_path / "run.jsonl", lambda: way(1.0))
     assert found.truth_s >= 0.98
     assert found.joules == pytest.approx(found.truth_s * found.watts, rel=0.03)
 
 
-def test_the_same_work_costs_the_same_wherever_it_is_done(machinery: Machinery, tmp_path: Path) -> None:
+def test_the_same_work_costs_the_same_wherever_it_is_done(platform: Platform, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     figures = {
-        way.__name__: measure(machinery, tmp_path / f"{way.__name__}.jsonl", lambda way=way: way(2.5)).joules
+        way.__name__: measure(platform, tmp_path / f"{way.__name__}.jsonl", lambda way=way: way(2.5)).joules
         for way in (in_threads, in_children, in_loader_workers)
     }
     mean = sum(figures.values()) / len(figures)
     assert figures == {name: pytest.approx(mean, rel=0.03) for name in figures}
 
 
-def test_marks_in_the_middle_of_a_burst_divide_it_and_lose_nothing(machinery: Machinery, tmp_path: Path) -> None:
+def test_marks_in_the_middle_of_a_burst_divide_it_and_lose_nothing(platform: Platform, tmp_path: Path) -> None:
     """Children that still run, that were just waited for and that come later, seen at many moments."""
     log = tmp_path / "run.jsonl"
-    tracker = Tracker(machinery=machinery, log_file=log, console=False, region="FR", gpus=())
+    tracker = Tracker(platform=platform, log_file=log, console=False, region="FR", gpus=())
     with tracker:
         before = used()
         running = [child(0.25) for _ in range(3)]
@@ -183,18 +183,18 @@ def test_marks_in_the_middle_of_a_burst_divide_it_and_lose_nothing(machinery: Ma
     assert total == pytest.approx(truth * watts_of(records[-1]), rel=0.03)
 
 
-def test_an_idle_stretch_costs_next_to_nothing(machinery: Machinery, tmp_path: Path) -> None:
+def test_an_idle_stretch_costs_next_to_nothing(platform: Platform, tmp_path: Path) -> None:
     """The idle power of threads that nobody uses belongs to no job."""
-    found = measure(machinery, tmp_path / "run.jsonl", lambda: threading.Event().wait(0.5))
+    found = measure(platform, tmp_path / "run.jsonl", lambda: threading.Event().wait(0.5))
     # What looking itself costs is in it: some milliseconds.
     assert 0.0 <= found.joules == pytest.approx(found.truth_s * found.watts, abs=0.05 * found.watts)
     assert found.joules < 0.1 * 0.5 * found.watts * read_host().threads
 
 
 def test_two_busy_threads_are_a_few_watts_where_a_whole_socket_would_be_hundreds(
-    machinery: Machinery, tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    found = measure(machinery, tmp_path / "run.jsonl", lambda: in_children(0.6))
+    found = measure(platform, tmp_path / "run.jsonl", lambda: in_children(0.6))
     # As long as both are busy: half of their CPU time.
     power = found.joules / (found.truth_s / 2)
     assert power == pytest.approx(2 * found.watts, rel=0.03)
@@ -205,7 +205,7 @@ def test_two_busy_threads_are_a_few_watts_where_a_whole_socket_would_be_hundreds
     assert high == pytest.approx(found.joules * 2, abs=0.1)
     machine = dataclasses.replace(read_host(), virtual=True, cpu_name="AMD EPYC", threads=2, allowed_threads=2.0)
     paper = Tracker(
-        machinery=dataclasses.replace(machinery, host=lambda: machine),
+        platform=dataclasses.replace(platform, host=lambda: machine),
         log_file=tmp_path / "paper.jsonl",
         console=False,
         region="FR",
@@ -225,7 +225,7 @@ def test_two_busy_threads_are_a_few_watts_where_a_whole_socket_would_be_hundreds
 @pytest.mark.filterwarnings("default")  # Lightning's and torch's own
 @pytest.mark.filterwarnings("error:::eco2ai_callbacks")
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_fit_reports_the_core_seconds_that_it_burnt(machinery: Machinery, tmp_path: Path, workers: int) -> None:
+def test_a_fit_reports_the_core_seconds_that_it_burnt(platform: Platform, tmp_path: Path, workers: int) -> None:
     torch = pytest.importorskip("torch")
     pl = pytest.importorskip("lightning.pytorch")
     adapter = importlib.import_module("eco2ai_callbacks.lightning")
@@ -251,7 +251,7 @@ def test_a_fit_reports_the_core_seconds_that_it_burnt(machinery: Machinery, tmp_
 
     log = tmp_path / "run.jsonl"
     callback = adapter.Eco2AICallback()
-    callback._fits = Fits({"log_file": log, "console": False, "region": "FR", "gpus": ()}, machinery)
+    callback._lifecycle = RunLifecycle({"log_file": log, "console": False, "region": "FR", "gpus": ()}, platform)
     loader = torch.utils.data.DataLoader(Burning(8, 0.05), batch_size=2, num_workers=workers)
     trainer = pl.Trainer(
         accelerator="cpu",

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from eco2ai_callbacks import guard as module
-from eco2ai_callbacks.guard import MAX_FAILURES, Containment
+from eco2ai_callbacks.guard import MAX_FAILURES, Guard
 
 
 def raising(error: BaseException):
@@ -23,9 +23,9 @@ def test_the_examples_in_the_docstrings_hold(caplog: pytest.LogCaptureFixture):
 
 
 def test_what_succeeds_gives_its_result_and_leaves_no_trace(caplog: pytest.LogCaptureFixture):
-    contain = Containment()
-    assert contain.contained("meter", lambda: 42, 0) == 42
-    assert contain.failures == ()
+    guard = Guard()
+    assert guard.call("meter", lambda: 42, 0) == 42
+    assert guard.failures == ()
     assert caplog.records == []
 
 
@@ -41,9 +41,9 @@ def test_what_succeeds_gives_its_result_and_leaves_no_trace(caplog: pytest.LogCa
     ],
 )
 def test_a_failure_is_one_sentence_that_names_its_source(error: Exception, sentence: str):
-    contain = Containment()
-    assert contain.contained("meter", raising(error), "absent") == "absent"
-    assert contain.failures == (sentence,)
+    guard = Guard()
+    assert guard.call("meter", raising(error), "absent") == "absent"
+    assert guard.failures == (sentence,)
 
 
 def test_an_exception_that_cannot_say_what_it_is_is_contained_too():
@@ -51,23 +51,23 @@ def test_an_exception_that_cannot_say_what_it_is_is_contained_too():
         def __str__(self) -> str:
             raise RuntimeError
 
-    contain = Containment()
-    assert contain.contained("meter", raising(Mute()), None) is None
-    assert contain.failures == ("meter: Mute",)
+    guard = Guard()
+    assert guard.call("meter", raising(Mute()), None) is None
+    assert guard.failures == ("meter: Mute",)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 def test_what_ends_a_program_passes_through(error: BaseException):
-    contain = Containment()
+    guard = Guard()
     with pytest.raises(type(error)):
-        contain.contained("meter", raising(error), None)
-    assert contain.failures == ()
+        guard.call("meter", raising(error), None)
+    assert guard.failures == ()
 
 
 def test_a_failure_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture):
-    contain = Containment()
+    guard = Guard()
     for _ in range(3):
-        contain.contained("meter", raising(ValueError("broken")), None)
+        guard.call("meter", raising(ValueError("broken")), None)
     (logged,) = caplog.records
     assert logged.getMessage() == "meter: broken (ValueError); training goes on"
     assert logged.exc_info is not None
@@ -75,23 +75,23 @@ def test_a_failure_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFi
 
 
 def test_what_the_machine_refuses_is_logged_without_a_traceback(caplog: pytest.LogCaptureFixture):
-    Containment().contained("log file", raising(OSError(errno.ENOSPC, "No space left on device")), None)
+    Guard().call("log file", raising(OSError(errno.ENOSPC, "No space left on device")), None)
     assert not caplog.records[0].exc_info
 
 
 def test_failures_keep_the_order_in_which_they_appeared():
-    contain = Containment()
+    guard = Guard()
     for name in ("b", "a", "b", "c"):
-        contain.note(f"{name}: broken")
-    assert contain.failures == ("b: broken", "a: broken", "c: broken")
+        guard.record(f"{name}: broken")
+    assert guard.failures == ("b: broken", "a: broken", "c: broken")
 
 
 def test_failures_that_differ_each_time_do_not_grow_without_end(caplog: pytest.LogCaptureFixture):
-    contain = Containment()
+    guard = Guard()
     for number in range(10 * MAX_FAILURES):
-        contain.note(f"meter: broken at {number}")
-    assert len(contain.failures) == len(caplog.records) == MAX_FAILURES + 1
-    assert contain.failures[-1] == "further failures are not listed"
+        guard.record(f"meter: broken at {number}")
+    assert len(guard.failures) == len(caplog.records) == MAX_FAILURES + 1
+    assert guard.failures[-1] == "further failures are not listed"
 
 
 def test_a_log_handler_that_raises_does_not_reach_the_training():
@@ -102,41 +102,41 @@ def test_a_log_handler_that_raises_does_not_reach_the_training():
     handler = Broken()
     module.logger.addHandler(handler)
     try:
-        contain = Containment()
-        assert contain.contained("meter", raising(ValueError("broken")), 0) == 0
+        guard = Guard()
+        assert guard.call("meter", raising(ValueError("broken")), 0) == 0
     finally:
         module.logger.removeHandler(handler)
-    assert contain.failures == ("meter: broken (ValueError)",)
+    assert guard.failures == ("meter: broken (ValueError)",)
 
 
 def test_two_threads_lose_no_failure():
-    contain = Containment()
+    guard = Guard()
     ready = threading.Barrier(2)
 
     def note(name: str) -> None:
         ready.wait()
         for number in range(20):
-            contain.note(f"{name}: {number}")
+            guard.record(f"{name}: {number}")
 
     threads = [threading.Thread(target=note, args=(name,)) for name in ("a", "b")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(contain.failures) == len(set(contain.failures)) == 40
+    assert len(guard.failures) == len(set(guard.failures)) == 40
 
 
 def test_what_failed_in_other_processes_is_named_and_not_logged_again(caplog: pytest.LogCaptureFixture):
-    contain = Containment()
-    contain.note("RAPL: gone")
-    contain.adopt(["RAPL: gone", "NVML: lost (rank 1)"])
-    assert contain.failures == ("RAPL: gone", "NVML: lost (rank 1)")
-    assert contain.own == ("RAPL: gone",)
+    guard = Guard()
+    guard.record("RAPL: gone")
+    guard.add_remote(["RAPL: gone", "NVML: lost (rank 1)"])
+    assert guard.failures == ("RAPL: gone", "NVML: lost (rank 1)")
+    assert guard.local_failures == ("RAPL: gone",)
     assert len(caplog.records) == 1
 
 
 def test_other_processes_cannot_fill_the_records(caplog: pytest.LogCaptureFixture):
-    contain = Containment()
-    contain.adopt(f"NVML: lost {number}" for number in range(10 * MAX_FAILURES))
-    contain.note("RAPL: gone")
-    assert len(contain.failures) == MAX_FAILURES + 1
+    guard = Guard()
+    guard.add_remote(f"NVML: lost {number}" for number in range(10 * MAX_FAILURES))
+    guard.record("RAPL: gone")
+    assert len(guard.failures) == MAX_FAILURES + 1

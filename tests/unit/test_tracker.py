@@ -22,8 +22,8 @@ from eco2ai_callbacks import Tracker, Usage, track
 from eco2ai_callbacks.errors import Eco2AIError, SettingsError
 from eco2ai_callbacks.meters.discovery import Discovery, Source
 from eco2ai_callbacks.record import FIELDS
-from eco2ai_callbacks.session.context import Machinery, Opening
-from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.session.context import Platform, RunContext
+from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.testing import CLOUD_VM, Clock
 from eco2ai_callbacks.usage import Method
 
@@ -63,12 +63,12 @@ def meter(clock: Clock) -> Constant:
     return Constant(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
 
 
-def machinery(clock: Clock, *meters: Any, **kwargs: Any) -> Machinery:
+def platform(clock: Clock, *meters: Any, **kwargs: Any) -> Platform:
     sources = tuple(Source(m.name, True, "constant power", None, {}, ()) for m in meters)
-    return Machinery(
+    return Platform(
         clock=clock,
         host=lambda: CLOUD_VM,
-        find=lambda *_: Discovery(tuple(meters), sources, ()),
+        discover=lambda *_: Discovery(tuple(meters), sources, ()),
         environ=kwargs.pop("environ", {}),
         **kwargs,
     )
@@ -76,7 +76,7 @@ def machinery(clock: Clock, *meters: Any, **kwargs: Any) -> Machinery:
 
 def tracker(clock: Clock, *meters: Any, **settings: Any) -> Tracker:
     args = {"region": "FR", "heartbeat_s": 0.0, "console": False, **settings}
-    return Tracker(machinery=machinery(clock, *meters), **args)
+    return Tracker(platform=platform(clock, *meters), **args)
 
 
 # --- marks ---------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_an_epoch_done_again_is_another_attempt(clock: Clock, meter: Constant) -
 
 
 def test_an_entered_train_stage_ends_with_its_epoch(clock: Clock, meter: Constant) -> None:
-    run = tracker(clock, meter).start(Opening(base="other"))
+    run = tracker(clock, meter).start(RunContext(base="other"))
     clock.advance(1)
     run.enter("train", 0)
     clock.advance(2)
@@ -265,8 +265,8 @@ def test_a_price_gives_the_cost_with_the_overhead(clock: Clock, meter: Constant)
 def test_an_unknown_place_is_the_world_with_one_warning(
     clock: Clock, meter: Constant, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    machine = replace(machinery(clock, meter), root=tmp_path)
-    with Tracker(machinery=machine, console=False, heartbeat_s=0.0) as run:
+    machine = replace(platform(clock, meter), root=tmp_path)
+    with Tracker(platform=machine, console=False, heartbeat_s=0.0) as run:
         clock.advance(1)
         run.mark(epoch=0)
     assert [record.message for record in caplog.records if "place" in record.message] == [
@@ -331,12 +331,12 @@ def test_a_start_that_fails_leaves_a_tracker_that_does_nothing(clock: Clock) -> 
     def broken(*_: Any) -> Discovery:
         raise RuntimeError("no such machine")
 
-    run = Tracker(machinery=replace(machinery(clock), find=broken), console=False)
+    run = Tracker(platform=replace(platform(clock), discover=broken), console=False)
     with run:
         assert run.mark(epoch=0) == Usage()
         assert run.enter("validate") == Usage()
         assert run.scalars(0) == {}
-    assert run.contain.failures == ("tracker: no such machine (RuntimeError)",)
+    assert run.guard.failures == ("tracker: no such machine (RuntimeError)",)
     assert run.total == Usage()
 
 
@@ -371,10 +371,10 @@ def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: Constan
         saved = first.resume
         clock.advance(5)
     assert saved is not None
-    assert Resume.from_dict(json.loads(json.dumps(saved.to_dict()))) == saved
+    assert Checkpoint.from_dict(json.loads(json.dumps(saved.to_dict()))) == saved
     if not kept:
         Path("eco2ai.jsonl").unlink()
-    second = tracker(clock, Constant(clock, {"cpu": 10.0})).start(Opening(resume=saved))
+    second = tracker(clock, Constant(clock, {"cpu": 10.0})).start(RunContext(resume=saved))
     clock.advance(1)
     total = second.stop()
     before = 15 if kept else 10  # what was burnt after the checkpoint is known to the log alone

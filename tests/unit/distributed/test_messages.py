@@ -18,7 +18,14 @@ import pytest
 from logcheck import close, rows
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.distributed.messages import Claim, Share, failures_of, misses_something, taken_since, together
+from eco2ai_callbacks.distributed.messages import (
+    RankStart,
+    RankUsage,
+    failures_of,
+    misses_something,
+    taken_since,
+    together,
+)
 from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_group
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry
@@ -27,7 +34,7 @@ from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
-from eco2ai_callbacks.session.context import Machinery, Opening
+from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import launched_id
 from eco2ai_callbacks.testing import BARE_METAL, Clock
 from eco2ai_callbacks.usage import Method, Usage
@@ -79,8 +86,8 @@ class Job:
             sources = (Source(m.name, True, "", None, dict.fromkeys(m.methods, "constant"), ()) for m in found)
             return Discovery(tuple(found), tuple(sources), ())
 
-        machinery = Machinery(clock=self.clock, host=lambda: host, find=find, environ={})
-        return Tracker(machinery=machinery, **self.settings)
+        platform = Platform(clock=self.clock, host=lambda: host, discover=find, environ={})
+        return Tracker(platform=platform, **self.settings)
 
     def gather(self, rank: int) -> Callable[[Any], list[Any]]:
         def gather(told: Any) -> list[Any]:
@@ -109,7 +116,7 @@ class Job:
     def start(self, resume: Any = None) -> Job:
         self.all(
             lambda tracker, rank: tracker.start(
-                Opening(rank=(rank, self.size), gather=self.gather(rank), resume=resume, base="other")
+                RunContext(rank=(rank, self.size), gather=self.gather(rank), resume=resume, base="other")
             )
         )
         return self
@@ -218,13 +225,13 @@ def test_the_console_line_is_one_and_the_job_s(capsys: pytest.CaptureFixture[str
 
 def test_a_rank_that_nobody_can_be_told_of_says_that_it_is_alone(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock(0.0)
-    machinery = Machinery(
+    platform = Platform(
         clock=clock,
         host=lambda: BARE_METAL,
-        find=lambda *_: Discovery(tuple(cpu(0, clock)), (), ()),
+        discover=lambda *_: Discovery(tuple(cpu(0, clock)), (), ()),
         environ={"RANK": "0", "WORLD_SIZE": "4"},
     )
-    with Tracker(machinery=machinery, region="FR"):
+    with Tracker(platform=platform, region="FR"):
         clock.advance(1.0)
     assert "rank 0 of 4 alone" in capsys.readouterr().err
 
@@ -320,14 +327,14 @@ def test_without_a_group_ranks_find_each_other_in_the_registry_as_they_come_and_
     clock = Clock(0.0)
 
     def tracker(rank: int) -> Tracker:
-        machinery = Machinery(
+        platform = Platform(
             clock=clock,
             host=lambda: BARE_METAL,
-            find=lambda *_: Discovery((Draws(clock, {"gpu:GPU-a": (100.0, DEVICE)}),), (), ()),
+            discover=lambda *_: Discovery((Draws(clock, {"gpu:GPU-a": (100.0, DEVICE)}),), (), ()),
             environ={"RANK": str(rank), "WORLD_SIZE": "2"},
             registry=tmp_path / "running",
         )
-        return Tracker(machinery=machinery, run_id="one", region="FR", console=False, heartbeat_s=0.0)
+        return Tracker(platform=platform, run_id="one", region="FR", console=False, heartbeat_s=0.0)
 
     first, second = tracker(0), tracker(1)
     second.start()
@@ -409,22 +416,22 @@ def test_a_rank_that_was_interrupted_asks_nobody() -> None:
 
 
 def test_what_others_have_failed_at_is_not_told_on() -> None:
-    told = [Share(failures=("a: no",)), Share(), Claim(failures=("b: no", "c: no"))]
+    told = [RankUsage(failures=("a: no",)), RankUsage(), RankStart(failures=("b: no", "c: no"))]
     assert failures_of(told, mine=0) == ("rank 2: b: no", "rank 2: c: no")
     assert failures_of(told, mine=1) == ("rank 0: a: no", "rank 2: b: no", "rank 2: c: no")
 
 
 def test_a_share_misses_something_where_a_channel_is_gone() -> None:
     whole = Usage(1.0, {"cpu": 1.0, "gpu:a": 1.0})
-    assert misses_something(Share())
-    assert misses_something(Share(total=Usage(0.0, {"carried": 5.0})))
-    assert misses_something(Share(train=Usage(1.0, {"cpu": 1.0}), total=whole))
-    assert not misses_something(Share(train=whole, total=whole + Usage(0.0, {"carried": 5.0})))
-    assert not misses_something(Share(total=whole))
+    assert misses_something(RankUsage())
+    assert misses_something(RankUsage(total=Usage(0.0, {"carried": 5.0})))
+    assert misses_something(RankUsage(train=Usage(1.0, {"cpu": 1.0}), total=whole))
+    assert not misses_something(RankUsage(train=whole, total=whole + Usage(0.0, {"carried": 5.0})))
+    assert not misses_something(RankUsage(total=whole))
 
 
 def test_what_no_rank_has_is_absent_and_not_zero() -> None:
-    job = together([Share(total=Usage(1.0)), Share(total=Usage(1.0))])
+    job = together([RankUsage(total=Usage(1.0)), RankUsage(total=Usage(1.0))])
     assert job.train is None
     assert job.samples is None
     assert job.total.energy_kwh is None
@@ -606,7 +613,7 @@ def test_where_some_ranks_do_not_ask_nothing_is_told(caplog: pytest.LogCaptureFi
 
 def test_jax_s_processes_tell_each_other_in_arrays_of_one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     numpy = pytest.importorskip("numpy")
-    told = ["short", Share(total=Usage(1.0, {"cpu": 0.1 + 0.2})), {"long": "x" * 500}]
+    told = ["short", RankUsage(total=Usage(1.0, {"cpu": 0.1 + 0.2})), {"long": "x" * 500}]
     slots: list[Any] = [None] * 3
     barrier = threading.Barrier(3, timeout=30)
     place = threading.local()

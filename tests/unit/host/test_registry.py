@@ -105,6 +105,7 @@ def test_without_procfs_processes_are_looked_up_all_the_same(tmp_path: Path):
         json.dumps(vars_ | {"pid": HERE, "started": 1.0, "devices": "GPU-a"}),
         json.dumps(vars_ | {"pid": HERE, "started": 1.0, "devices": [1]}),
     ],
+    ids=range(14),
 )
 def test_what_others_put_there_hides_nobody(registry: Registry, tmp_path: Path, content: str | bytes):
     registry.enter(entry())

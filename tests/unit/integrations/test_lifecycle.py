@@ -12,8 +12,8 @@ from logcheck import by_run, rows
 
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.integrations.callstack import still_running
-from eco2ai_callbacks.integrations.lifecycle import Fits
-from eco2ai_callbacks.session.identity import Resume
+from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.session.identity import Checkpoint
 
 QUIET = {"region": "FR", "console": False, "heartbeat_s": 0.0}
 
@@ -28,12 +28,12 @@ def killed_run(**settings: object) -> str:
 
 def test_wrong_settings_are_refused_before_anything_is_opened() -> None:
     with pytest.raises(SettingsError, match="scope='galaxy'"):
-        Fits({"scope": "galaxy"})  # type: ignore[typeddict-item]
+        RunLifecycle({"scope": "galaxy"})  # type: ignore[typeddict-item]
     assert not list(Path().iterdir())
 
 
 def test_a_fit_opens_a_run_and_another_fit_another() -> None:
-    fits = Fits(QUIET)
+    fits = RunLifecycle(QUIET)
     assert fits.tracker is None
     first = fits.begin(fit=True).run_id
     fits.end()
@@ -44,7 +44,7 @@ def test_a_fit_opens_a_run_and_another_fit_another() -> None:
 
 
 def test_what_stands_alone_joins_the_last_run() -> None:
-    fits = Fits(QUIET)
+    fits = RunLifecycle(QUIET)
     alone = fits.begin(fit=False).run_id
     fits.end()
     fit = fits.begin(fit=True).run_id
@@ -55,14 +55,14 @@ def test_what_stands_alone_joins_the_last_run() -> None:
 
 
 def test_a_fit_that_still_runs_is_begun_again_as_the_same_run() -> None:
-    fits = Fits(QUIET)
+    fits = RunLifecycle(QUIET)
     first = fits.begin(fit=True, inside=lambda: True)
     assert fits.begin(fit=True, inside=lambda: True) is first
     fits.end()
 
 
 def test_a_fit_that_nobody_saw_end_is_closed_by_the_next() -> None:
-    fits, alive = Fits(QUIET), [True]
+    fits, alive = RunLifecycle(QUIET), [True]
     first = fits.begin(fit=True, inside=lambda: alive[0])
     alive[0] = False
     second = fits.begin(fit=True)
@@ -73,7 +73,7 @@ def test_a_fit_that_nobody_saw_end_is_closed_by_the_next() -> None:
 
 
 def test_a_copy_remembers_the_run_and_not_what_is_live() -> None:
-    fits = Fits(QUIET)
+    fits = RunLifecycle(QUIET)
     run = fits.begin(fit=True)
     copied = pickle.loads(pickle.dumps(fits))
     assert copied.tracker is None
@@ -82,12 +82,12 @@ def test_a_copy_remembers_the_run_and_not_what_is_live() -> None:
 
 
 def test_the_run_to_continue_is_the_one_that_the_settings_name() -> None:
-    fits = Fits({**QUIET, "run_id": "named"})
-    assert fits.continued() == Resume("named")
+    fits = RunLifecycle({**QUIET, "run_id": "named"})
+    assert fits.continued() == Checkpoint("named")
 
 
 def test_else_the_last_of_the_same_callback() -> None:
-    fits = Fits(QUIET)
+    fits = RunLifecycle(QUIET)
     run = fits.begin(fit=True)
     fits.end()
     assert fits.continued() == run.resume
@@ -95,20 +95,20 @@ def test_else_the_last_of_the_same_callback() -> None:
 
 def test_else_the_only_one_in_the_log_without_an_end() -> None:
     run = killed_run()
-    assert Fits(QUIET).continued() == Resume(run)
-    assert Fits({**QUIET, "project": "another"}).continued() is None
-    assert Fits({**QUIET, "log_file": None}).continued() is None
+    assert RunLifecycle(QUIET).continued() == Checkpoint(run)
+    assert RunLifecycle({**QUIET, "project": "another"}).continued() is None
+    assert RunLifecycle({**QUIET, "log_file": None}).continued() is None
 
 
 def test_two_open_runs_are_none_to_continue() -> None:
     assert killed_run() != killed_run()
-    assert Fits(QUIET).continued() is None
+    assert RunLifecycle(QUIET).continued() is None
 
 
 def test_a_run_that_somebody_writes_is_none_to_continue() -> None:
-    writing = Fits(QUIET)
+    writing = RunLifecycle(QUIET)
     writing.begin(fit=True)
-    assert Fits(QUIET).continued() is None
+    assert RunLifecycle(QUIET).continued() is None
     writing.end()
 
 

@@ -11,12 +11,12 @@ import pytest
 from proc_tree import ProcTree
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters import discovery as meters
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.discovery import Discovery, Source, Surroundings, discover
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source, discover
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeNvml, PowercapTree
 
@@ -33,13 +33,11 @@ class Machine:
     nvml: FakeNvml
     base: Path
 
-    def discover(
-        self, host: Host, *, scope: str = "process", contain: Containment | None = None, **settings: Any
-    ) -> Discovery:
+    def discover(self, host: Host, *, scope: str = "process", guard: Guard | None = None, **settings: Any) -> Discovery:
         job = JobBusy(100, self.proc.root) if scope == "process" else None
-        around = Surroundings(host, job, self.proc.root, self.base, environ={}, clock=self.clock, nvml=self.nvml)
+        around = MeterContext(host, job, self.proc.root, self.base, environ={}, clock=self.clock, nvml=self.nvml)
         wanted = Settings(scope=scope, powercap_root=self.powercap.root, **settings)
-        return discover(wanted, around, contain)
+        return discover(wanted, around, guard)
 
 
 @pytest.fixture
@@ -169,7 +167,7 @@ def test_what_is_found_covered_once_it_is_open_is_closed_again(
         def close(self) -> None:
             closed.append(self.name)
 
-    def other(settings: Settings, around: Surroundings) -> Iterator[Any]:
+    def other(settings: Settings, around: MeterContext) -> Iterator[Any]:
         yield Both(), "two in one"
 
     # The list of sources is what a new meter is added to.
@@ -245,11 +243,11 @@ def test_a_source_that_fails_in_a_way_of_its_own_is_named_and_the_others_are_use
 ) -> None:
     machine = make()
     machine.nvml = Unexpected(machine.clock)
-    contain = Containment()
-    found = machine.discover(CLOUD_VM, contain=contain)
+    guard = Guard()
+    found = machine.discover(CLOUD_VM, guard=guard)
     assert used(found) == [("CPU model", "cpu", "ram")]
     assert sources(found)["NVML"].reason == "the binding is broken (RuntimeError)"
-    assert contain.failures == ("NVML: the binding is broken (RuntimeError)",)
+    assert guard.failures == ("NVML: the binding is broken (RuntimeError)",)
     assert len(caplog.records) == 1
     assert not machine.nvml.initialised  # given back what was opened
 
@@ -257,18 +255,18 @@ def test_a_source_that_fails_in_a_way_of_its_own_is_named_and_the_others_are_use
 def test_a_failure_that_is_no_longer_listed_still_leaves_a_reason(make: Callable[..., Machine]) -> None:
     machine = make()
     machine.nvml = Unexpected(machine.clock)
-    contain = Containment()
+    guard = Guard()
     for number in range(60):
-        contain.note(f"sink: failed in way {number}")
-    assert sources(machine.discover(CLOUD_VM, contain=contain))["NVML"].reason == "failed while it was opened"
+        guard.record(f"sink: failed in way {number}")
+    assert sources(machine.discover(CLOUD_VM, guard=guard))["NVML"].reason == "failed while it was opened"
 
 
 def test_a_board_that_is_not_there_breaks_nothing_once_a_run_has_begun(make: Callable[..., Machine]) -> None:
-    contain = Containment()
-    found = make(FakeGpu("GPU-a")).discover(CLOUD_VM, gpus=(7,), contain=contain)
+    guard = Guard()
+    found = make(FakeGpu("GPU-a")).discover(CLOUD_VM, gpus=(7,), guard=guard)
     assert used(found) == [("CPU model", "cpu", "ram")]
     assert not sources(found)["NVML"].used
-    assert [failure.partition(":")[0] for failure in contain.failures] == ["NVML"]
+    assert [failure.partition(":")[0] for failure in guard.failures] == ["NVML"]
 
 
 def test_a_counter_that_fails_leaves_its_component_to_the_model(
@@ -287,12 +285,12 @@ def test_a_session_starts_beside_a_source_that_fails_and_its_records_name_the_fa
     clock = Clock()
     tree = PowercapTree(tmp_path)
 
-    def find(settings: Settings, around: Surroundings, contain: Containment) -> Discovery:
-        return discover(settings, dataclasses.replace(around, nvml=Unexpected(clock)), contain)
+    def find(settings: Settings, around: MeterContext, guard: Guard) -> Discovery:
+        return discover(settings, dataclasses.replace(around, nvml=Unexpected(clock)), guard)
 
-    machinery = Machinery(host=lambda: CLOUD_VM, find=find, registry=tmp_path / "registry", environ={})
+    platform = Platform(host=lambda: CLOUD_VM, discover=find, registry=tmp_path / "registry", environ={})
     log = tmp_path / "run.jsonl"
-    with Tracker(machinery=machinery, log_file=log, console=False, region="FR", powercap_root=tree.root) as tracker:
+    with Tracker(platform=platform, log_file=log, console=False, region="FR", powercap_root=tree.root) as tracker:
         tracker.mark(epoch=0)
     start, epoch, stop = map(json.loads, log.read_text().splitlines())
     assert {source["name"]: source["reason"] for source in start["sources"] if source["name"] == "NVML"} == {

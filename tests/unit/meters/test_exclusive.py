@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eco2ai_callbacks.meters.exclusive import Once
+from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Method
 
@@ -28,7 +28,7 @@ class Setting:
         self.clock = Clock(50.0)
         self.taken: dict[str, float] = {}
         self.gpus = Gpus(self.clock)
-        self.meter = Once(self.gpus, self.taken.get, self.clock)
+        self.meter = ExclusiveMeter(self.gpus, self.taken.get, self.clock)
 
 
 def test_what_nobody_else_counts_is_counted_as_it_is_read() -> None:

@@ -12,7 +12,7 @@ from proc_tree import FORBIDDEN, ProcTree
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.meters.ram import GIB, PAGE, Memory, RamModel, mapped_bytes, private_bytes, pss_bytes
-from eco2ai_callbacks.session.context import Machinery
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.testing import BARE_METAL, Clock
 
 MIB = 2**20
@@ -219,9 +219,9 @@ def test_the_joules_never_fall(tmp_path_factory: pytest.TempPathFactory, steps: 
 @pytest.fixture
 def records(tmp_path: Path) -> list[dict]:
     """What a tracked stretch on a machine without a hypervisor has written."""
-    machinery = Machinery(host=lambda: BARE_METAL, registry=tmp_path / "registry", environ={})
+    platform = Platform(host=lambda: BARE_METAL, registry=tmp_path / "registry", environ={})
     tracker = Tracker(
-        machinery=machinery,
+        platform=platform,
         log_file=tmp_path / "run.jsonl",
         console=False,
         gpus=(),

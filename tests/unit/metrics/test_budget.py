@@ -9,7 +9,7 @@ from logcheck import rows
 from steady import steady
 
 from eco2ai_callbacks.metrics.budget import blind, over
-from eco2ai_callbacks.session.context import Opening
+from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage
@@ -88,7 +88,7 @@ def test_a_run_that_fails_was_interrupted_whatever_its_budget() -> None:
 
 def test_the_whole_jobs_total_is_what_counts(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    run = steady(clock, max_co2_kg=0.001).start(Opening(rank=(1, 2), gather=lambda told: [told, told]))
+    run = steady(clock, max_co2_kg=0.001).start(RunContext(rank=(1, 2), gather=lambda told: [told, told]))
     clock.advance(60)
     run.mark(epoch=0)
     assert run.over_budget(0) is None  # nobody has told yet; 0.6 g are this rank's own

@@ -13,13 +13,13 @@ from logcheck import rows
 from steady import steady
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.distributed.messages import Share
+from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.host.machine import Host
-from eco2ai_callbacks.metrics.forecast import DRIFT, PRIOR_SPREAD, PRIOR_WEIGHT, RECENT, Course, Forecast, Span
+from eco2ai_callbacks.metrics.forecast import DRIFT, PRIOR_SPREAD, PRIOR_WEIGHT, RECENT, Forecast, Progress, Span
 from eco2ai_callbacks.metrics.scalars import forecast_scalars
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.session.context import Machinery, Opening
+from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage
@@ -30,10 +30,10 @@ def usage(joules: float) -> Usage:
     return Usage(joules / 100, {"cpu": joules}, joules / 1000)
 
 
-def course(*epochs: tuple[float, float], done: float = 0.0, before: float = 0.0) -> Course:
+def progress(*epochs: tuple[float, float], done: float = 0.0, before: float = 0.0) -> Progress:
     """A session of epochs of so much work and so many joules each, from ``done`` on."""
     total = before
-    found = Course().reached(done, usage(before))
+    found = Progress().reached(done, usage(before))
     for work, joules in epochs:
         done, total = done + work, total + joules
         found = found.reached(done, usage(total))
@@ -57,7 +57,7 @@ def joules(found: Forecast | None) -> Span:
     before=st.floats(0, 1e9),
 )
 def test_of_constant_epochs_it_is_exact(count: int, ahead: int, work: float, cost: float, before: float) -> None:
-    found = course(*[(work, cost)] * count, before=before).forecast((count + ahead) * work)
+    found = progress(*[(work, cost)] * count, before=before).forecast((count + ahead) * work)
     truth = before + cost * (count + ahead)
     assert joules(found).expected == pytest.approx(truth, rel=1e-6)
     assert found.seconds.expected == pytest.approx(truth / 100, rel=1e-6)
@@ -66,38 +66,38 @@ def test_of_constant_epochs_it_is_exact(count: int, ahead: int, work: float, cos
 
 def test_the_first_epoch_counts_into_the_total_and_not_into_what_lies_ahead() -> None:
     # 500 J with compilation, then 100 J an epoch: 500 + 9 x 100.
-    assert joules(course((1, 500), (1, 100)).forecast(10)).expected == pytest.approx(1400)
-    assert joules(course((1, 500), (1, 100), (1, 120)).forecast(10)).expected == pytest.approx(720 + 7 * 110)
+    assert joules(progress((1, 500), (1, 100)).forecast(10)).expected == pytest.approx(1400)
+    assert joules(progress((1, 500), (1, 100), (1, 120)).forecast(10)).expected == pytest.approx(720 + 7 * 110)
 
 
 def test_after_one_epoch_there_is_nothing_else_to_go_by() -> None:
-    assert joules(course((1, 500)).forecast(10)).expected == pytest.approx(5000)
+    assert joules(progress((1, 500)).forecast(10)).expected == pytest.approx(5000)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=2, max_size=20), st.integers(0, 10_000), st.floats(0.01, 100))
 def test_unequal_epochs_are_scaled_by_their_steps(steps: list[int], ahead: int, per_step: float) -> None:
-    found = course(*[(count, count * per_step) for count in steps]).forecast(sum(steps) + ahead)
+    found = progress(*[(count, count * per_step) for count in steps]).forecast(sum(steps) + ahead)
     assert joules(found).expected == pytest.approx((sum(steps) + ahead) * per_step, rel=1e-6)
 
 
 def test_a_run_that_ends_within_an_epoch_costs_a_part_of_it() -> None:
-    assert joules(course((10, 100), (10, 100)).forecast(25)).expected == pytest.approx(250)
+    assert joules(progress((10, 100), (10, 100)).forecast(25)).expected == pytest.approx(250)
 
 
 def test_a_fraction_of_the_run_will_do() -> None:
-    assert joules(course((0.1, 100), (0.1, 100)).forecast(1)).expected == pytest.approx(1000)
+    assert joules(progress((0.1, 100), (0.1, 100)).forecast(1)).expected == pytest.approx(1000)
 
 
 def test_costs_that_come_in_some_epochs_only_are_part_of_what_all_cost() -> None:
     # Every second epoch is validated: 100, 200, 100, 200, ...
-    found = course((1, 100), *[(1, 200), (1, 100)] * 4).forecast(29)
+    found = progress((1, 100), *[(1, 200), (1, 100)] * 4).forecast(29)
     assert joules(found).expected == pytest.approx(100 + 28 * 150)
 
 
 def test_a_clear_trend_goes_on_as_long_as_it_was_seen_and_then_stays() -> None:
     rising = [(1.0, 100.0 * epoch) for epoch in range(1, 7)]
     behind = 100 + sum(cost for _, cost in rising)
-    found = course((1, 100), *rising)
+    found = progress((1, 100), *rising)
     assert joules(found.forecast(9)).expected == pytest.approx(behind + 700 + 800)
     # Six epochs more of it, 700 to 1200, which lead to 1250 at the end of the last of them.
     six = sum(range(700, 1201, 100))
@@ -105,8 +105,8 @@ def test_a_clear_trend_goes_on_as_long_as_it_was_seen_and_then_stays() -> None:
 
 
 def test_a_trend_is_as_uncertain_as_it_leads_away_from_the_mean() -> None:
-    rising = joules(course((1, 100), *[(1, 100 + epoch) for epoch in range(6)]).forecast(107))
-    level = joules(course((1, 100), *[(1, 102.5)] * 6).forecast(107))
+    rising = joules(progress((1, 100), *[(1, 100 + epoch) for epoch in range(6)]).forecast(107))
+    level = joules(progress((1, 100), *[(1, 102.5)] * 6).forecast(107))
     assert rising.low < level.expected < rising.expected
 
 
@@ -114,23 +114,23 @@ def test_a_falling_trend_ends_at_nothing() -> None:
     falling = [(1.0, 100.0 * (6 - epoch)) for epoch in range(6)]
     behind = 600 + sum(cost for _, cost in falling)
     # 100 in the last epoch, so 50 at its end: a triangle of half an epoch is all that is left.
-    assert joules(course((1, 600), *falling).forecast(100)).expected == pytest.approx(behind + 12.5)
+    assert joules(progress((1, 600), *falling).forecast(100)).expected == pytest.approx(behind + 12.5)
 
 
 @pytest.mark.parametrize("odd", [[100, 400, 100, 100, 100, 100], [100, 101, 99, 102, 98, 100]])
 def test_odd_epochs_are_no_trend(odd: list[float]) -> None:
-    found = course((1, 100), *[(1, cost) for cost in odd]).forecast(107)
+    found = progress((1, 100), *[(1, cost) for cost in odd]).forecast(107)
     assert joules(found).expected == pytest.approx(100 + sum(odd) + 100 * statistics.mean(odd))
 
 
 def test_only_recent_epochs_say_what_comes() -> None:
-    found = course(*[(1, 900)] * 10, *[(1, 100)] * RECENT).forecast(RECENT + 20)
+    found = progress(*[(1, 900)] * 10, *[(1, 100)] * RECENT).forecast(RECENT + 20)
     assert joules(found).expected == pytest.approx(9000 + 100 * RECENT + 1000)
 
 
 def test_what_follows_the_last_epoch_is_foreseen_from_what_followed_the_others() -> None:
     # 100 J of training, and 20 J of evaluation after each epoch, the last one too.
-    found = Course(0.0)
+    found = Progress(0.0)
     total = 0.0
     for epoch in range(3):
         total += 100
@@ -143,7 +143,7 @@ def test_what_follows_the_last_epoch_is_foreseen_from_what_followed_the_others()
 
 def test_what_follows_an_epoch_is_scaled_to_the_whole_job() -> None:
     # This process is one of two alike; it knows its own part alone, and the job's sum at the ends of epochs.
-    found = Course(0.0).reached(1, usage(200), usage(100)).resumed(usage(120))
+    found = Progress(0.0).reached(1, usage(200), usage(100)).resumed(usage(120))
     found = found.reached(2, usage(440), usage(220))
     assert joules(found.forecast(4)).expected == pytest.approx(4 * 240)
 
@@ -153,51 +153,51 @@ def test_what_follows_an_epoch_is_scaled_to_the_whole_job() -> None:
 
 def test_what_earlier_sessions_used_is_in_the_total_and_not_in_the_rate() -> None:
     # 7000 J were burnt for five epochs, one of them in vain; here an epoch takes 100 J.
-    found = course((1, 300), (1, 100), done=4, before=7000).forecast(10)
+    found = progress((1, 300), (1, 100), done=4, before=7000).forecast(10)
     assert joules(found).expected == pytest.approx(7000 + 300 + 5 * 100)
 
 
 def test_a_session_that_does_not_know_where_it_began_learns_it_at_the_first_epochs_end() -> None:
-    found = Course().reached(5, usage(1000))
+    found = Progress().reached(5, usage(1000))
     assert found.forecast(10) is None
     assert found.epochs == 0
     assert joules(found.reached(6, usage(1100)).forecast(10)).expected == pytest.approx(1500)
 
 
 def test_a_training_that_begins_anew_within_the_session_forgets_its_laps_and_no_joule() -> None:
-    found = course((8, 100), (8, 100)).reached(0, usage(250))
+    found = progress((8, 100), (8, 100)).reached(0, usage(250))
     assert found.epochs == 0
     found = found.reached(4, usage(350)).reached(8, usage(400))
     assert joules(found.forecast(16)).expected == pytest.approx(500)
 
 
 def test_an_epoch_without_progress_leaves_all_as_it_is() -> None:
-    found = course((1, 100), (1, 100))
+    found = progress((1, 100), (1, 100))
     assert found.reached(2, usage(300)) is found
 
 
 def test_before_the_first_epoch_goes_on_nothing_lies_between() -> None:
-    found = Course(0.0)
+    found = Progress(0.0)
     assert found.resumed(usage(100)) is found
 
 
 @pytest.mark.parametrize("planned", [None, 0, -1, math.inf, math.nan])
 def test_without_a_known_end_there_is_none(planned: float | None) -> None:
-    assert course((1, 100), (1, 100)).forecast(planned) is None
+    assert progress((1, 100), (1, 100)).forecast(planned) is None
 
 
 def test_without_an_epoch_there_is_none() -> None:
-    assert Course().forecast(10) is None
-    assert Course(0.0).forecast(10) is None
+    assert Progress().forecast(10) is None
+    assert Progress(0.0).forecast(10) is None
 
 
 def test_beyond_the_plan_nothing_lies_ahead() -> None:
-    found = joules(course((1, 100), (1, 100), (1, 100)).forecast(2))
+    found = joules(progress((1, 100), (1, 100), (1, 100)).forecast(2))
     assert found == Span(300, 300, 300)
 
 
 def test_of_what_is_not_measured_nothing_is_expected() -> None:
-    found = Course(0.0).reached(1, Usage(10.0)).reached(2, Usage(20.0)).forecast(4)
+    found = Progress(0.0).reached(1, Usage(10.0)).reached(2, Usage(20.0)).forecast(4)
     assert (found.joules, found.grams) == (None, None)
     assert found.seconds.expected == pytest.approx(40)
     assert forecast_scalars(found.to_dict(), level="all").keys() == {
@@ -213,8 +213,8 @@ def test_of_what_is_not_measured_nothing_is_expected() -> None:
 @given(count=st.integers(2, 30), more=st.integers(1, 20), cost=st.floats(1, 1e6))
 def test_the_more_epochs_the_narrower(count: int, more: int, cost: float) -> None:
     planned = count + more + 1
-    early = joules(course(*[(1, cost)] * count).forecast(planned))
-    late = joules(course(*[(1, cost)] * (count + more)).forecast(planned))
+    early = joules(progress(*[(1, cost)] * count).forecast(planned))
+    late = joules(progress(*[(1, cost)] * (count + more)).forecast(planned))
     assert late.high - late.low < early.high - early.low
     assert early.low < early.expected < early.high
 
@@ -223,7 +223,7 @@ def test_the_more_epochs_the_narrower(count: int, more: int, cost: float) -> Non
 def test_epochs_of_the_same_spread_are_the_surer_the_more_there_are(pattern: list[float], times: int) -> None:
     def width(repeated: int) -> float:
         costs = [100.0, *pattern * repeated]
-        found = joules(course(*[(1, cost) for cost in costs]).forecast(len(costs) + 50))
+        found = joules(progress(*[(1, cost) for cost in costs]).forecast(len(costs) + 50))
         return found.high - found.low
 
     # Below that, what is taken for granted of any training outweighs what was seen; and one more repetition may look
@@ -242,7 +242,7 @@ def test_epochs_of_the_same_spread_are_the_surer_the_more_there_are(pattern: lis
 def test_it_is_never_below_what_is_used(
     epochs: list[tuple[float, float]], ahead: float, before: float, low: float, high: float
 ) -> None:
-    found = course(*epochs, before=before)
+    found = progress(*epochs, before=before)
     forecast = found.forecast(found.done + ahead, (low, high), (low, high))
     for span, used in ((forecast.seconds, found.total.seconds), (forecast.joules, found.total.total_j)):
         if span is not None:
@@ -255,7 +255,7 @@ def test_it_is_never_below_what_is_used(
 
 def test_the_spread_of_few_epochs_is_what_is_usual() -> None:
     # One epoch of 100 J behind that counts, eight ahead: t(4) = 2.1318, standard deviation 5 J.
-    span = joules(course((1, 100), (1, 100)).forecast(10))
+    span = joules(progress((1, 100), (1, 100)).forecast(10))
     drift = DRIFT * 100 * 8 * math.sqrt(8 / 9)
     off = 2.1318 * math.hypot(PRIOR_SPREAD * 100 * math.sqrt(8 + 64 / 1), drift)
     assert span.expected - span.low == pytest.approx(off, rel=2e-3)
@@ -264,15 +264,15 @@ def test_the_spread_of_few_epochs_is_what_is_usual() -> None:
 
 def test_the_spread_of_many_epochs_is_their_own() -> None:
     # 90 and 110 J by turns, ten of them behind and ten ahead: t(13) = 1.7709.
-    span = joules(course((1, 100), *[(1, 90), (1, 110)] * 5).forecast(21))
+    span = joules(progress((1, 100), *[(1, 90), (1, 110)] * 5).forecast(21))
     variance = (PRIOR_WEIGHT * (PRIOR_SPREAD * 100) ** 2 + 10 * 10**2) / (PRIOR_WEIGHT + 9)
     off = 1.7709 * math.sqrt(variance * (10 + 100 / 10) + (DRIFT * 100 * 10) ** 2 * 10 / 20)
     assert span.high - span.expected == pytest.approx(off, rel=1e-3)
 
 
 def test_what_is_measured_badly_is_foreseen_badly() -> None:
-    exact = joules(course((1, 100), (1, 100)).forecast(10))
-    found = course((1, 100), (1, 100)).forecast(10, (0.5, 2.0), (0.4, 3.0))
+    exact = joules(progress((1, 100), (1, 100)).forecast(10))
+    found = progress((1, 100), (1, 100)).forecast(10, (0.5, 2.0), (0.4, 3.0))
     off = exact.high - exact.expected
     assert joules(found).low == pytest.approx(1000 - math.hypot(500, off))
     assert joules(found).high == pytest.approx(1000 + math.hypot(1000, off))
@@ -316,7 +316,7 @@ def test_records_and_scalars_hold_it_in_their_units() -> None:
 
 def test_a_tracker_tells_it_from_the_second_epoch_on_and_writes_each(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    run = steady(clock, console=True).start(Opening(base="other"))
+    run = steady(clock, console=True).start(RunContext(base="other"))
     clock.advance(30)  # set-up
     told = []
     for epoch in range(4):
@@ -351,7 +351,7 @@ def test_a_tracker_tells_it_from_the_second_epoch_on_and_writes_each(capsys: pyt
 
 def test_the_evaluation_after_the_last_epoch_is_foreseen() -> None:
     clock = Clock()
-    run = steady(clock).start(Opening(base="other"))
+    run = steady(clock).start(RunContext(base="other"))
     for epoch in range(2):
         run.enter("train", epoch)
         clock.advance(10)
@@ -382,7 +382,7 @@ def test_a_run_that_goes_on_counts_what_it_had_used() -> None:
 
 def test_the_whole_jobs_total_is_what_is_foreseen() -> None:
     clock = Clock()
-    run = steady(clock).start(Opening(gather=lambda told: [told] * 3))
+    run = steady(clock).start(RunContext(gather=lambda told: [told] * 3))
     for epoch in range(2):
         run.enter("train", epoch)
         clock.advance(10)
@@ -400,7 +400,7 @@ def test_before_the_ranks_have_told_each_other_nothing_is_foreseen() -> None:
     clock = Clock()
     with steady(clock) as first:
         clock.advance(1000)
-    run = steady(clock, run_id=first.run_id, forecast_after=1).start(Opening(gather=lambda told: [told] * 2))
+    run = steady(clock, run_id=first.run_id, forecast_after=1).start(RunContext(gather=lambda told: [told] * 2))
     assert run.forecast(4, 10) == {}  # what the job had used before, this rank does not know
     told = []
     for epoch in range(4, 6):
@@ -419,17 +419,17 @@ def test_a_rank_that_measures_nothing_foresees_the_same() -> None:
     def broken() -> Host:
         raise RuntimeError("no host")
 
-    told: list[Share] = []
+    told: list[RankUsage] = []
 
     def beside(mine: object) -> list[object]:
         """The other rank's part, which measures."""
-        if isinstance(mine, Share):
+        if isinstance(mine, RankUsage):
             told.append(mine)
-            return [Share(total=Usage(10.0 * len(told), {"cpu": 1000.0 * len(told)}, 0.1 * len(told))), mine]
+            return [RankUsage(total=Usage(10.0 * len(told), {"cpu": 1000.0 * len(told)}, 0.1 * len(told))), mine]
         return [mine]
 
-    run = Tracker(machinery=Machinery(clock=clock, host=broken), log_file=None).start(
-        Opening(rank=(1, 2), gather=beside)
+    run = Tracker(platform=Platform(clock=clock, host=broken), log_file=None).start(
+        RunContext(rank=(1, 2), gather=beside)
     )
     for epoch in range(2):
         run.enter("train", epoch)
@@ -478,7 +478,7 @@ def test_with_an_open_end_nothing_is_told_or_written() -> None:
 
 def test_only_the_first_rank_writes_and_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    run = steady(clock, console=True).start(Opening(rank=(1, 2)))
+    run = steady(clock, console=True).start(RunContext(rank=(1, 2)))
     for epoch in range(2):
         clock.advance(10)
         run.mark(epoch=epoch)

@@ -6,7 +6,14 @@ import pytest
 from sessions import Written
 
 from eco2ai_callbacks.runlog.read import lines, records, total
-from eco2ai_callbacks.runlog.resume import Before, before, heir, is_finished, last_writers, unfinished
+from eco2ai_callbacks.runlog.resume import (
+    PriorUsage,
+    inheriting_rank,
+    is_finished,
+    last_writers,
+    load_prior,
+    unfinished,
+)
 
 
 @pytest.fixture
@@ -21,9 +28,9 @@ def own(log: Path, digit: str) -> Path:
 
 class TestBefore:
     def test_of_an_unknown_run_nothing_is_known(self, log: Path):
-        assert before(log, "run") == Before()
+        assert load_prior(log, "run") == PriorUsage()
         Written(log).stop()
-        assert before(log, "other") == Before()
+        assert load_prior(log, "other") == PriorUsage()
 
     def test_it_is_the_sum_the_attempts_and_the_end(self, log: Path):
         first = Written(log)
@@ -31,7 +38,7 @@ class TestBefore:
         first.mark(epoch=1, event="stage")
         first.heartbeat(epoch=1)
         Written(log, run="other").mark(epoch=7)
-        known = before(log, "run")
+        known = load_prior(log, "run")
         assert known.usage == total(record for record in records(log) if record.run == "run")
         assert known.usage.seconds == 6.0
         assert known.attempts == {0: 1, 1: 1}
@@ -44,7 +51,7 @@ class TestBefore:
         session.mark(epoch=0, attempt=1)
         session.mark(epoch=1, attempt=None)
         session.mark(epoch=2, stage="validate", event="stage", attempt=5)
-        assert before(log, "run").attempts == {0: 2, 1: 1}
+        assert load_prior(log, "run").attempts == {0: 2, 1: 1}
 
     def test_each_part_continues_the_one_before_it(self, log: Path):
         writers = []
@@ -54,7 +61,7 @@ class TestBefore:
             writers.append(session.writer)
         continued = [r.continues and r.continues["writer"] for r in records(log) if r.event == "start"]
         assert continued == [None, *writers[:2]]
-        assert before(log, "run").usage.seconds == 6.0
+        assert load_prior(log, "run").usage.seconds == 6.0
 
     @pytest.mark.parametrize("names", ["012", "210", "102"])
     def test_in_files_of_their_own_the_end_is_the_part_that_nobody_continues(self, log: Path, names: str):
@@ -62,7 +69,7 @@ class TestBefore:
             last = Written(log)
             last.stop()
             log.rename(own(log, digit))
-        known = before(log, "run")
+        known = load_prior(log, "run")
         assert known.continues is not None
         assert known.continues["writer"] == last.writer
         assert known.usage.seconds == 6.0
@@ -71,19 +78,19 @@ class TestBefore:
         session = Written(log)
         text = log.read_text().replace('"continues":null', f'"continues":{{"writer":"{session.writer}","hash":"x"}}')
         log.write_text(text)
-        known = before(log, "run").continues
+        known = load_prior(log, "run").continues
         assert known is not None
         assert known["writer"] == session.writer
 
     def test_each_rank_goes_on_with_its_own_part_and_the_first_with_those_that_are_no_more(self, log: Path):
         for rank in range(3):
             Written(log, rank=rank, world_size=3).mark(epoch=rank)
-        alone = [before(log, "run", rank, 3) for rank in range(3)]
+        alone = [load_prior(log, "run", rank, 3) for rank in range(3)]
         assert [known.usage.seconds for known in alone] == [2.0, 2.0, 2.0]
         assert alone[0].attempts == alone[2].attempts == {0: 1, 1: 1, 2: 1}
-        assert before(log, "run", 0, 1).usage.seconds == 6.0
-        assert before(log, "run", 3, 4) == Before(attempts={0: 1, 1: 1, 2: 1})
-        assert [heir(rank, 2) for rank in range(4)] == [0, 1, 0, 0]
+        assert load_prior(log, "run", 0, 1).usage.seconds == 6.0
+        assert load_prior(log, "run", 3, 4) == PriorUsage(attempts={0: 1, 1: 1, 2: 1})
+        assert [inheriting_rank(rank, 2) for rank in range(4)] == [0, 1, 0, 0]
 
 
 class TestUnfinished:

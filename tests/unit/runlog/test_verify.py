@@ -174,7 +174,7 @@ class TestWholeLogs:
         write(log, [canonical(values)])
         assert verify(log).whole
         assert verify(log).runs[0].usage == Usage()
-        assert session.contain.failures == ()
+        assert session.guard.failures == ()
 
 
 class TestChangedLines:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from eco2ai_callbacks.host.machine import process_started
-from eco2ai_callbacks.session.identity import Resume, Run, launched_id, new_id, rank_from
+from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity, launched_id, new_id, rank_from
 
 
 def test_ids_are_random_and_short_hexadecimal():
@@ -20,7 +20,7 @@ def test_ids_are_random_and_short_hexadecimal():
 
 
 def test_a_run_is_one_process_of_one_unless_told_otherwise():
-    run = Run(id="a", writer="b", host="c")
+    run = SessionIdentity(id="a", writer="b", host="c")
     assert (run.rank, run.world_size, run.parent, run.continues) == (0, 1, None, None)
 
 
@@ -126,15 +126,17 @@ class TestLaunch:
 
 
 class TestResume:
-    @pytest.mark.parametrize("resume", [Resume("a", 1.5, 2.5, 3.5), Resume("a"), Resume("a", None, None, 3.0)])
-    def test_it_comes_back_from_json(self, resume: Resume):
-        assert Resume.from_dict(json.loads(json.dumps(resume.to_dict()))) == resume
+    @pytest.mark.parametrize(
+        "resume", [Checkpoint("a", 1.5, 2.5, 3.5), Checkpoint("a"), Checkpoint("a", None, None, 3.0)]
+    )
+    def test_it_comes_back_from_json(self, resume: Checkpoint):
+        assert Checkpoint.from_dict(json.loads(json.dumps(resume.to_dict()))) == resume
 
     @pytest.mark.parametrize("values", [{}, {"run_id": None}, {"run_id": 3}])
     def test_a_checkpoint_of_something_else_names_no_run(self, values: dict[str, object]):
-        assert Resume.from_dict(values) is None
+        assert Checkpoint.from_dict(values) is None
 
     @pytest.mark.parametrize("value", ["1.5", None, True, math.nan, math.inf, -1.0, [1]])
     def test_what_is_no_amount_is_not_known(self, value: object):
-        found = Resume.from_dict({"run_id": "a", "energy_kwh": value, "co2_kg": value, "seconds": value})
-        assert found == Resume("a", None, None, 0.0)
+        found = Checkpoint.from_dict({"run_id": "a", "energy_kwh": value, "co2_kg": value, "seconds": value})
+        assert found == Checkpoint("a", None, None, 0.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.publish import Publisher
@@ -37,7 +37,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 def test_records_are_numbered_and_reach_the_log_and_every_sink(tmp_path: Path):
     one, other = Taking(), Taking()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [one, other], Containment())
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [one, other], Guard())
     published = [publisher.publish(RECORD) for _ in range(3)]
     assert [record.seq for record in published] == [0, 1, 2]
     assert one.seen == other.seen == published
@@ -46,27 +46,27 @@ def test_records_are_numbered_and_reach_the_log_and_every_sink(tmp_path: Path):
 
 def test_without_a_log_sinks_get_numbered_records():
     sink = Taking()
-    publisher = Publisher(None, [sink], Containment())
+    publisher = Publisher(None, [sink], Guard())
     publisher.publish(RECORD)
     publisher.publish(RECORD)
     assert [record.seq for record in sink.seen] == [0, 1]
 
 
 def test_a_sink_that_fails_is_named_and_the_others_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    sink, contain = Taking(), Containment()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [Broken(), sink], contain)
+    sink, guard = Taking(), Guard()
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [Broken(), sink], guard)
     publisher.publish(RECORD)
     publisher.publish(RECORD)
-    assert contain.failures == ("broken: no (RuntimeError)",)
+    assert guard.failures == ("broken: no (RuntimeError)",)
     assert len(sink.seen) == len(rows(tmp_path / "log.jsonl")) == 2
 
 
 def test_a_log_that_cannot_be_written_is_named_and_the_sinks_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    sink, contain = Taking(), Containment()
+    sink, guard = Taking(), Guard()
     (tmp_path / "log.jsonl").mkdir()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [sink], contain)
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [sink], guard)
     publisher.publish(RECORD)
-    assert contain.failures == (f"log file: Is a directory ({tmp_path / 'log.jsonl'})",)
+    assert guard.failures == (f"log file: Is a directory ({tmp_path / 'log.jsonl'})",)
     assert len(sink.seen) == 1
     (tmp_path / "log.jsonl").rmdir()
     publisher.publish(RECORD)
@@ -76,11 +76,11 @@ def test_a_log_that_cannot_be_written_is_named_and_the_sinks_go_on(tmp_path: Pat
 def test_a_number_that_is_none_is_refused_and_leaves_no_gap_in_the_numbers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    contain = Containment()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [], contain)
+    guard = Guard()
+    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [], guard)
     publisher.publish(RECORD)
     publisher.publish(Record(run="run", writer="w", event="stage", seconds=math.nan))
     publisher.publish(RECORD)
     assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1]
-    (failure,) = contain.failures
+    (failure,) = guard.failures
     assert failure.startswith("log file: Out of range float values are not JSON compliant")

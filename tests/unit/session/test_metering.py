@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eco2ai_callbacks.guard import Containment
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.session.metering import SHORTEST_S, Metering
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Method, Reading
@@ -56,8 +56,8 @@ class Hanging(Counter):
 
 
 @pytest.fixture
-def contain() -> Containment:
-    return Containment()
+def guard() -> Guard:
+    return Guard()
 
 
 def raising(error: Exception) -> Callable[[], Any]:
@@ -72,34 +72,34 @@ def slot_thread() -> threading.Thread | None:
 
 
 class TestReading:
-    def test_it_holds_every_meter_and_the_moment(self, contain: Containment):
+    def test_it_holds_every_meter_and_the_moment(self, guard: Guard):
         clock = Clock(5.0)
-        metering = Metering([Counter("a"), Counter("b")], contain, clock)
+        metering = Metering([Counter("a"), Counter("b")], guard, clock)
         assert metering.start() == Reading(5.0, {"a": 1.0, "b": 1.0})
         clock.advance(1.0)
         assert metering.read() == Reading(6.0, {"a": 2.0, "b": 2.0})
         clock.advance(1.0)
         assert metering.stop() == Reading(7.0, {"a": 3.0, "b": 3.0})
 
-    def test_it_does_not_change_afterwards(self, contain: Containment):
-        metering = Metering([Counter("a")], contain)
+    def test_it_does_not_change_afterwards(self, guard: Guard):
+        metering = Metering([Counter("a")], guard)
         first = metering.read()
         metering.read()
         assert first.joules == {"a": 1.0}
         with pytest.raises(TypeError):
             first.joules["a"] = 2.0  # type: ignore[index]
 
-    def test_without_meters_time_passes(self, contain: Containment):
-        assert Metering([], contain, Clock(1.0)).stop() == Reading(1.0)
+    def test_without_meters_time_passes(self, guard: Guard):
+        assert Metering([], guard, Clock(1.0)).stop() == Reading(1.0)
 
-    def test_numbers_of_all_kinds_are_taken(self, contain: Containment):
+    def test_numbers_of_all_kinds_are_taken(self, guard: Guard):
         meter = Counter("a")
         meter.says = lambda: {"a": 3}
-        assert Metering([meter], contain).read().joules == {"a": 3}
+        assert Metering([meter], guard).read().joules == {"a": 3}
 
-    def test_meters_are_closed_once_at_the_end_and_not_read_again(self, contain: Containment):
+    def test_meters_are_closed_once_at_the_end_and_not_read_again(self, guard: Guard):
         meter = Counter("a")
-        metering = Metering([meter], contain)
+        metering = Metering([meter], guard)
         metering.start()
         last = metering.stop()
         assert (meter.reads, meter.closed) == (2, 1)
@@ -109,11 +109,11 @@ class TestReading:
         assert metering.stop().joules == last.joules
         assert meter.closed == 1
 
-    def test_a_meter_that_cannot_be_closed_is_named(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+    def test_a_meter_that_cannot_be_closed_is_named(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         meter = Counter("a")
         meter.close = raising(RuntimeError("stuck"))  # type: ignore[method-assign]
-        Metering([meter], contain).stop()
-        assert contain.failures == ("a: stuck (RuntimeError)",)
+        Metering([meter], guard).stop()
+        assert guard.failures == ("a: stuck (RuntimeError)",)
 
 
 class TestBadMeters:
@@ -135,66 +135,64 @@ class TestBadMeters:
         ],
     )
     def test_one_that_fails_or_talks_nonsense_is_retired_with_one_sentence(
-        self, contain: Containment, caplog: pytest.LogCaptureFixture, say: Callable[[], Any], sentence: str
+        self, guard: Guard, caplog: pytest.LogCaptureFixture, say: Callable[[], Any], sentence: str
     ):
         bad, good = Counter("bad"), Counter("good")
-        metering = Metering([bad, good], contain, Clock())
+        metering = Metering([bad, good], guard, Clock())
         before = metering.read()
         bad.says = say
         after = metering.read()
-        assert contain.failures == (sentence,)
+        assert guard.failures == (sentence,)
         assert after.joules == {"bad": 1.0, "good": 2.0}
         assert after.retired == {"bad"}
         assert after.since(before) == {"good": 1.0}
         assert metering.stop().joules["good"] == 3.0
         assert (bad.reads, bad.closed, good.closed) == (2, 1, 1)
-        assert len(contain.failures) == len(caplog.records) == 1
+        assert len(guard.failures) == len(caplog.records) == 1
 
-    def test_one_that_fails_at_once_is_absent(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+    def test_one_that_fails_at_once_is_absent(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         bad = Counter("bad")
         bad.says = raising(OSError("no"))
-        assert Metering([bad], contain, Clock()).read() == Reading(0.0)
-        assert contain.failures == ("bad: no (OSError)",)
+        assert Metering([bad], guard, Clock()).read() == Reading(0.0)
+        assert guard.failures == ("bad: no (OSError)",)
 
-    def test_one_that_drops_a_channel_goes_on_with_the_others(
-        self, contain: Containment, caplog: pytest.LogCaptureFixture
-    ):
+    def test_one_that_drops_a_channel_goes_on_with_the_others(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         meter = Counter()
         meter.says = lambda: {"a": 1.0, "b": 1.0, "c": 1.0}
-        metering = Metering([meter], contain, Clock())
+        metering = Metering([meter], guard, Clock())
         before = metering.read()
         meter.says = lambda: {"b": 5.0}
         after = metering.read()
         assert after.since(before) == {"b": 4.0}
         assert after.retired == {"a", "c"}
         metering.read()
-        assert contain.failures == ("good: no longer gives a, c",)
+        assert guard.failures == ("good: no longer gives a, c",)
 
     def test_one_that_says_itself_why_a_channel_is_gone_is_not_named_twice(
-        self, contain: Containment, caplog: pytest.LogCaptureFixture
+        self, guard: Guard, caplog: pytest.LogCaptureFixture
     ):
         meter = Counter()
         meter.says = lambda: {"a": 1.0, "b": 1.0}
-        metering = Metering([meter], contain, Clock())
+        metering = Metering([meter], guard, Clock())
         metering.read()
         meter.says, meter.failures = lambda: {"b": 1.0}, ("good: a fell off",)
         metering.read()
         metering.read()
-        assert contain.failures == ("good: a fell off",)
+        assert guard.failures == ("good: a fell off",)
 
-    def test_a_channel_that_comes_back_stays_away(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+    def test_a_channel_that_comes_back_stays_away(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         meter = Counter()
         meter.says = lambda: {"a": 1.0}
-        metering = Metering([meter], contain, Clock())
+        metering = Metering([meter], guard, Clock())
         metering.read()
         meter.says = dict
         without = metering.read()
         meter.says = lambda: {"a": 9.0}
         assert metering.read().since(without) == {}
 
-    def test_one_that_is_slow_twice_in_a_row_is_retired(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+    def test_one_that_is_slow_twice_in_a_row_is_retired(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         clock, meter, good = Clock(), Counter("slow"), Counter("good")
-        metering = Metering([meter, good], contain, clock)
+        metering = Metering([meter, good], guard, clock)
         takes = iter([1.5, 0.5, 1.5, 2.5])
 
         def say() -> dict[str, float]:
@@ -207,12 +205,12 @@ class TestBadMeters:
         last = metering.read()
         assert last.retired == {"slow"}
         assert last.joules == {"slow": 6.0, "good": 4.0}
-        assert contain.failures == ("slow: took 2.5 s to answer, twice",)
+        assert guard.failures == ("slow: took 2.5 s to answer, twice",)
         metering.stop()
 
-    def test_a_signal_handler_that_reads_inside_a_reading_gets_the_figures_before(self, contain: Containment):
+    def test_a_signal_handler_that_reads_inside_a_reading_gets_the_figures_before(self, guard: Guard):
         meter = Counter("a")
-        metering = Metering([meter], contain, Clock())
+        metering = Metering([meter], guard, Clock())
         metering.read()
         inside = []
 
@@ -224,7 +222,7 @@ class TestBadMeters:
         meter.says = say
         assert metering.read().joules == {"a": 7.0}
         assert inside == [Reading(0.0, {"a": 1.0})]
-        assert contain.failures == ()
+        assert guard.failures == ()
 
 
 class TestHanging:
@@ -238,14 +236,14 @@ class TestHanging:
             thread.join(LATE_S)
 
     def test_a_mark_waits_for_it_once_and_training_goes_on_without(
-        self, contain: Containment, meter: Hanging, caplog: pytest.LogCaptureFixture
+        self, guard: Guard, meter: Hanging, caplog: pytest.LogCaptureFixture
     ):
         good = Counter("good")
-        metering = Metering([meter, good], contain, slow_s=SOON_S)
+        metering = Metering([meter, good], guard, slow_s=SOON_S)
         before = metering.start()
         assert meter.inside.wait(LATE_S)
         after = metering.read()
-        assert contain.failures == ("hanging: did not answer within 0.02 s",)
+        assert guard.failures == ("hanging: did not answer within 0.02 s",)
         assert after.retired == {"hanging"}
         assert after.since(before).keys() == {"good"}
         began = time.monotonic()
@@ -260,24 +258,24 @@ class TestHanging:
         thread.join(LATE_S)
         assert meter.closed == 1
         assert metering.read().joules["hanging"] == 1.0
-        assert len(contain.failures) == 1
+        assert len(guard.failures) == 1
 
-    def test_where_it_comes_back_in_time_it_goes_on(self, contain: Containment, meter: Hanging):
-        metering = Metering([meter], contain, slow_s=LATE_S)
+    def test_where_it_comes_back_in_time_it_goes_on(self, guard: Guard, meter: Hanging):
+        metering = Metering([meter], guard, slow_s=LATE_S)
         metering.start()
         assert meter.inside.wait(LATE_S)
         threading.Timer(0.0, meter.go.set).start()
         meter.says = lambda: {"hanging": 101.0}
         assert metering.read().joules == {"hanging": 101.0}
         metering.stop()
-        assert contain.failures == ()
+        assert guard.failures == ()
         assert meter.closed == 1
 
 
 class TestThread:
     @pytest.mark.parametrize("period", [{}, {"beat": print}, {"look": None, "look_s": 0.1}])
-    def test_none_runs_where_nothing_needs_one(self, contain: Containment, period: dict[str, Any]):
-        metering = Metering([Counter()], contain, **period)
+    def test_none_runs_where_nothing_needs_one(self, guard: Guard, period: dict[str, Any]):
+        metering = Metering([Counter()], guard, **period)
         metering.start()
         assert slot_thread() is None
         metering.stop()
@@ -293,12 +291,12 @@ class TestThread:
         ],
     )
     def test_its_period_is_the_smallest_gap_that_a_meter_or_the_beat_needs(
-        self, contain: Containment, gaps: tuple[float, ...], beat_s: float, period_s: float
+        self, guard: Guard, gaps: tuple[float, ...], beat_s: float, period_s: float
     ):
-        metering = Metering([Counter(max_gap_s=gap) for gap in gaps], contain, beat_s=beat_s)
+        metering = Metering([Counter(max_gap_s=gap) for gap in gaps], guard, beat_s=beat_s)
         assert metering.period_s == period_s
 
-    def test_it_reads_the_meters_and_ends_at_stop(self, contain: Containment):
+    def test_it_reads_the_meters_and_ends_at_stop(self, guard: Guard):
         meter, reached = Counter(max_gap_s=SOON_S), threading.Event()
 
         def say() -> dict[str, float]:
@@ -307,7 +305,7 @@ class TestThread:
             return {"good": float(meter.reads)}
 
         meter.says = say
-        metering = Metering([meter], contain)
+        metering = Metering([meter], guard)
         metering.start()
         thread = slot_thread()
         assert thread is not None
@@ -316,7 +314,7 @@ class TestThread:
         metering.stop()
         assert not thread.is_alive()
 
-    def test_it_beats_with_each_reading_and_no_sooner_than_the_period(self, contain: Containment):
+    def test_it_beats_with_each_reading_and_no_sooner_than_the_period(self, guard: Guard):
         beats: list[tuple[float, Reading]] = []
         enough = threading.Event()
 
@@ -325,7 +323,7 @@ class TestThread:
             if len(beats) == 3:
                 enough.set()
 
-        metering = Metering([Counter()], contain, beat=beat, beat_s=SOON_S)
+        metering = Metering([Counter()], guard, beat=beat, beat_s=SOON_S)
         began = time.monotonic()
         metering.start()
         assert enough.wait(LATE_S)
@@ -335,7 +333,7 @@ class TestThread:
             assert reading.joules == {"good": float(number + 1)}
 
     def test_a_beat_that_fails_is_named_and_the_next_comes_all_the_same(
-        self, contain: Containment, caplog: pytest.LogCaptureFixture
+        self, guard: Guard, caplog: pytest.LogCaptureFixture
     ):
         twice = threading.Event()
         beats: list[Reading] = []
@@ -346,13 +344,13 @@ class TestThread:
                 twice.set()
             raise RuntimeError("no")
 
-        metering = Metering([], contain, beat=beat, beat_s=SOON_S)
+        metering = Metering([], guard, beat=beat, beat_s=SOON_S)
         metering.start()
         assert twice.wait(LATE_S)
         metering.stop()
-        assert contain.failures == ("heartbeat: no (RuntimeError)",)
+        assert guard.failures == ("heartbeat: no (RuntimeError)",)
 
-    def test_it_looks_more_often_than_it_reads(self, contain: Containment, caplog: pytest.LogCaptureFixture):
+    def test_it_looks_more_often_than_it_reads(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         looks, meter = [], Counter()
         enough = threading.Event()
 
@@ -362,18 +360,16 @@ class TestThread:
                 enough.set()
             raise RuntimeError("blind")
 
-        metering = Metering([meter], contain, beat_s=3600.0, look=look, look_s=SOON_S)
+        metering = Metering([meter], guard, beat_s=3600.0, look=look, look_s=SOON_S)
         metering.start()
         assert enough.wait(LATE_S)
         metering.stop()
         assert looks[:3] == [1, 1, 1]
-        assert contain.failures == ("watch: blind (RuntimeError)",)
+        assert guard.failures == ("watch: blind (RuntimeError)",)
 
-    def test_it_can_stop_itself_and_beats_no_more(self, contain: Containment):
+    def test_it_can_stop_itself_and_beats_no_more(self, guard: Guard):
         meter, beats = Counter(), []
-        metering = Metering(
-            [meter], contain, beat=beats.append, beat_s=SOON_S, look=lambda: metering.stop(), look_s=1e-3
-        )  # type: ignore[func-returns-value]
+        metering = Metering([meter], guard, beat=beats.append, beat_s=SOON_S, look=lambda: metering.stop(), look_s=1e-3)  # type: ignore[func-returns-value]
         metering.start()
         thread = slot_thread()
         if thread is not None:
@@ -382,9 +378,9 @@ class TestThread:
         assert meter.closed == 1
         assert beats == []
 
-    def test_a_reading_during_which_the_end_comes_is_no_beat(self, contain: Containment):
+    def test_a_reading_during_which_the_end_comes_is_no_beat(self, guard: Guard):
         meter, beats = Hanging(), []
-        metering = Metering([meter], contain, beat=beats.append, beat_s=SOON_S, slow_s=LATE_S)
+        metering = Metering([meter], guard, beat=beats.append, beat_s=SOON_S, slow_s=LATE_S)
         metering.start()
         assert meter.inside.wait(LATE_S)
         stopping = threading.Thread(target=metering.stop)
@@ -396,8 +392,8 @@ class TestThread:
         stopping.join(LATE_S)
         assert beats == []
 
-    def test_a_heartbeat_in_a_thousand_years_is_no_trouble(self, contain: Containment):
-        metering = Metering([], contain, beat=print, beat_s=3e10)
+    def test_a_heartbeat_in_a_thousand_years_is_no_trouble(self, guard: Guard):
+        metering = Metering([], guard, beat=print, beat_s=3e10)
         metering.start()
         thread = slot_thread()
         assert thread is not None
@@ -405,15 +401,15 @@ class TestThread:
         assert not thread.is_alive()
 
     def test_where_no_thread_can_be_had_marks_are_read_all_the_same(
-        self, contain: Containment, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+        self, guard: Guard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(threading.Thread, "start", lambda self: raising(RuntimeError("can't start new thread"))())
-        metering = Metering([Counter(max_gap_s=1.0)], contain)
+        metering = Metering([Counter(max_gap_s=1.0)], guard)
         assert metering.start().joules == {"good": 1.0}
         assert metering.stop().joules == {"good": 2.0}
-        assert contain.failures == ("ticker: can't start new thread (RuntimeError)",)
+        assert guard.failures == ("ticker: can't start new thread (RuntimeError)",)
 
-    def test_it_may_be_slow_for_nobody_waits(self, contain: Containment):
+    def test_it_may_be_slow_for_nobody_waits(self, guard: Guard):
         clock, meter, often = Clock(), Counter("slow", SOON_S), threading.Event()
 
         def say() -> dict[str, float]:
@@ -424,8 +420,8 @@ class TestThread:
             return {"slow": float(meter.reads)}
 
         meter.says = say
-        metering = Metering([meter], contain, clock)
+        metering = Metering([meter], guard, clock)
         metering.start()
         assert often.wait(LATE_S)
         metering.stop()
-        assert contain.failures == ()
+        assert guard.failures == ()

@@ -469,9 +469,9 @@ def test_whatever_processes_do_the_count_never_falls_and_never_exceeds_the_truth
     seen = 0.0
 
     def wait(pid: int) -> None:
-        heir = parent[pid]
-        if heir in reaped:
-            reaped[heir] += own[pid] + reaped[pid]
+        inheriting_rank = parent[pid]
+        if inheriting_rank in reaped:
+            reaped[inheriting_rank] += own[pid] + reaped[pid]
         for table in (own, reaped, parent):
             del table[pid]
         zombies.discard(pid)
