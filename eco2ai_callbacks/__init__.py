@@ -11,13 +11,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eco2ai_callbacks.tracker import Tracker
-    from eco2ai_callbacks.tracking import track
+    from eco2ai_callbacks.tracker import Tracker, track
     from eco2ai_callbacks.usage import Usage
 
 __all__ = ["Tracker", "Usage", "track"]
 
-_HOMES = {"Tracker": "tracker", "track": "tracking", "Usage": "usage"}
+_HOMES = {"Tracker": "tracker", "track": "tracker", "Usage": "usage"}
 
 
 def __getattr__(name: str) -> Any:

@@ -87,8 +87,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         ended = self._ended(values.get("epoch"))
         if ended is None:
             return
-        self._tracker.mark("epoch", ended, metrics=_plain(values))
-        found = self._tracker.scalars(ended)
+        found = self._tracker.end_epoch(ended, metrics=_plain(values)).scalars
         self._tracker.guard.call("Accelerate's row", lambda: values.update(found), None)
 
     def finish(self) -> None:
@@ -96,7 +95,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         if self._during and self._epoch is not None:
             self._tracker.mark("epoch", self._epoch)
         self._during = False
-        self._tracker.stop()
+        self._tracker.stop("finished")
 
     def _ended(self, value: object) -> int | None:
         """The epoch that has ended, by what a row names."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import keras
 
@@ -12,6 +12,7 @@ from eco2ai_callbacks.distributed.process_group import Group, jax_group, torch_g
 from eco2ai_callbacks.integrations.callstack import local, owner, still_running
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.metrics.scalars import no_forecast
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
@@ -37,6 +38,13 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._first = 0
         self._names: set[str] = set()
 
+    @classmethod
+    def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
+        """Return a callback that measures another platform than this machine; tests put a fake one here."""
+        callback = cls(**settings)
+        callback._lifecycle = RunLifecycle(settings, platform)
+        return callback
+
     def __getstate__(self) -> dict[str, Any]:
         """A callback that was used holds its model; a copy of it does not."""
         return {**self.__dict__, "_model": None, "_fitting": False, "_alone": False}
@@ -61,7 +69,7 @@ class Eco2AICallback(keras.callbacks.Callback):
             self._fitting = False
             self._first = epoch
             self._names = set()
-            self._begin(fit=True, first_epoch=epoch).forecast(epoch, (self.params or {}).get("epochs"))
+            self._begin(fit=True, first_epoch=epoch)
         if tracker := self._lifecycle.tracker:
             tracker.enter("train", epoch)
 
@@ -69,12 +77,12 @@ class Eco2AICallback(keras.callbacks.Callback):
         """Close the epoch, add its figures to its logs, and keep to the budget."""
         if tracker := self._lifecycle.tracker:
             samples = tracker.guard.call("samples", self._samples, None)
-            tracker.mark("epoch", epoch, samples=samples)
-            found = tracker.scalars(epoch, samples)
-            found |= self._forecast(tracker, epoch)
+            planned = (self.params or {}).get("epochs") or 0
+            report = tracker.end_epoch(epoch, samples=samples, planned=planned)
             if logs is not None:
+                found = report.scalars | (report.forecast or self._no_forecast(planned))
                 logs.update(self._missed(found, logs) | found)
-            if tracker.over_budget(epoch):
+            if report.stop:
                 self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -105,22 +113,22 @@ class Eco2AICallback(keras.callbacks.Callback):
         group = _GROUPS.get(keras.backend.backend(), lambda: None)()
         return self._lifecycle.begin(
             fit=fit,
-            resume=self._lifecycle.continued() if first_epoch > 0 else None,
-            inside=still_running(calls, "keras"),
+            checkpoint=self._lifecycle.continued() if first_epoch > 0 else None,
+            done=first_epoch if fit else None,
+            is_running=still_running(calls, "keras"),
             rank=group and (group.rank, group.size),
             quiet=not (self.params or {}).get("verbose", 1),
             gather=group and group.gather,
         )
 
-    def _forecast(self, tracker: Tracker, epoch: int) -> dict[str, float]:
-        """The forecast; where there is none, its names without figures, unless the fit is too short for any.
+    def _no_forecast(self, planned: int) -> dict[str, float]:
+        """The names of a forecast without figures, unless the fit is too short for any.
 
         History keeps a list for each name: with lists of unequal lengths no table can be made of it.
         """
-        planned = (self.params or {}).get("epochs") or 0
         settings = self._lifecycle.settings
         comes = 0 < settings.forecast_after < planned - self._first
-        return tracker.forecast(epoch + 1, planned, epoch) or (no_forecast(level=settings.scalars) if comes else {})
+        return no_forecast(level=settings.scalars) if comes else {}
 
     def _missed(self, found: Mapping[str, float], logs: Mapping[str, Any]) -> dict[str, float]:
         """What earlier epochs of the fit have told and this one cannot, as where a meter has failed: without figures.

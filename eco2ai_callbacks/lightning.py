@@ -6,12 +6,13 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_group
 from eco2ai_callbacks.integrations.callstack import still_running
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -55,6 +56,13 @@ class Eco2AICallback(Callback):
         self._restored: Checkpoint | None = None
         self._samples: int | None = None
 
+    @classmethod
+    def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
+        """Return a callback that measures another platform than this machine; tests put a fake one here."""
+        callback = cls(**settings)
+        callback._lifecycle = RunLifecycle(settings, platform)
+        return callback
+
     def __getstate__(self) -> dict[str, Any]:
         """Lightning hangs its module's logging on every callback; a copy does not take the module along."""
         return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")}
@@ -64,9 +72,8 @@ class Eco2AICallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the run, or go on with the one that the checkpoint names."""
         if self._leads(trainer):
-            tracker = self._begin(trainer, fit=True)
+            self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
             self._restored = None
-            tracker.forecast(self._done(trainer, trainer.current_epoch), None)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What came before was set-up, or lay between two epochs."""
@@ -85,12 +92,11 @@ class Eco2AICallback(Callback):
         """Close the epoch, log its figures, on every rank, and keep to the budget."""
         if tracker := self._lifecycle.tracker:
             epoch = trainer.current_epoch
-            tracker.mark("epoch", epoch, samples=self._samples)
-            found = tracker.scalars(epoch, self._samples)
             planned = tracker.guard.call("forecast", lambda: self._planned(trainer), None)
-            found |= tracker.forecast(self._done(trainer, epoch + 1), planned, epoch)
-            self._log(tracker, pl_module, found)
-            if tracker.over_budget(epoch):
+            done = self._done(trainer, epoch + 1)
+            report = tracker.end_epoch(epoch, samples=self._samples, done=done, planned=planned)
+            self._log(tracker, pl_module, report.scalars)
+            if report.stop:
                 trainer.should_stop = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -135,7 +141,7 @@ class Eco2AICallback(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the prediction; Lightning lets its hooks not log, so the loggers are told directly."""
         if tracker := self._lifecycle.tracker:
-            found = tracker.stage_scalars(tracker.leave(), "predict")
+            found = tracker.figures.stage(tracker.leave(), "predict")
             for logger in trainer.loggers:
                 tracker.guard.call(
                     type(logger).__name__,
@@ -157,14 +163,15 @@ class Eco2AICallback(Callback):
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _begin(self, trainer: Trainer, *, fit: bool) -> Tracker:
+    def _begin(self, trainer: Trainer, *, fit: bool, done: float | None = None) -> Tracker:
         package = type(trainer).__module__.partition(".")[0]
         name = "lightning.pytorch" if package == "lightning" else package
         calls = ("_fit_impl",) if fit else ("_validate_impl", "_test_impl", "_predict_impl")
         return self._lifecycle.begin(
             fit=fit,
-            resume=self._restored,
-            inside=still_running(calls, package),
+            checkpoint=self._restored,
+            done=done,
+            is_running=still_running(calls, package),
             rank=(trainer.global_rank, trainer.world_size),
             quiet=not trainer.is_global_zero or not logging.getLogger(name).isEnabledFor(logging.INFO),
             gather=_gather(trainer),
@@ -196,7 +203,7 @@ class Eco2AICallback(Callback):
 
     def _leave_logging(self, pl_module: LightningModule, name: str) -> None:
         if tracker := self._lifecycle.tracker:
-            self._log(tracker, pl_module, tracker.stage_scalars(tracker.leave(), name))
+            self._log(tracker, pl_module, tracker.figures.stage(tracker.leave(), name))
 
     def _leave(self, trainer: Trainer) -> None:
         if trainer.sanity_checking:

@@ -179,6 +179,22 @@ def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float
     return result
 
 
+def band_factors(total: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the bands of energy and CO2e of a sum that :func:`banded` made, as factors on its figures.
+
+    Args:
+        total: The sum; a band that it lacks has the factors 1 and 1.
+    """
+    return (
+        _factors(total.get("energy_band_kwh"), total.get("energy_kwh")),
+        _factors(total.get("co2_band_kg"), total.get("co2_kg")),
+    )
+
+
+def _factors(band: tuple[float, float] | None, value: float | None) -> tuple[float, float]:
+    return (band[0] / value, band[1] / value) if band and value else (1.0, 1.0)
+
+
 def counted(records: Iterable[Record]) -> list[Record]:
     """The records that add up to what was used, in their order.
 

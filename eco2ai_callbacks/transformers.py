@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import INTEGRATION_TO_CALLBACK
@@ -14,6 +14,7 @@ from eco2ai_callbacks.distributed.process_group import torch_group
 from eco2ai_callbacks.integrations.callstack import owner, still_running
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -43,6 +44,13 @@ class Eco2AICallback(TrainerCallback):
         self._evaluating = False
         self._alone = False
 
+    @classmethod
+    def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
+        """Return a callback that measures another platform than this machine; tests put a fake one here."""
+        callback = cls(**settings)
+        callback._lifecycle = RunLifecycle(settings, platform)
+        return callback
+
     # --- training --------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -55,12 +63,11 @@ class Eco2AICallback(TrainerCallback):
             handler.callbacks.remove(self)
             handler.callbacks.insert(1, self)
         self._epoch, self._evaluating, self._alone = None, False, False
-        resume = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
-        tracker = self._begin(args, state, ("train",), resume)
-        tracker.forecast(state.global_step, state.max_steps)
+        checkpoint = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
+        tracker = self._begin(args, state, ("train",), checkpoint)
         trainer = owner(Trainer, lambda each: each.state is state)
         if trainer is not None:
-            add_emissions_to_cards(trainer, self._lifecycle.card_field, tracker.guard)
+            add_emissions_to_cards(trainer, self._lifecycle.model_card, tracker.guard)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Begin an epoch; the first one's number shows in the state, also after a resume."""
@@ -83,13 +90,14 @@ class Eco2AICallback(TrainerCallback):
         """Close the epoch, log its row, keep to the budget, and begin the evaluation that comes next."""
         if tracker := self._lifecycle.tracker:
             samples, tokens = self._counts(args, state, objects.get("train_dataloader"))
-            tracker.mark("epoch", self._epoch, samples=samples, tokens=tokens)
-            found = tracker.scalars(self._epoch, samples, tokens)
-            found |= tracker.forecast(state.global_step, state.max_steps, self._epoch)
-            if tracker.over_budget(self._epoch):
+            report = tracker.end_epoch(
+                self._epoch, samples=samples, tokens=tokens, done=state.global_step, planned=state.max_steps
+            )
+            if report.stop:
                 control.should_training_stop = True
             self._save(state)
-            row = {name: value for name, value in found.items() if not name.startswith("eco2ai/val_")}
+            # A validation has a row of its own.
+            row = report.train | report.total | report.forecast
             tracker.guard.call("reporters", lambda: self._log_row(args, state, control, row), None)
             if control.should_evaluate:
                 self._evaluate()
@@ -130,7 +138,7 @@ class Eco2AICallback(TrainerCallback):
             return
         if "train_runtime" in logs and "train_loss" in logs:
             tracker.mark("stage", stage="other")
-            found = tracker.scalars(None)
+            found = tracker.figures.totals()
         elif self._evaluating and (key := next((k for k in logs if k.endswith("_runtime")), None)):
             found = self._evaluated(tracker, key.removesuffix("runtime"))
         else:
@@ -172,13 +180,14 @@ class Eco2AICallback(TrainerCallback):
         return min(ours, key=lambda each: each._born) is self
 
     def _begin(
-        self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], resume: Checkpoint | None
+        self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], checkpoint: Checkpoint | None
     ) -> Tracker:
         group = torch_group() if args.world_size > 1 else None
         return self._lifecycle.begin(
             fit="train" in calls,
-            resume=resume,
-            inside=still_running(calls, "transformers"),
+            checkpoint=checkpoint,
+            done=state.global_step if "train" in calls else None,
+            is_running=still_running(calls, "transformers"),
             rank=(args.process_index, args.world_size),
             quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
             gather=group and group.gather,
@@ -209,7 +218,7 @@ class Eco2AICallback(TrainerCallback):
             usage = tracker.mark("stage", stage=name)
         else:
             usage = tracker.leave()
-        return tracker.stage_scalars(usage, prefix=prefix)
+        return tracker.figures.stage(usage, prefix=prefix)
 
     def _finish_evaluation(self, metrics: dict[str, float] | None, stage: str) -> None:
         if (tracker := self._lifecycle.tracker) and self._evaluating:

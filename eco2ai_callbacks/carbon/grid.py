@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from eco2ai_callbacks.carbon.pue import provider_pue
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import kwh
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Grid:
         pue_source: Where that comes from.
         price: What it costs, where the user says so.
         warning: One sentence where the place is not known, else empty.
+        factor: Returns the mean carbon intensity of a stretch of time, in g CO2e/kWh, from its beginning and its
+            seconds; ``None`` where ``intensity`` holds at all times.
     """
 
     intensity: Intensity
@@ -35,6 +38,24 @@ class Grid:
     pue_source: str
     price: Price | None
     warning: str = ""
+    factor: Callable[[datetime, float], float] | None = None
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Lowest and highest carbon intensity that may be true, as factors on the one that is used."""
+        used = self.intensity
+        return (used.low / used.g_per_kwh, used.high / used.g_per_kwh) if used.g_per_kwh else (1.0, 1.0)
+
+    def emissions(self, joules: float, start: datetime, seconds: float) -> float:
+        """Return the grams of CO2e that IT energy causes, the data centre's overhead included.
+
+        Args:
+            joules: The energy.
+            start: When its use began.
+            seconds: How long it lasted.
+        """
+        g_per_kwh = self.intensity.g_per_kwh if self.factor is None else self.factor(start, seconds)
+        return kwh(joules) * (g_per_kwh * self.pue)
 
     def cost(self, energy_kwh: float | None, start: datetime, seconds: float) -> float | None:
         """Money for IT energy used from ``start`` on, overhead included; ``None`` without a price."""

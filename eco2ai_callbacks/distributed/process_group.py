@@ -1,4 +1,4 @@
-"""How the ranks of a job tell each other something: over the process group that their framework has set up.
+"""Exchanges messages between ranks over the process group that their framework has set up.
 
 No socket is opened here, and nothing is imported that the framework has not imported. A call returns on a rank only
 when all have made it, and raises what the framework raises where one is gone.
@@ -11,11 +11,14 @@ import pickle
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.guard import Guard, logger
 
+# Whose process group the ranks of a loop without a framework exchange their figures over.
+Ranks = Literal["auto", "torch", "jax"] | None
+RANKS: tuple[Ranks, ...] = ("auto", "torch", "jax", None)
 # Ranks come to the beginning of a training together: the framework has just had them wait for each other.
 WAIT_S = 30.0
 _LOOK_S = 0.01
@@ -33,6 +36,25 @@ class Group(NamedTuple):
     rank: int
     size: int
     gather: Gather
+
+
+def find_group(ranks: Ranks, guard: Guard, modules: Mapping[str, Any] = sys.modules) -> Group | None:
+    """Return the process group that a setting asks for; ``None`` where there is none, or none but this process.
+
+    All ranks must ask for it.
+
+    Args:
+        ranks: ``auto``: torch's where it is initialised, else jax's; ``torch``; ``jax``; ``None``: no exchange.
+        guard: Records where a group was asked for by name and is not there.
+        modules: The loaded modules.
+    """
+    if ranks in ("auto", "torch") and has_torch_group(modules):
+        return torch_group(modules)
+    if ranks in ("auto", "jax") and has_jax_group(modules):
+        return jax_group(modules)
+    if ranks in ("torch", "jax"):
+        guard.record(f"ranks: {ranks}.distributed is not initialised, so this rank is measured alone")
+    return None
 
 
 def has_torch_group(modules: Mapping[str, Any] = sys.modules) -> bool:
@@ -96,6 +118,16 @@ def all_ask(store: Any, size: int, wait_s: float) -> bool:
             store.add("eco2ai/turn", 1)
         time.sleep(_LOOK_S)
     return bool(store.get(answer) == b"all")
+
+
+def has_jax_group(modules: Mapping[str, Any] = sys.modules) -> bool:
+    """Return whether this process has initialised ``jax.distributed``; asks nothing that would open a device.
+
+    Args:
+        modules: The loaded modules.
+    """
+    is_initialized = getattr(getattr(modules.get("jax"), "distributed", None), "is_initialized", None)
+    return bool(is_initialized is not None and is_initialized())
 
 
 def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:

@@ -1,4 +1,4 @@
-"""Which run a fit, an evaluation or a resumed job of one callback belongs to."""
+"""Maps a framework's fits, evaluations and resumes to runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics.model_card import TrainingType
-from eco2ai_callbacks.session.context import Platform, RunContext, open_runs
+from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
+from eco2ai_callbacks.session.presence import unfinished_runs
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.tracker import Tracker
 
 
 class RunLifecycle:
-    """The sessions of one callback.
+    """Maps fit, validate, test, predict and resume to tracker runs.
 
-    ``fit`` opens a run unless it resumes one; a second ``fit`` opens another. Validation, test and prediction alone
-    join the last run, else open one. A fit that ended by an exception that nobody saw is closed by the next start.
+    A fit opens a run unless it resumes one; a second fit opens another. Validation, test and prediction alone join the
+    last run, else open one. A fit that ended by an exception that no hook reported is closed by the next start.
 
     Args:
         args: The settings that the user passed; they are checked here, and no hardware is opened.
+        platform: The outside world; tests put a fake here.
 
     Raises:
         SettingsError: A setting has a value that is not accepted.
@@ -39,7 +41,7 @@ class RunLifecycle:
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles hold the settings and the last run, never what is live."""
         live = {"_tracker": None, "_open": False}
-        return {"settings": self.settings, "_machinery": self._platform, "_last": self.last, **live}
+        return {"settings": self.settings, "_platform": self._platform, "_last": self.last, **live}
 
     @property
     def tracker(self) -> Tracker | None:
@@ -52,23 +54,23 @@ class RunLifecycle:
     @property
     def last(self) -> Checkpoint | None:
         """The run that was opened last, with its total."""
-        return (self._tracker.resume if self._tracker is not None else None) or self._last
+        return (self._tracker.checkpoint if self._tracker is not None else None) or self._last
 
-    def card_field(self, training_type: TrainingType | None) -> dict[str, Any] | None:
-        """What a model card says of the run that was opened last; ``None`` where nothing was measured."""
-        return None if self._tracker is None else self._tracker.card_field(training_type)
+    def model_card(self, training_type: TrainingType | None) -> dict[str, Any] | None:
+        """Return the model card's field for the run that was opened last; ``None`` where nothing was measured."""
+        return None if self._tracker is None else self._tracker.model_card(training_type)
 
     def continued(self) -> Checkpoint | None:
-        """The run that a fit goes on with, where the framework's checkpoint cannot name one.
+        """Return the run that a fit goes on with, where the framework's checkpoint cannot name one.
 
         The one that the settings name, else the last of this callback, else the only one in the log of this project
-        and host that has no end and that nobody writes; ``None``, which is said, where that is not known.
+        and host that has no end and that nobody writes; ``None``, with a warning, where that is not known.
         """
         if self.settings.run_id is not None or self.last is not None:
             return self.last if self.settings.run_id is None else Checkpoint(self.settings.run_id)
         nothing: list[str] = []
         guard = Guard()
-        found = guard.call("log file", lambda: open_runs(self.settings, self._platform), nothing)
+        found = guard.call("log file", lambda: unfinished_runs(self.settings, self._platform or Platform()), nothing)
         if len(found) == 1:
             return Checkpoint(found[0])
         known = f"the log holds {len(found)} unfinished runs" if found else "the log holds no unfinished run"
@@ -80,8 +82,9 @@ class RunLifecycle:
         self,
         *,
         fit: bool,
-        resume: Checkpoint | None = None,
-        inside: Callable[[], bool] | None = None,
+        checkpoint: Checkpoint | None = None,
+        done: float | None = None,
+        is_running: Callable[[], bool] | None = None,
         rank: tuple[int, int] | None = None,
         quiet: bool = False,
         gather: Gather | None = None,
@@ -90,28 +93,38 @@ class RunLifecycle:
 
         Args:
             fit: Whether it is a fit.
-            resume: The run that a checkpoint names.
-            inside: Whether the framework's call still runs.
+            checkpoint: The run that a checkpoint names.
+            done: How far a fit has come where it begins: steps or epochs, as its epochs' ends will count.
+            is_running: Whether the framework's call still runs.
             rank: Rank and world size, where the framework knows them.
             quiet: Whether the console line is left out.
-            gather: Tells all ranks something; ``None`` where there is but one, or no way to.
+            gather: Sends a message to all ranks; ``None`` where there is but one, or no way to.
         """
-        running = self.tracker
-        if running is not None:
-            if running.call_is_running:
-                return running  # the same call begins anew, as Hugging Face's search for a batch size does
-            running.stop("interrupted")
-        if not fit:
-            resume, quiet = self.last, quiet or self.last is not None
-        self._last = self.last
-        self._tracker = Tracker(self.settings, platform=self._platform)
-        self._open = True
-        return self._tracker.start(
-            RunContext(base="other", resume=resume, rank=rank, quiet=quiet, inside=inside, gather=gather)
-        )
+        tracker = self.tracker
+        if tracker is None or not tracker.call_is_running:
+            if tracker is not None:
+                tracker.stop("interrupted")
+            if not fit:
+                checkpoint, quiet = self.last, quiet or self.last is not None
+            self._last = self.last
+            self._tracker = tracker = Tracker(self.settings, platform=self._platform)
+            self._open = True
+            tracker.start(
+                RunContext(
+                    base="other", checkpoint=checkpoint, rank=rank, quiet=quiet, is_running=is_running, gather=gather
+                )
+            )
+        # Else the same call begins anew, as Hugging Face's search for a batch size does.
+        if done is not None:
+            tracker.figures.training_begins(done)
+        return tracker
 
-    def end(self, ended: str = "finished") -> None:
-        """Stop the tracker that runs now."""
+    def end(self, ended: str | None = None) -> None:
+        """Stop the tracker that runs now.
+
+        Args:
+            ended: As in :meth:`Tracker.stop`.
+        """
         tracker, self._open = self.tracker, False
         if tracker is not None:
             tracker.stop(ended)

@@ -16,8 +16,10 @@ from typing import Any
 
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 
-# A band without width, as factors.
-EXACT = (1.0, 1.0)
+# Lowest and highest figure that may be true, as factors on the one that is given.
+Band = tuple[float, float]
+# A band without width.
+EXACT: Band = (1.0, 1.0)
 
 # Seconds, joules, grams.
 Figures = tuple[float, float, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,33 +39,37 @@ def emissions(grams: float) -> float | int:
     return max(SMALLEST_PLAIN, rounded)
 
 
-def field(
-    total: Usage,
-    *,
-    source: str,
-    location: str | None = None,
-    hardware: str | None = None,
-    training_type: TrainingType | None = None,
-) -> dict[str, Any] | None:
-    """The field's value; what is not known is left out, and without a measurement there is none.
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What the field holds beside the emissions, of one run.
 
     Args:
-        total: What the run has used.
         source: Whose figure it is.
-        location: Where the run was, as a reader would say it.
-        hardware: On what.
-        training_type: ``pre-training`` or ``fine-tuning``.
+        location: Where the run was, as a reader would name it; ``None`` where unknown.
+        hardware: On what; ``None`` where unknown.
     """
-    if total.grams is None:
-        return None
-    values = {
-        "emissions": emissions(total.grams),
-        "source": source,
-        "training_type": training_type,
-        "geographical_location": location,
-        "hardware_used": hardware,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+
+    source: str
+    location: str | None = None
+    hardware: str | None = None
+
+    def field(self, total: Usage, training_type: TrainingType | None = None) -> dict[str, Any] | None:
+        """Return the field's value; what is not known is left out, and without a measurement there is none.
+
+        Args:
+            total: What the run has used.
+            training_type: ``pre-training`` or ``fine-tuning``.
+        """
+        if total.grams is None:
+            return None
+        values = {
+            "emissions": emissions(total.grams),
+            "source": self.source,
+            "training_type": training_type,
+            "geographical_location": self.location,
+            "hardware_used": self.hardware,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def location(intensity: Intensity) -> str | None:

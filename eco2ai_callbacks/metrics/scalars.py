@@ -11,28 +11,18 @@ from eco2ai_callbacks.usage import Usage, component_of
 PREFIX = "eco2ai/"
 
 
-def epoch_scalars(
-    train: Usage | None,
-    validation: Usage | None,
-    total: Usage,
-    *,
-    level: str = "basic",
-    samples: int | None = None,
-    tokens: int | None = None,
+def train_scalars(
+    train: Usage | None, *, level: str = "basic", samples: int | None = None, tokens: int | None = None
 ) -> dict[str, float]:
-    """An epoch's scalars; what was not measured is left out.
+    """Return the scalars of an epoch's training; what was not measured is left out.
 
     Args:
         train: The epoch's training.
-        validation: The epoch's validation, where there was one.
-        total: The run so far.
         level: ``basic``, or ``all`` for components, power and efficiency too.
         samples: Training samples of the epoch, where the framework knows them.
         tokens: Training tokens of the epoch, where the framework knows them.
     """
-    found = {f"{PREFIX}{name}": value for name, value in _energy(train).items()}
-    found |= {f"{PREFIX}val_{name}": value for name, value in _energy(validation).items()}
-    found |= {f"{PREFIX}total_{name}": value for name, value in _energy(total).items()}
+    found: dict[str, float | None] = {f"{PREFIX}{name}": value for name, value in _energy(train).items()}
     if level == "all" and train is not None:
         for component in sorted({component_of(channel) for channel in train.joules}):
             found[f"{PREFIX}{component}_kwh"] = train.component_kwh(component)
@@ -42,6 +32,16 @@ def epoch_scalars(
         if train.total_j is not None and tokens:
             found[f"{PREFIX}j_per_token"] = train.total_j / tokens
     return _known(found)
+
+
+def validation_scalars(validation: Usage | None) -> dict[str, float]:
+    """Return the scalars of an epoch's validation, where there was one."""
+    return _known({f"{PREFIX}val_{name}": value for name, value in _energy(validation).items()})
+
+
+def total_scalars(total: Usage) -> dict[str, float]:
+    """Return the scalars of a run so far."""
+    return _known({f"{PREFIX}total_{name}": value for name, value in _energy(total).items()})
 
 
 def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:

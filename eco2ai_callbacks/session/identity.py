@@ -1,17 +1,13 @@
-"""Who writes: the run, the session that writes for it, and what it continues or is part of."""
+"""Identifies a session: the run, the session that writes for it, and what it continues."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import psutil
-
-from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.usage import Usage
 
 
 def new_id() -> str:
@@ -21,7 +17,7 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionIdentity:
-    """The identity of one session of a run.
+    """Identifies who writes: run id, writer id, host, rank.
 
     Args:
         id: The whole job's, all ranks and all resumed parts.
@@ -79,101 +75,29 @@ class Checkpoint:
         return cls(run_id, energy, co2, seconds or 0.0)
 
 
-def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Rank and world size as ``torchrun``, ``mpirun`` and SLURM tell them; (0, 1) where nobody does."""
-    launcher = _launcher(environ)
-    return (0, 1) if launcher is None else (int(environ[launcher.rank]), int(environ[launcher.size]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Launcher:
-    """The variables that a launcher sets.
+def carried_over(checkpoint: Checkpoint | None, known: Usage) -> dict[str, float | None] | None:
+    """Return what a checkpoint knows of a run and the log does not; ``None`` where that is nothing.
 
     Args:
-        rank: The process's number.
-        size: How many processes the job has.
-        local_size: How many of them are on this host.
-        job: What no two jobs of this launcher have in common, all of it together.
+        checkpoint: The run to continue, as it was saved.
+        known: What the log holds of the run.
     """
-
-    rank: str
-    size: str
-    local_size: str
-    job: tuple[str, ...]
-
-
-# torch.distributed's environment, Open MPI's, MPICH's (and Intel MPI's), SLURM's. The last is set by `srun` alone: in a
-# batch script SLURM_PROCID is 0 and SLURM_NTASKS the whole job's, for a single process.
-_LAUNCHERS = (
-    _Launcher(
-        "RANK",
-        "WORLD_SIZE",
-        "LOCAL_WORLD_SIZE",
-        ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT"),
-    ),
-    _Launcher("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", ("PMIX_NAMESPACE",)),
-    _Launcher("PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", ("PMI_JOBID",)),
-    _Launcher("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", ("SLURM_JOB_ID", "SLURM_STEP_ID")),
-)
-# What `torchrun` calls a job that nobody has named.
-_UNNAMED = ("", "none")
-
-
-def launched_id(
-    environ: Mapping[str, str] = os.environ,
-    host: str = "",
-    number: int = 0,
-    launcher_of: Callable[[str], object] | None = None,
-) -> str | None:
-    """A run id that all processes of one launch come to by themselves; ``None`` where nobody has launched several.
-
-    Where the launcher gives its job no name that tells it from others, the processes that one launcher process has
-    started on one host are a run.
-
-    Args:
-        environ: The launcher's variables.
-        host: Hash of the host's boot id.
-        number: How many trackers this process has started before: each is a run of its own.
-        launcher_of: Finds the process that set a variable for this one.
-    """
-    launcher = _launcher(environ)
-    if launcher is None or int(environ[launcher.size]) < 2:
+    if checkpoint is None:
         return None
-    parts = [environ.get(name, "") for name in launcher.job]
-    alone = environ.get(launcher.local_size, "") == environ[launcher.size]
-    # Ports are drawn anew for each launch, unless somebody has set them: on one host it is known which launch it was.
-    if alone or parts[0] in _UNNAMED:
-        started_by = (launcher_of or _started_by)(launcher.rank)
-        if started_by is None:
-            return None
-        parts += [host, str(started_by)]
-    return hashlib.sha256("\0".join([launcher.rank, *parts, str(number)]).encode()).hexdigest()[:16]
+    missing = {
+        "energy_kwh": _beyond(checkpoint.energy_kwh, known.energy_kwh),
+        "co2_kg": _beyond(checkpoint.co2_kg, known.co2_kg),
+        "seconds": _beyond(checkpoint.seconds, known.seconds) or 0.0,
+    }
+    return missing if missing["energy_kwh"] or missing["co2_kg"] or missing["seconds"] else None
 
 
-def _launcher(environ: Mapping[str, str]) -> _Launcher | None:
-    for launcher in _LAUNCHERS:
-        if environ.get(launcher.rank, "").isdecimal() and environ.get(launcher.size, "").isdecimal():
-            return launcher
-    return None
-
-
-def _started_by(variable: str) -> tuple[int, float | None] | None:
-    """The nearest ancestor that does not have the variable itself: a shell between it and this process does."""
-    try:
-        for process in psutil.Process().parents():
-            if variable not in _environ(process):
-                return process.pid, process_started(process.pid)
-    except psutil.Error:
-        pass  # gone meanwhile
-    return None
-
-
-def _environ(process: psutil.Process) -> Mapping[str, str]:
-    try:
-        found: Mapping[str, str] = process.environ()
-        return found
-    except psutil.Error:  # another user's, as a batch system's is
-        return {}
+def _beyond(saved: float | None, known: float | None) -> float | None:
+    """Return how much more was saved than is known; a rounding difference is no energy."""
+    if saved is None:
+        return None
+    rest = saved - (known or 0.0)
+    return rest if rest > 1e-9 * saved else 0.0
 
 
 def _number(value: object) -> float | None:

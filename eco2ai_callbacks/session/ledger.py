@@ -1,11 +1,11 @@
-"""From readings to what was used: since the last mark, per epoch and stage, and in all."""
+"""Sums up readings: since the last mark, per epoch and stage, and in all."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
-from eco2ai_callbacks.usage import Reading, Usage, kwh
+from eco2ai_callbacks.usage import Reading, Usage
 
 
 class Ledger:
@@ -13,13 +13,14 @@ class Ledger:
 
     Args:
         opening: The reading at the start.
-        g_per_kwh: Carbon intensity of the grid, in grams of CO2e per kWh.
-        pue: Overhead of the data centre, which CO2 includes and energy does not.
+        emissions: Returns the grams of CO2e that joules cause, used in the seconds since the last mark.
         before: What earlier sessions of the run have used.
     """
 
-    def __init__(self, opening: Reading, g_per_kwh: float, pue: float = 1.0, before: Usage | None = None) -> None:
-        self._g_per_kwh = g_per_kwh * pue
+    def __init__(
+        self, opening: Reading, emissions: Callable[[float, float], float], before: Usage | None = None
+    ) -> None:
+        self._emissions = emissions
         self._marked = opening
         self._sums: dict[Hashable, Usage] = {}
         self._total = before or Usage()
@@ -37,8 +38,9 @@ class Ledger:
     def since(self, reading: Reading) -> Usage:
         """What was used between the last mark and this reading."""
         joules = reading.since(self._marked)
-        grams = kwh(math.fsum(joules.values())) * self._g_per_kwh if joules else None
-        return Usage(max(0.0, reading.t - self._marked.t), joules, grams)
+        seconds = max(0.0, reading.t - self._marked.t)
+        grams = self._emissions(math.fsum(joules.values()), seconds) if joules else None
+        return Usage(seconds, joules, grams)
 
     def mark(self, reading: Reading, segment: Hashable) -> Usage:
         """Close the time since the last mark under a name, and return what was used in it."""

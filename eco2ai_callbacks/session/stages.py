@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.record import STAGES
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -13,6 +16,19 @@ class Segment:
     stage: str = "other"
     epoch: int | None = None
     attempt: int | None = None
+
+
+def known_stage(stage: str, guard: Guard) -> str:
+    """Return a stage's name, or ``other``, with a failure recorded, where it is none.
+
+    Args:
+        stage: What the caller named.
+        guard: Records failures.
+    """
+    if stage in STAGES:
+        return stage
+    guard.record(f"tracker: {stage!r} is no stage ({', '.join(STAGES)}); it is counted as other")
+    return "other"
 
 
 class Stages:

@@ -25,6 +25,7 @@ from golden_run import (
     compare,
     defaults,
     epoch_of,
+    figures,
     pretty,
     registry_entries,
     schema,
@@ -88,17 +89,24 @@ def scalar_names(level: str) -> dict[str, list[str]]:
     at = bench(Clock())
     run = begin(tracker(at.machine, scalars=level, log_file=None, console=False), base="other")
     told = Told()
-    for epoch in range(3):
+    for epoch in range(2):
         epoch_of(run, at.clock, told, epoch, planned=5)
+    run.enter("train", 2)
+    at.clock.advance(1.0)
+    run.enter("validate")
+    at.clock.advance(1.0)
+    run.leave()
+    at.clock.advance(1.0)
+    report = run.end_epoch(2, samples=1, tokens=1, planned=5)
     at.clock.advance(1.0)
     test = run.mark("stage", stage="test")
     found = {
-        "scalars": run.scalars(2, samples=1, tokens=1),
+        "scalars": figures(report),
         "forecast": next(each["returned"] for each in reversed(told.calls) if each["call"].startswith("forecast")),
-        "stage_scalars": run.stage_scalars(test),
-        "stage_scalars, stage='test'": run.stage_scalars(test, "test"),
-        "stage_scalars, prefix='eval_'": run.stage_scalars(test, prefix="eval_"),
-        "stage_scalars, stage='test', prefix='eval_'": run.stage_scalars(test, "test", "eval_"),
+        "stage_scalars": run.figures.stage(test),
+        "stage_scalars, stage='test'": run.figures.stage(test, "test"),
+        "stage_scalars, prefix='eval_'": run.figures.stage(test, prefix="eval_"),
+        "stage_scalars, stage='test', prefix='eval_'": run.figures.stage(test, "test", "eval_"),
     }
     run.stop()
     return {call: sorted(values) for call, values in found.items()}
@@ -112,7 +120,7 @@ def left_behind() -> dict[str, Any]:
     run.mark()
     entry = registry_entries()[0]
     saved = checkpoint(run)
-    card = run.card_field("fine-tuning") or {}
+    card = run.model_card("fine-tuning") or {}
     run.stop()
     start, epoch, stop = (json.loads(line) for line in Path("eco2ai.jsonl").read_text().splitlines())
     return {

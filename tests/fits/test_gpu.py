@@ -677,6 +677,7 @@ def test_cuda_s_work_is_finished_once_before_each_mark_and_not_for_a_look(lab: C
     assert here.cuda.finished() == [0, 2]
     for mark in (
         lambda: run.mark(epoch=0),
+        lambda: run.end_epoch(1),
         lambda: run.enter("validate"),
         lambda: run.leave(),
         lambda: run.mark("stage", stage="test"),
@@ -685,10 +686,10 @@ def test_cuda_s_work_is_finished_once_before_each_mark_and_not_for_a_look(lab: C
         assert here.cuda.finished() == [0, 2]
     for look in (
         run.read,
-        lambda: run.scalars(0),
+        run.figures.totals,
         lambda: run.write("metrics", {"loss": 1.0}),
         lambda: run.total,
-        lambda: run.resume,
+        lambda: run.checkpoint,
     ):
         look()
         assert here.cuda.finished() == []

@@ -252,8 +252,7 @@ def test_a_fabric_loop_logs_a_tracker_s_scalars(package: str) -> None:
             for inputs, labels in batches:
                 torch.nn.functional.cross_entropy(net(inputs), labels)
             run.leave()
-            run.mark(epoch=epoch)
-            fabric.log_dict(run.scalars(epoch), step=epoch)
+            fabric.log_dict(run.end_epoch(epoch).scalars, step=epoch)
     for logger in fabric.loggers:
         logger.finalize("success")
     wanted = figures(rows())

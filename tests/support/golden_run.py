@@ -28,6 +28,7 @@ from typing import Any
 
 from eco2ai_callbacks import Tracker, Usage
 from eco2ai_callbacks.meters.discovery import Discovery, Source
+from eco2ai_callbacks.metrics.epoch_report import EpochReport
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import NAMES, OTHER_VARIABLES, PREFIX, Settings
@@ -126,14 +127,20 @@ def begin(
     gather: Gather | None = None,
 ) -> Tracker:
     """Start a tracker as an adapter does; ``saved`` is what :func:`checkpoint` gave."""
-    resume = None if saved is None else Checkpoint.from_dict(saved)
-    return run.start(RunContext(base=base, resume=resume, rank=rank, gather=gather))
+    known = None if saved is None else Checkpoint.from_dict(saved)
+    return run.start(RunContext(base=base, checkpoint=known, rank=rank, gather=gather))
+
+
+def figures(report: EpochReport) -> dict[str, float]:
+    """An epoch's scalars without its forecast, in the order of the golden files."""
+    first = {name: value for name, value in report.train.items() if name in ("eco2ai/energy_kwh", "eco2ai/co2_kg")}
+    return first | report.validation | report.total | report.train
 
 
 def checkpoint(run: Tracker) -> dict[str, Any]:
     """What a checkpoint holds of a run."""
-    assert run.resume is not None
-    return run.resume.to_dict()
+    assert run.checkpoint is not None
+    return run.checkpoint.to_dict()
 
 
 def failures(run: Tracker) -> list[str]:
@@ -352,11 +359,11 @@ def epoch_of(run: Tracker, clock: Clock, told: Told, epoch: int, planned: int) -
     told("leave()", run.leave())
     clock.advance(0.6)
     metrics = {"loss": 0.5 / (epoch + 1), "accuracy": None, "note": "a text"}
-    told(f"mark('epoch', {epoch})", run.mark("epoch", epoch, samples=640, tokens=12800, metrics=metrics))
-    told(f"scalars({epoch})", run.scalars(epoch, samples=640, tokens=12800))
-    told(f"forecast({epoch + 1}, {planned})", run.forecast(epoch + 1, planned, epoch))
-    sentence = run.over_budget(epoch)
-    return told(f"over_budget({epoch})", sentence)
+    report = run.end_epoch(epoch, samples=640, tokens=12800, planned=planned, metrics=metrics)
+    told(f"mark('epoch', {epoch})", report.usage)
+    told(f"scalars({epoch})", figures(report))
+    told(f"forecast({epoch + 1}, {planned})", report.forecast)
+    return told(f"over_budget({epoch})", report.stop)
 
 
 # --- the scripts ----------------------------------------------------------------------------------------------------
@@ -388,16 +395,16 @@ def fit(told: Told) -> None:
     told("enter('test')", run.enter("test"))
     at.clock.advance(2.3)
     tested = told("leave()", run.leave())
-    told("stage_scalars('test')", run.stage_scalars(tested, "test"))
-    told("stage_scalars(prefix='eval_')", run.stage_scalars(tested, prefix="eval_"))
+    told("stage_scalars('test')", run.figures.stage(tested, "test"))
+    told("stage_scalars(prefix='eval_')", run.figures.stage(tested, prefix="eval_"))
     told("checkpoint", checkpoint(run))
     told("running", run.running)
     at.clock.advance(0.9)
     told("stop()", run.stop())
     told("total", run.total)
-    told("job_total", run.job_total)
+    told("job_total", run.figures.total)
     told("running", run.running)
-    told("card_field()", run.card_field("fine-tuning"))
+    told("card_field()", run.model_card("fine-tuning"))
 
 
 def resumed(told: Told) -> None:
@@ -420,12 +427,13 @@ def resumed(told: Told) -> None:
     told("same run", second.run_id == first.run_id)
     told("total", second.total)
     clock.advance(1.1)
-    told("forecast(1, 5)", second.forecast(1, 5))
+    second.figures.training_begins(1)
+    told("forecast(1, 5)", {})
     for epoch in (1, 2, 3):
         epoch_of(second, clock, told, epoch, planned=5)
     told("checkpoint", checkpoint(second))
     told("stop()", second.stop())
-    told("card_field()", second.card_field())
+    told("card_field()", second.model_card())
 
 
 def failing(told: Told) -> None:
@@ -452,9 +460,8 @@ def budget(told: Told) -> None:
     for epoch in range(9):
         if epoch_of(run, at.clock, told, epoch, planned=9):
             break
-    told("over_budget()", run.over_budget())
     told("stop()", run.stop())
-    told("over_budget() after the end", run.over_budget())
+    told("over_budget() after the end", run.end_epoch().stop)
 
 
 def emissions_budget(told: Told) -> None:
@@ -463,8 +470,9 @@ def emissions_budget(told: Told) -> None:
     with tracker(at.machine, g_per_kwh=360.0, max_co2_kg=0.0001, pue=2.0) as run:
         for _ in range(9):
             at.clock.advance(2.5)
-            told("mark()", run.mark())
-            if told("over_budget()", run.over_budget()):
+            report = run.end_epoch()
+            told("mark()", report.usage)
+            if told("over_budget()", report.stop):
                 break
 
 
@@ -477,7 +485,7 @@ def unmeasured(told: Told) -> None:
     for epoch in range(3):
         epoch_of(run, clock, told, epoch, planned=4)
     told("stop()", run.stop())
-    told("card_field()", run.card_field())
+    told("card_field()", run.model_card())
     told("failures", failures(run))
 
 
@@ -565,13 +573,19 @@ def two_ranks(told: Told) -> None:
         all_ranks("leave()", lambda run, rank: run.leave())
         if epoch == 2:
             cpus[1].watts = {}  # no longer gives its channel
-        all_ranks("mark", lambda run, rank, epoch=epoch: run.mark("epoch", epoch, samples=100 + rank))
-        all_ranks("scalars", lambda run, rank, epoch=epoch: run.scalars(epoch, samples=100 + rank))
-        all_ranks("forecast", lambda run, rank, epoch=epoch: run.forecast(epoch + 1, 6, epoch))
-        all_ranks("over_budget", lambda run, rank, epoch=epoch: run.over_budget(epoch))
+        reports: dict[int, EpochReport] = {}
+
+        def end(run: Tracker, rank: int, epoch: int = epoch, reports: dict[int, EpochReport] = reports) -> Usage:
+            reports[rank] = run.end_epoch(epoch, samples=100 + rank, planned=6)
+            return reports[rank].usage
+
+        all_ranks("mark", end)
+        all_ranks("scalars", lambda run, rank, reports=reports: figures(reports[rank]))
+        all_ranks("forecast", lambda run, rank, reports=reports: reports[rank].forecast)
+        all_ranks("over_budget", lambda run, rank, reports=reports: reports[rank].stop)
     all_ranks("checkpoint", lambda run, rank: checkpoint(run))
     clock.advance(0.7)
     all_ranks("stop()", lambda run, rank: run.stop())
-    all_ranks("job_total", lambda run, rank: run.job_total)
-    all_ranks("card_field()", lambda run, rank: run.card_field())
+    all_ranks("job_total", lambda run, rank: run.figures.total)
+    all_ranks("card_field()", lambda run, rank: run.model_card())
     all_ranks("failures", lambda run, rank: failures(run))

@@ -1,22 +1,27 @@
-"""A session that writes a log without a machine: real ledger, publisher and writer, and what it uses is told."""
+"""A session that writes a log without a machine: real ledger, journal and writer; the usage is given."""
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.carbon.grid import Grid
+from eco2ai_callbacks.carbon.intensity import user
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record, banded, measured, summary
+from eco2ai_callbacks.record import Record, summary
 from eco2ai_callbacks.runlog.read import carried_usage
 from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.identity import new_id
+from eco2ai_callbacks.session.journal import Journal, Publisher
 from eco2ai_callbacks.session.ledger import Ledger
-from eco2ai_callbacks.session.publish import Publisher
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
 METHODS = {"cpu": Method("cpu-model:vm", 1 / 3, 2.0, attribution="job's process tree")}
+GRID = Grid(dataclasses.replace(user(400.0), low=360.0, high=440.0), 1.2, "setting", None)
 
 
 class Written:
@@ -42,12 +47,23 @@ class Written:
         self.guard = Guard()
         self.path = path
         self.writer = new_id()
-        self.ledger = Ledger(Reading(0.0, {"cpu": 0.0}), 400.0, 1.2, known.usage + carried_usage(carried or {}))
-        self._publisher = Publisher(Writer(path, key), [], self.guard)
-        self._fields = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
         self._t = 0.0
         self._j = 0.0
-        self._publish("start", Usage(), Segment(), continues=known.continues, carried=carried)
+        self.ledger = Ledger(
+            Reading(0.0, {"cpu": 0.0}),
+            lambda joules, seconds: GRID.emissions(joules, self.label, seconds),
+            known.usage + carried_usage(carried or {}),
+        )
+        common = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
+        publisher = Publisher(Writer(path, key), [], self.guard)
+        start = Record(event="start", **common)
+        self._journal = Journal(start, GRID, self, publisher, self.guard, methods=lambda: METHODS)  # type: ignore[arg-type]
+        self._write("start", Usage(), Segment(), continues=known.continues, carried=carried)
+
+    @property
+    def label(self) -> datetime:
+        """The wall clock's time, as the journal reads it."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._t)
 
     def mark(
         self, event: str = "epoch", epoch: int | None = 0, stage: str = "train", attempt: int | None = 1, **fields: Any
@@ -57,16 +73,16 @@ class Written:
         usage = self.ledger.mark(self._reading(), segment)
         if event == "epoch":
             fields["epoch_total"] = summary(self.ledger.sum(segment) or usage)
-        self._publish(event, usage, segment, **fields)
+        self._write(event, usage, segment, **fields)
         return usage
 
     def heartbeat(self, epoch: int | None = 0) -> None:
         """Use 2 s and 36 J, and say so without a mark."""
-        self._publish("heartbeat", self.ledger.since(self._reading()), Segment("train", epoch, 1))
+        self._write("heartbeat", self.ledger.since(self._reading()), Segment("train", epoch, 1))
 
     def note(self, event: str = "metrics", **metrics: Any) -> None:
         """A line that adds nothing up."""
-        self._publish(event, Usage(), Segment(), metrics=metrics)
+        self._write(event, Usage(), Segment(), metrics=metrics)
 
     def stop(self, ended: str = "finished") -> None:
         """Use 2 s and 36 J, and end."""
@@ -77,18 +93,6 @@ class Written:
         self._j += 36.0
         return Reading(self._t, {"cpu": self._j})
 
-    def _publish(self, event: str, usage: Usage, segment: Segment, **fields: Any) -> None:
+    def _write(self, event: str, usage: Usage, segment: Segment, **fields: Any) -> None:
         total = self.ledger.total + usage if event == "heartbeat" else self.ledger.total
-        self._publisher.publish(
-            Record(
-                event=event,
-                stage=segment.stage,
-                epoch=segment.epoch,
-                attempt=segment.attempt,
-                start=f"2026-01-01T00:00:{int(self._t):02d}.000+00:00",
-                total=banded(total, METHODS, (0.9, 1.1)),
-                **measured(usage, METHODS),
-                **self._fields,
-                **fields,
-            )
-        )
+        self._journal.write(event, usage, segment, total, **fields)

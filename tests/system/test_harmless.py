@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import io
 import logging
 import math
@@ -180,8 +181,9 @@ def keras_fit(ours: Any, hook: Hook, into: list[Trained]) -> None:
 FITS = {"lightning": lightning_fit, "transformers": transformers_fit, "keras": keras_fit}
 
 
-def callback(framework: str, **settings: Any) -> Any:
-    return __import__(f"eco2ai_callbacks.{framework}", fromlist=["_"]).Eco2AICallback(**settings)
+def callback(framework: str, platform: Platform | None = None, /, **settings: Any) -> Any:
+    ours = importlib.import_module(f"eco2ai_callbacks.{framework}").Eco2AICallback
+    return ours(**settings) if platform is None else ours.on_platform(platform, **settings)
 
 
 # --- faults --------------------------------------------------------------------------------------------------------
@@ -690,8 +692,7 @@ def test_a_training_is_what_it_would_be_without_us(
     wanted = untouched(framework, failing)
     planted, world = FAULTS[name], World(monkeypatch)
     planted.plant(world)
-    ours = callback(framework, **world.settings)
-    ours._lifecycle._platform = Platform(**world.platform)
+    ours = callback(framework, Platform(**world.platform), **world.settings)
     try:
         found = fit(framework, [ours], world, Error("the user's own") if failing else None)
         ours._lifecycle.end("interrupted")  # where no hook has told of the exception
@@ -749,8 +750,7 @@ def hang(meter):
 hangs = threading.Event()
 world.meters.append(harmless.Draws("hanging", hang, max_gap_s=0.05))
 del world.settings["region"]
-ours = harmless.callback(framework, heartbeat_s=0.1, **world.settings)
-ours._lifecycle._platform = harmless.Platform(**world.platform)
+ours = harmless.callback(framework, harmless.Platform(**world.platform), heartbeat_s=0.1, **world.settings)
 
 def hook(epoch, batch):
     if (epoch, batch) == (1, 1):

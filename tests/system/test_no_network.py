@@ -148,10 +148,9 @@ def use():
     import eco2ai_callbacks.cli.doctor, eco2ai_callbacks.cli.regions, eco2ai_callbacks.cli.verify
     from eco2ai_callbacks import Tracker, track
     with Tracker(**settings) as run:
-        run.mark(epoch=0)
         run.enter("validate")
         run.leave()
-        run.forecast(1, 2, 0)
+        run.end_epoch(0, planned=2)
     with track():
         pass
 

@@ -99,8 +99,7 @@ class Around(pl.Callback):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     ranks, strategy = int(sys.argv[1]), sys.argv[2]
-    ours = Eco2AICallback(**SETTINGS)
-    ours._lifecycle._platform = Platform(host=host)
+    ours = Eco2AICallback.on_platform(Platform(host=host), **SETTINGS)
     data = torch.utils.data.TensorDataset(torch.randn(6 * 4 * ranks, 4))
     trainer = pl.Trainer(
         accelerator="cpu", devices=ranks, strategy=strategy, max_epochs=2, logger=False, enable_checkpointing=False,
@@ -150,8 +149,7 @@ args = TrainingArguments(
     "out", num_train_epochs=2, per_device_train_batch_size=4, per_device_eval_batch_size=4, eval_strategy="epoch",
     save_strategy="epoch", report_to="none", disable_tqdm=True, use_cpu=True, ddp_backend="gloo",
 )
-ours, around = Eco2AICallback(**SETTINGS), Around()
-ours._lifecycle._platform = Platform(host=host)
+ours, around = Eco2AICallback.on_platform(Platform(host=host), **SETTINGS), Around()
 fit = Trainer(Burns(), args, train_dataset=Data(96), eval_dataset=Data(16), callbacks=[ours, around])
 fit.train()
 found = fit.evaluate()
@@ -209,7 +207,6 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.process_group import torch_group
-from eco2ai_callbacks.session.context import RunContext
 
 def other_host():
     return dataclasses.replace(CLOUD_VM, boot_id=f"host {rank // 2}")
@@ -225,9 +222,7 @@ for layer in model:
     fully_shard(layer, mesh=dist.init_device_mesh("cpu", (4,)))
 fully_shard(model, mesh=dist.init_device_mesh("cpu", (4,)))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-group = torch_group()
-run = Tracker(platform=Platform(host=other_host), **SETTINGS)
-run.start(RunContext(base="other", rank=(group.rank, group.size), gather=group.gather))
+run = Tracker(ranks="auto", platform=Platform(host=other_host), **SETTINGS).start()
 began, seen = time.process_time(), []
 for epoch in range(2):
     run.enter("train", epoch)
@@ -235,11 +230,10 @@ for epoch in range(2):
         burn()
         model(torch.ones(3, 4)).sum().backward()
         optimizer.step()
-    run.mark(epoch=epoch)
-    seen.append(run.scalars(epoch))
+    seen.append(run.end_epoch(epoch).scalars)
 cpu_s = time.process_time() - began
 run.stop()
-tell(rank, cpu_s=cpu_s, scalars=seen, job_j=run.job_total.total_j, alone=alone)
+tell(rank, cpu_s=cpu_s, scalars=seen, job_j=run.figures.total.total_j, alone=alone)
 dist.barrier()
 leave()
 """
@@ -261,8 +255,7 @@ class Burns(keras.callbacks.Callback):
 dist.init_process_group("gloo")
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
 model.compile("sgd", "mse")
-ours = Eco2AICallback(**SETTINGS)
-ours._lifecycle._platform = Platform(host=host)
+ours = Eco2AICallback.on_platform(Platform(host=host), **SETTINGS)
 history = model.fit(
     numpy.ones((16, 4)), numpy.ones(16), batch_size=4, epochs=2, verbose=2, callbacks=[Burns(), ours]
 ).history

@@ -20,7 +20,6 @@ import pytest
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.host.machine import read_host
-from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
 
 pytestmark = [
@@ -250,8 +249,8 @@ def test_a_fit_reports_the_core_seconds_that_it_burnt(platform: Platform, tmp_pa
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     log = tmp_path / "run.jsonl"
-    callback = adapter.Eco2AICallback()
-    callback._lifecycle = RunLifecycle({"log_file": log, "console": False, "region": "FR", "gpus": ()}, platform)
+    settings = {"log_file": log, "console": False, "region": "FR", "gpus": ()}
+    callback = adapter.Eco2AICallback.on_platform(platform, **settings)
     loader = torch.utils.data.DataLoader(Burning(8, 0.05), batch_size=2, num_workers=workers)
     trainer = pl.Trainer(
         accelerator="cpu",

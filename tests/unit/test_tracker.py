@@ -114,8 +114,7 @@ def test_stages_nest_and_are_never_mixed_into_the_epoch(clock: Clock, meter: Con
             clock.advance(3)
             assert run.leave().seconds == 3.0
             clock.advance(2)
-            run.mark(epoch=epoch)
-            scalars = run.scalars(epoch)
+            scalars = run.end_epoch(epoch).scalars
             assert scalars["eco2ai/energy_kwh"] == pytest.approx(12 * 110 / 3.6e6)
             assert scalars["eco2ai/val_energy_kwh"] == pytest.approx(3 * 110 / 3.6e6)
             assert scalars["eco2ai/total_energy_kwh"] == pytest.approx((epoch + 1) * 15 * 110 / 3.6e6)
@@ -172,9 +171,9 @@ def test_an_unknown_stage_is_counted_as_other_and_named(clock: Clock, meter: Con
 def test_samples_tokens_and_metrics_stand_in_the_record(clock: Clock, meter: Constant) -> None:
     with tracker(clock, meter, scalars="all") as run:
         clock.advance(1)
-        run.mark(epoch=0, samples=10, tokens=100, metrics={"loss": 0.5})
-        assert run.scalars(0, samples=10, tokens=100)["eco2ai/j_per_sample"] == pytest.approx(11.0)
-        assert run.scalars(0, samples=10, tokens=100)["eco2ai/j_per_token"] == pytest.approx(1.1)
+        found = run.end_epoch(0, samples=10, tokens=100, metrics={"loss": 0.5}).train
+        assert found["eco2ai/j_per_sample"] == pytest.approx(11.0)
+        assert found["eco2ai/j_per_token"] == pytest.approx(1.1)
     assert (rows()[1]["samples"], rows()[1]["tokens"], rows()[1]["metrics"]) == (10, 100, {"loss": 0.5})
 
 
@@ -207,7 +206,7 @@ def test_marking_before_the_start_raises(clock: Clock, meter: Constant) -> None:
         with pytest.raises(Eco2AIError, match=r"before start\(\)"):
             call()
     assert run.run_id is None
-    assert run.resume is None
+    assert run.checkpoint is None
     assert run.stop() == Usage()
 
 
@@ -229,7 +228,7 @@ def test_every_field_is_in_every_record_and_no_number_is_made_up(clock: Clock) -
     with tracker(clock) as run:
         clock.advance(1)
         run.mark(epoch=0)
-        assert run.scalars(0) == {}
+        assert run.end_epoch(0).scalars == {}
     for row in rows():
         assert set(row) == set(FIELDS)
         assert row["energy_kwh"] is None
@@ -335,7 +334,7 @@ def test_a_start_that_fails_leaves_a_tracker_that_does_nothing(clock: Clock) -> 
     with run:
         assert run.mark(epoch=0) == Usage()
         assert run.enter("validate") == Usage()
-        assert run.scalars(0) == {}
+        assert run.end_epoch(0).scalars == {}
     assert run.guard.failures == ("tracker: no such machine (RuntimeError)",)
     assert run.total == Usage()
 
@@ -368,13 +367,13 @@ def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: Constan
     with tracker(clock, meter) as first:
         clock.advance(10)
         first.mark(epoch=0)
-        saved = first.resume
+        saved = first.checkpoint
         clock.advance(5)
     assert saved is not None
     assert Checkpoint.from_dict(json.loads(json.dumps(saved.to_dict()))) == saved
     if not kept:
         Path("eco2ai.jsonl").unlink()
-    second = tracker(clock, Constant(clock, {"cpu": 10.0})).start(RunContext(resume=saved))
+    second = tracker(clock, Constant(clock, {"cpu": 10.0})).start(RunContext(checkpoint=saved))
     clock.advance(1)
     total = second.stop()
     before = 15 if kept else 10  # what was burnt after the checkpoint is known to the log alone

@@ -18,14 +18,9 @@ import pytest
 from logcheck import close, rows
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.distributed.messages import (
-    RankStart,
-    RankUsage,
-    failures_of,
-    misses_something,
-    taken_since,
-    together,
-)
+from eco2ai_callbacks.distributed.launcher import launched_id
+from eco2ai_callbacks.distributed.messages import RankStart, RankUsage, remote_failures, sum_ranks
+from eco2ai_callbacks.distributed.ownership import taken_since
 from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_group
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry
@@ -35,7 +30,6 @@ from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.session.context import Platform, RunContext
-from eco2ai_callbacks.session.identity import launched_id
 from eco2ai_callbacks.testing import BARE_METAL, Clock
 from eco2ai_callbacks.usage import Method, Usage
 
@@ -68,8 +62,16 @@ class Draws:
 class Job:
     """Ranks in threads that tell each other by a barrier; all on one clock that the test moves."""
 
-    def __init__(self, size: int, meters: Callable[[int, Clock], list[Draws]], hosts: int = 1, **settings: Any) -> None:
+    def __init__(
+        self,
+        size: int,
+        meters: Callable[[int, Clock], list[Draws]],
+        hosts: int = 1,
+        own: Mapping[int, dict[str, Any]] | None = None,
+        **settings: Any,
+    ) -> None:
         self.size = size
+        self.own = own or {}
         self.clock = Clock(100.0)
         self.hosts = hosts
         self.told: list[Any] = [None] * size
@@ -87,7 +89,7 @@ class Job:
             return Discovery(tuple(found), tuple(sources), ())
 
         platform = Platform(clock=self.clock, host=lambda: host, discover=find, environ={})
-        return Tracker(platform=platform, **self.settings)
+        return Tracker(platform=platform, **self.settings | self.own.get(rank, {}))
 
     def gather(self, rank: int) -> Callable[[Any], list[Any]]:
         def gather(told: Any) -> list[Any]:
@@ -113,10 +115,10 @@ class Job:
             thread.join(timeout=60)
         return found
 
-    def start(self, resume: Any = None) -> Job:
+    def start(self, checkpoint: Any = None) -> Job:
         self.all(
             lambda tracker, rank: tracker.start(
-                RunContext(rank=(rank, self.size), gather=self.gather(rank), resume=resume, base="other")
+                RunContext(rank=(rank, self.size), gather=self.gather(rank), checkpoint=checkpoint, base="other")
             )
         )
         return self
@@ -126,8 +128,7 @@ class Job:
         self.clock.advance(seconds)
 
         def end(tracker: Tracker, rank: int) -> dict[str, float]:
-            tracker.mark("epoch", epoch)
-            return tracker.scalars(epoch)
+            return tracker.end_epoch(epoch).scalars
 
         return self.all(end)
 
@@ -183,8 +184,7 @@ def test_power_is_the_job_s_in_the_time_of_the_first_rank() -> None:
 def test_counts_add_up_over_the_ranks() -> None:
     job = Job(2, cpu, scalars="all").start()
     job.clock.advance(2.0)
-    job.all(lambda tracker, rank: tracker.mark("epoch", 0))
-    scalars = job.all(lambda tracker, rank: tracker.scalars(0, samples=30, tokens=50))
+    scalars = job.all(lambda tracker, rank: tracker.end_epoch(0, samples=30, tokens=50).scalars)
     job.stop()
     assert scalars[0]["eco2ai/j_per_sample"] == pytest.approx(1.0)
     assert scalars[1]["eco2ai/j_per_token"] == pytest.approx(0.6)
@@ -193,7 +193,7 @@ def test_counts_add_up_over_the_ranks() -> None:
 def test_an_evaluation_s_scalars_are_the_job_s_too() -> None:
     job = Job(2, cpu).start()
     job.clock.advance(4.0)
-    found = job.all(lambda tracker, rank: tracker.stage_scalars(tracker.mark("stage", stage="test"), "test"))
+    found = job.all(lambda tracker, rank: tracker.figures.stage(tracker.mark("stage", stage="test"), "test"))
     job.stop()
     assert joules(found[0]["eco2ai/test_energy_kwh"]) == pytest.approx(120.0)
     assert found[0] == found[1]
@@ -201,12 +201,12 @@ def test_an_evaluation_s_scalars_are_the_job_s_too() -> None:
 
 def test_all_ranks_decide_by_the_same_sum() -> None:
     job = Job(3, lambda rank, clock: [Draws(clock, {"cpu": (0.1 * (rank + 1), JOB)})], max_energy_kwh=1e-6).start()
-    job.epoch(0, 1.7)
-    totals = job.all(lambda tracker, rank: tracker.job_total)
+    job.clock.advance(1.7)
+    assert job.all(lambda tracker, rank: tracker.end_epoch(0).stop) == [None] * 3
+    totals = job.all(lambda tracker, rank: tracker.figures.total)
     assert totals[0] == totals[1] == totals[2]
-    assert job.all(lambda tracker, rank: tracker.over_budget(0)) == [None] * 3
-    job.epoch(1, 7.1)
-    said = job.all(lambda tracker, rank: tracker.over_budget(1))
+    job.clock.advance(7.1)
+    said = job.all(lambda tracker, rank: tracker.end_epoch(1).stop)
     assert said[0] is not None
     assert said[0] == said[1] == said[2]
     job.stop()
@@ -417,21 +417,21 @@ def test_a_rank_that_was_interrupted_asks_nobody() -> None:
 
 def test_what_others_have_failed_at_is_not_told_on() -> None:
     told = [RankUsage(failures=("a: no",)), RankUsage(), RankStart(failures=("b: no", "c: no"))]
-    assert failures_of(told, mine=0) == ("rank 2: b: no", "rank 2: c: no")
-    assert failures_of(told, mine=1) == ("rank 0: a: no", "rank 2: b: no", "rank 2: c: no")
+    assert remote_failures(told, rank=0) == ("rank 2: b: no", "rank 2: c: no")
+    assert remote_failures(told, rank=1) == ("rank 0: a: no", "rank 2: b: no", "rank 2: c: no")
 
 
 def test_a_share_misses_something_where_a_channel_is_gone() -> None:
     whole = Usage(1.0, {"cpu": 1.0, "gpu:a": 1.0})
-    assert misses_something(RankUsage())
-    assert misses_something(RankUsage(total=Usage(0.0, {"carried": 5.0})))
-    assert misses_something(RankUsage(train=Usage(1.0, {"cpu": 1.0}), total=whole))
-    assert not misses_something(RankUsage(train=whole, total=whole + Usage(0.0, {"carried": 5.0})))
-    assert not misses_something(RankUsage(total=whole))
+    assert RankUsage().is_partial
+    assert RankUsage(total=Usage(0.0, {"carried": 5.0})).is_partial
+    assert RankUsage(train=Usage(1.0, {"cpu": 1.0}), total=whole).is_partial
+    assert not RankUsage(train=whole, total=whole + Usage(0.0, {"carried": 5.0})).is_partial
+    assert not RankUsage(total=whole).is_partial
 
 
 def test_what_no_rank_has_is_absent_and_not_zero() -> None:
-    job = together([RankUsage(total=Usage(1.0)), RankUsage(total=Usage(1.0))])
+    job = sum_ranks([RankUsage(total=Usage(1.0)), RankUsage(total=Usage(1.0))])
     assert job.train is None
     assert job.samples is None
     assert job.total.energy_kwh is None
@@ -444,7 +444,7 @@ def test_what_no_rank_has_is_absent_and_not_zero() -> None:
 def stopped_job(size: int) -> Any:
     job = Job(size, cpu).start()
     job.epoch(0, 10.0)
-    saved = job.trackers[0].resume  # what rank 0 puts into the checkpoint
+    saved = job.trackers[0].checkpoint  # what rank 0 puts into the checkpoint
     job.stop()
     return saved
 
@@ -454,7 +454,7 @@ def test_a_resumed_job_goes_on_with_the_sum_of_all_its_ranks(size: int) -> None:
     saved = stopped_job(4)
     assert joules(saved.energy_kwh) == pytest.approx(1000.0)
     assert saved.seconds == pytest.approx(10.0)
-    job = Job(size, cpu).start(resume=saved)
+    job = Job(size, cpu).start(checkpoint=saved)
     scalars = job.epoch(1, 1.0)
     job.stop()
     found = rows()
@@ -471,7 +471,7 @@ def test_a_resumed_job_goes_on_with_the_sum_of_all_its_ranks(size: int) -> None:
 def test_where_the_log_is_lost_the_first_rank_alone_carries_what_the_job_had_used() -> None:
     saved = stopped_job(4)
     Path("eco2ai.jsonl").unlink()
-    job = Job(4, cpu).start(resume=saved)
+    job = Job(4, cpu).start(checkpoint=saved)
     scalars = job.epoch(1, 1.0)
     job.stop()
     carried = {row["rank"]: row["carried"] for row in rows() if row["event"] == "start"}
@@ -482,14 +482,13 @@ def test_where_the_log_is_lost_the_first_rank_alone_carries_what_the_job_had_use
 
 def test_where_each_host_has_a_log_of_its_own_nothing_is_carried_twice() -> None:
     """Rank 1 writes elsewhere: what it knows of itself is not what the checkpoint alone knows."""
-    job = Job(2, cpu)
-    job.trackers[1].settings = dataclasses.replace(job.trackers[1].settings, log_file=Path("other/eco2ai.jsonl"))
-    job.start().epoch(0, 10.0)
-    saved = job.trackers[0].resume
+    own = {1: {"log_file": "other/eco2ai.jsonl"}}
+    job = Job(2, cpu, own=own).start()
+    job.epoch(0, 10.0)
+    saved = job.trackers[0].checkpoint
     job.stop()
-    again = Job(2, cpu)
-    again.trackers[1].settings = job.trackers[1].settings
-    scalars = again.start(resume=saved).epoch(1, 1.0)
+    again = Job(2, cpu, own=own)
+    scalars = again.start(checkpoint=saved).epoch(1, 1.0)
     again.stop()
     everything = [*records(Path("eco2ai.jsonl")), *records(Path("other/eco2ai.jsonl"))]
     assert all(record.carried is None for record in everything)

@@ -56,14 +56,14 @@ def test_what_stands_alone_joins_the_last_run() -> None:
 
 def test_a_fit_that_still_runs_is_begun_again_as_the_same_run() -> None:
     fits = RunLifecycle(QUIET)
-    first = fits.begin(fit=True, inside=lambda: True)
-    assert fits.begin(fit=True, inside=lambda: True) is first
+    first = fits.begin(fit=True, is_running=lambda: True)
+    assert fits.begin(fit=True, is_running=lambda: True) is first
     fits.end()
 
 
 def test_a_fit_that_nobody_saw_end_is_closed_by_the_next() -> None:
     fits, alive = RunLifecycle(QUIET), [True]
-    first = fits.begin(fit=True, inside=lambda: alive[0])
+    first = fits.begin(fit=True, is_running=lambda: alive[0])
     alive[0] = False
     second = fits.begin(fit=True)
     assert not first.running
@@ -77,7 +77,7 @@ def test_a_copy_remembers_the_run_and_not_what_is_live() -> None:
     run = fits.begin(fit=True)
     copied = pickle.loads(pickle.dumps(fits))
     assert copied.tracker is None
-    assert copied.last == run.resume
+    assert copied.last == run.checkpoint
     fits.end()
 
 
@@ -90,7 +90,7 @@ def test_else_the_last_of_the_same_callback() -> None:
     fits = RunLifecycle(QUIET)
     run = fits.begin(fit=True)
     fits.end()
-    assert fits.continued() == run.resume
+    assert fits.continued() == run.checkpoint
 
 
 def test_else_the_only_one_in_the_log_without_an_end() -> None:

@@ -55,14 +55,13 @@ def test_a_run_that_ends_by_its_budget_says_so_in_log_and_console(
         told = []
         for epoch in range(10):
             clock.advance(20)
-            run.mark(epoch=epoch)
-            told.append(run.over_budget(epoch))
+            told.append(run.end_epoch(epoch).stop)
             if told[-1]:
                 break
     assert told == [None, SENTENCE]
     assert rows()[-1]["ended"] == f"budget: {SENTENCE}"
     assert capsys.readouterr().err.rstrip().endswith(f"| budget: {SENTENCE}")
-    assert caplog.messages == [f"{SENTENCE}; the run is stopped"]
+    assert caplog.messages == [f"{SENTENCE}; the run is to stop"]
 
 
 def test_the_first_crossing_is_what_is_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -70,8 +69,7 @@ def test_the_first_crossing_is_what_is_said(caplog: pytest.LogCaptureFixture) ->
     with steady(clock, max_energy_kwh=0.001) as run:
         for epoch in range(4):  # as where the framework insists on some epochs
             clock.advance(20)
-            run.mark(epoch=epoch)
-            run.over_budget(epoch)
+            run.end_epoch(epoch)
     assert rows()[-1]["ended"] == f"budget: {SENTENCE}"
     assert len(caplog.messages) == 1
 
@@ -80,8 +78,7 @@ def test_a_run_that_fails_was_interrupted_whatever_its_budget() -> None:
     clock = Clock()
     run = steady(clock, max_energy_kwh=0.001).start()
     clock.advance(100)
-    run.mark()
-    assert run.over_budget(0)
+    assert run.end_epoch().stop
     run.stop("interrupted")
     assert rows()[-1]["ended"] == "interrupted"
 
@@ -90,10 +87,8 @@ def test_the_whole_jobs_total_is_what_counts(caplog: pytest.LogCaptureFixture) -
     clock = Clock()
     run = steady(clock, max_co2_kg=0.001).start(RunContext(rank=(1, 2), gather=lambda told: [told, told]))
     clock.advance(60)
-    run.mark(epoch=0)
-    assert run.over_budget(0) is None  # nobody has told yet; 0.6 g are this rank's own
-    run.scalars(0)
-    assert run.over_budget(0) == "the budget of 0.001 kg CO2e is used up: 0.0012 kg after epoch 0"
+    # 0.6 g are this rank's own.
+    assert run.end_epoch(0).stop == "the budget of 0.001 kg CO2e is used up: 0.0012 kg after epoch 0"
     run.stop()
     assert caplog.messages == []  # the first rank speaks for all
 
@@ -103,7 +98,7 @@ def test_what_earlier_sessions_used_is_used() -> None:
     with steady(clock) as first:
         clock.advance(100)
     run = steady(clock, run_id=first.run_id, max_energy_kwh=0.001).start()
-    assert run.over_budget() == "the budget of 0.001 kWh is used up: 0.00278 kWh"
+    assert run.end_epoch(1).stop == "the budget of 0.001 kWh is used up: 0.00278 kWh after epoch 1"
     run.stop()
 
 
@@ -111,7 +106,6 @@ def test_a_budget_that_cannot_be_kept_is_named_in_the_records(caplog: pytest.Log
     clock = Clock()
     with caplog.at_level(logging.ERROR), steady(clock, measured=False, max_co2_kg=1.0) as run:
         clock.advance(10)
-        run.mark()
-        assert run.over_budget(0) is None
+        assert run.end_epoch().stop is None
     assert rows()[-1]["failures"] == ["budget: nothing is measured, so the 1 kg CO2e stop nothing"]
     assert rows()[-1]["ended"] == "finished"

@@ -325,8 +325,7 @@ def test_a_tracker_tells_it_from_the_second_epoch_on_and_writes_each(capsys: pyt
         run.enter("validate", epoch)
         clock.advance(2)
         run.leave()
-        run.mark("epoch", epoch)
-        told.append(run.forecast(epoch + 1, 4, epoch))
+        told.append(run.end_epoch(epoch, planned=4).forecast)
     run.stop()
     assert told[0] == {}
     # 30 s of set-up, 22 s for the first epoch, 10 s for each other: 82 s at 100 W and 0.01 g/s.
@@ -355,8 +354,7 @@ def test_the_evaluation_after_the_last_epoch_is_foreseen() -> None:
     for epoch in range(2):
         run.enter("train", epoch)
         clock.advance(10)
-        run.mark("epoch", epoch)
-        found = run.forecast(10 * (epoch + 1), 50, epoch)
+        found = run.end_epoch(epoch, done=10 * (epoch + 1), planned=50).forecast
         run.enter("validate", epoch)
         clock.advance(3)
         run.leave()
@@ -370,13 +368,11 @@ def test_a_run_that_goes_on_counts_what_it_had_used() -> None:
         clock.advance(1000)
         first.mark(epoch=0)
     run = steady(clock, log_file="a.jsonl", run_id=first.run_id).start()
-    assert run.forecast(1, 4) == {}
+    run.figures.training_begins(1)
     clock.advance(40)
-    run.mark(epoch=1)
-    assert run.forecast(2, 4, 1) == {}
+    assert run.end_epoch(1, done=2, planned=4).forecast == {}
     clock.advance(10)
-    run.mark(epoch=2)
-    assert run.forecast(3, 4, 2)["eco2ai/forecast_seconds"] == pytest.approx(1000 + 40 + 10 + 10)
+    assert run.end_epoch(2, done=3, planned=4).forecast["eco2ai/forecast_seconds"] == pytest.approx(1000 + 40 + 10 + 10)
     run.stop()
 
 
@@ -386,9 +382,7 @@ def test_the_whole_jobs_total_is_what_is_foreseen() -> None:
     for epoch in range(2):
         run.enter("train", epoch)
         clock.advance(10)
-        run.mark(epoch=epoch)
-        run.scalars(epoch)
-        found = run.forecast(epoch + 1, 10, epoch)
+        found = run.end_epoch(epoch, planned=10).forecast
         clock.advance(2)
     # Also after the last epoch 2 s will follow.
     assert found["eco2ai/forecast_energy_kwh"] == pytest.approx(3 * 12_000 / 3.6e6)
@@ -401,13 +395,11 @@ def test_before_the_ranks_have_told_each_other_nothing_is_foreseen() -> None:
     with steady(clock) as first:
         clock.advance(1000)
     run = steady(clock, run_id=first.run_id, forecast_after=1).start(RunContext(gather=lambda told: [told] * 2))
-    assert run.forecast(4, 10) == {}  # what the job had used before, this rank does not know
+    run.figures.training_begins(4)  # what the job had used before, this rank does not know
     told = []
     for epoch in range(4, 6):
         clock.advance(10)
-        run.mark(epoch=epoch)
-        run.scalars(epoch)
-        told.append(run.forecast(epoch + 1, 10, epoch))
+        told.append(run.end_epoch(epoch, planned=10).forecast)
     assert told[0] == {}
     assert told[1]["eco2ai/forecast_energy_kwh"] == pytest.approx(2 * (1000 + 20 + 40) * 100 / 3.6e6)
     run.stop()
@@ -433,9 +425,7 @@ def test_a_rank_that_measures_nothing_foresees_the_same() -> None:
     )
     for epoch in range(2):
         run.enter("train", epoch)
-        run.mark(epoch=epoch)
-        run.scalars(epoch)
-        found = run.forecast(epoch + 1, 10, epoch)
+        found = run.end_epoch(epoch, planned=10).forecast
     assert found == {
         "eco2ai/forecast_energy_kwh": pytest.approx(10_000 / 3.6e6),
         "eco2ai/forecast_co2_kg": pytest.approx(1e-3),
@@ -446,11 +436,11 @@ def test_a_rank_that_measures_nothing_foresees_the_same() -> None:
 
 def test_what_no_forecast_can_be_made_of_reaches_no_training() -> None:
     with steady(Clock()) as run:
-        assert run.forecast("three", 10) == {}  # type: ignore[arg-type]
+        assert run.end_epoch(0, done="three", planned=10).forecast == {}  # type: ignore[arg-type]
         assert "forecast" not in [row["event"] for row in rows()]
-    assert run.forecast(3, 10) == {}
+    assert run.end_epoch(1, done=3, planned=10).forecast == {}
     with pytest.raises(Eco2AIError, match="before start"):
-        steady(Clock()).forecast(1, 2)
+        steady(Clock()).end_epoch(1, planned=2)
 
 
 @pytest.mark.parametrize(("after", "first"), [(0, None), (1, 0), (3, 2)])
@@ -460,8 +450,7 @@ def test_the_setting_says_after_how_many_epochs(after: int, first: int | None) -
     with steady(clock, forecast_after=after) as run:
         for epoch in range(4):
             clock.advance(10)
-            run.mark(epoch=epoch)
-            told.append(bool(run.forecast(epoch + 1, 8, epoch)))
+            told.append(bool(run.end_epoch(epoch, planned=8).forecast))
     assert told == [first is not None and epoch >= first for epoch in range(4)]
     assert len([row for row in rows() if row["event"] == "forecast"]) == sum(told)
 
@@ -471,8 +460,7 @@ def test_with_an_open_end_nothing_is_told_or_written() -> None:
     with steady(clock) as run:
         for epoch in range(4):
             clock.advance(10)
-            run.mark(epoch=epoch)
-            assert run.forecast(epoch + 1, None, epoch) == {}
+            assert run.end_epoch(epoch, planned=None).forecast == {}
     assert "forecast" not in [row["event"] for row in rows()]
 
 
@@ -481,8 +469,7 @@ def test_only_the_first_rank_writes_and_shows_it(capsys: pytest.CaptureFixture[s
     run = steady(clock, console=True).start(RunContext(rank=(1, 2)))
     for epoch in range(2):
         clock.advance(10)
-        run.mark(epoch=epoch)
-        found = run.forecast(epoch + 1, 4, epoch)
+        found = run.end_epoch(epoch, planned=4).forecast
     run.stop()
     assert found
     assert "forecast" not in [row["event"] for row in rows("eco2ai.jsonl")]
@@ -494,8 +481,7 @@ def test_where_nothing_is_measured_the_time_is_still_told(capsys: pytest.Capture
     with steady(clock, measured=False, console=True) as run:
         for epoch in range(2):
             clock.advance(10)
-            run.mark(epoch=epoch)
-            found = run.forecast(epoch + 1, 6, epoch)
+            found = run.end_epoch(epoch, planned=6).forecast
     assert found == {"eco2ai/forecast_seconds": pytest.approx(60)}
     assert "after 2 epochs (33% of it): 60 s (" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from steady import steady
 
 from eco2ai_callbacks.carbon.intensity import Intensity, lookup, user, world
-from eco2ai_callbacks.metrics.model_card import KEYS, emissions, field, hardware, location, merge, merged
+from eco2ai_callbacks.metrics.model_card import KEYS, CardFacts, emissions, hardware, location, merge, merged
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage
 
@@ -81,16 +81,11 @@ def test_whoever_looks_for_digits_finds_the_grams(grams: float) -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert field(Usage(1.0), source="eco2AI") is None
-    assert field(Usage(1.0, {}, 2.0), source="eco2AI") == {"emissions": 2.0, "source": "eco2AI"}
-    assert field(Usage(1.0, {}, 0.0), source="eco2AI")["emissions"] == 0.0
-    found = field(
-        Usage(1.0, {}, 12.5),
-        source="eco2AI",
-        location="California, United States",
-        hardware="2 x NVIDIA L4",
-        training_type="fine-tuning",
-    )
+    assert CardFacts("eco2AI").field(Usage(1.0)) is None
+    assert CardFacts("eco2AI").field(Usage(1.0, {}, 2.0)) == {"emissions": 2.0, "source": "eco2AI"}
+    assert CardFacts("eco2AI").field(Usage(1.0, {}, 0.0))["emissions"] == 0.0
+    facts = CardFacts("eco2AI", "California, United States", "2 x NVIDIA L4")
+    found = facts.field(Usage(1.0, {}, 12.5), "fine-tuning")
     assert found == VALUES
     assert found.keys() == KEYS
 
@@ -121,10 +116,10 @@ def test_devices_alike_are_counted() -> None:
 def test_a_tracker_says_it_also_after_its_end() -> None:
     clock = Clock()
     run = steady(clock)
-    assert run.card_field() is None
+    assert run.model_card() is None
     with run:
         clock.advance(100)
-    found = run.card_field("pre-training")
+    found = run.model_card("pre-training")
     assert found.pop("source").startswith("eco2AI (eco2ai-callbacks ")
     assert found == {
         "emissions": 1.0,
@@ -137,13 +132,13 @@ def test_a_tracker_says_it_also_after_its_end() -> None:
 def test_a_run_of_which_nothing_was_measured_says_nothing() -> None:
     with steady(Clock(), measured=False) as run:
         pass
-    assert run.card_field() is None
+    assert run.model_card() is None
 
 
 def test_the_worlds_average_names_no_place() -> None:
     with steady(clock := Clock(), region="World", g_per_kwh=None) as run:
         clock.advance(100)
-    assert "geographical_location" not in run.card_field()
+    assert "geographical_location" not in run.model_card()
 
 
 # --- the card ------------------------------------------------------------------------------------------------------

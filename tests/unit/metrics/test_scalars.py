@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from eco2ai_callbacks.metrics.scalars import epoch_scalars, forecast_scalars, stage_scalars
+from eco2ai_callbacks.metrics.scalars import (
+    forecast_scalars,
+    stage_scalars,
+    total_scalars,
+    train_scalars,
+    validation_scalars,
+)
 from eco2ai_callbacks.usage import Usage
 
 TRAIN = Usage(10.0, {"cpu": 3.6e6, "gpu:a": 1.8e6, "gpu:b": 1.8e6}, 1000.0)
 VALIDATION = Usage(2.0, {"cpu": 0.36e6}, 50.0)
 TOTAL = Usage(60.0, {"cpu": 36e6}, 5000.0)
+
+
+def epoch_scalars(train: Usage | None, validation: Usage | None, total: Usage, **options: Any) -> dict[str, float]:
+    return train_scalars(train, **options) | validation_scalars(validation) | total_scalars(total)
 
 
 def test_an_epoch_has_its_training_its_validation_and_the_run():

@@ -9,8 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
+from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
 from eco2ai_callbacks.host.machine import process_started
-from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity, launched_id, new_id, rank_from
+from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity, new_id
 
 
 def test_ids_are_random_and_short_hexadecimal():

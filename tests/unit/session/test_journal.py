@@ -9,7 +9,7 @@ import pytest
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.write import Writer
-from eco2ai_callbacks.session.publish import Publisher
+from eco2ai_callbacks.session.journal import Publisher
 
 RECORD = Record(run="run", writer="w", event="stage")
 

@@ -1,0 +1,109 @@
+"""Rank, world size and a common run id, from the variables that ``torchrun``, MPI and SLURM set."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from eco2ai_callbacks.host.machine import process_started
+
+
+def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """Rank and world size as ``torchrun``, ``mpirun`` and SLURM tell them; (0, 1) where nobody does."""
+    launcher = _launcher(environ)
+    return (0, 1) if launcher is None else (int(environ[launcher.rank]), int(environ[launcher.size]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Launcher:
+    """The variables that a launcher sets.
+
+    Args:
+        rank: The process's number.
+        size: How many processes the job has.
+        local_size: How many of them are on this host.
+        job: What no two jobs of this launcher have in common, all of it together.
+    """
+
+    rank: str
+    size: str
+    local_size: str
+    job: tuple[str, ...]
+
+
+# torch.distributed's environment, Open MPI's, MPICH's (and Intel MPI's), SLURM's. The last is set by `srun` alone: in a
+# batch script SLURM_PROCID is 0 and SLURM_NTASKS the whole job's, for a single process.
+_LAUNCHERS = (
+    _Launcher(
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_WORLD_SIZE",
+        ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT"),
+    ),
+    _Launcher("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", ("PMIX_NAMESPACE",)),
+    _Launcher("PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", ("PMI_JOBID",)),
+    _Launcher("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", ("SLURM_JOB_ID", "SLURM_STEP_ID")),
+)
+# What `torchrun` calls a job that nobody has named.
+_UNNAMED = ("", "none")
+
+
+def launched_id(
+    environ: Mapping[str, str] = os.environ,
+    host: str = "",
+    number: int = 0,
+    launcher_of: Callable[[str], object] | None = None,
+) -> str | None:
+    """A run id that all processes of one launch come to by themselves; ``None`` where nobody has launched several.
+
+    Where the launcher gives its job no name that tells it from others, the processes that one launcher process has
+    started on one host are a run.
+
+    Args:
+        environ: The launcher's variables.
+        host: Hash of the host's boot id.
+        number: How many trackers this process has started before: each is a run of its own.
+        launcher_of: Finds the process that set a variable for this one.
+    """
+    launcher = _launcher(environ)
+    if launcher is None or int(environ[launcher.size]) < 2:
+        return None
+    parts = [environ.get(name, "") for name in launcher.job]
+    alone = environ.get(launcher.local_size, "") == environ[launcher.size]
+    # Ports are drawn anew for each launch, unless somebody has set them: on one host it is known which launch it was.
+    if alone or parts[0] in _UNNAMED:
+        started_by = (launcher_of or _started_by)(launcher.rank)
+        if started_by is None:
+            return None
+        parts += [host, str(started_by)]
+    return hashlib.sha256("\0".join([launcher.rank, *parts, str(number)]).encode()).hexdigest()[:16]
+
+
+def _launcher(environ: Mapping[str, str]) -> _Launcher | None:
+    for launcher in _LAUNCHERS:
+        if environ.get(launcher.rank, "").isdecimal() and environ.get(launcher.size, "").isdecimal():
+            return launcher
+    return None
+
+
+def _started_by(variable: str) -> tuple[int, float | None] | None:
+    """The nearest ancestor that does not have the variable itself: a shell between it and this process does."""
+    try:
+        for process in psutil.Process().parents():
+            if variable not in _environ(process):
+                return process.pid, process_started(process.pid)
+    except psutil.Error:
+        pass  # gone meanwhile
+    return None
+
+
+def _environ(process: psutil.Process) -> Mapping[str, str]:
+    try:
+        found: Mapping[str, str] = process.environ()
+        return found
+    except psutil.Error:  # another user's, as a batch system's is
+        return {}

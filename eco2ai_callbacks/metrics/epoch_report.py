@@ -1,0 +1,60 @@
+"""What one trip at an epoch's end closes, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eco2ai_callbacks.distributed.messages import RankUsage
+from eco2ai_callbacks.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedEpoch:
+    """An epoch that a session has closed, before the other ranks are heard.
+
+    Args:
+        usage: What was used since the last mark.
+        epoch: The epoch's number.
+        rank: This rank's usage of the epoch and of the run, for the other ranks.
+        total: The run's total as the record holds it, with its bands.
+        speaks: Whether this rank writes and logs what is true of the whole job.
+    """
+
+    usage: Usage
+    epoch: int | None
+    rank: RankUsage
+    total: Mapping[str, Any] = field(default_factory=dict)
+    speaks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """The figures of an epoch that has just ended, by the names that loggers show. They are the whole job's.
+
+    Args:
+        usage: What this process has used since the last mark.
+        train: Scalars of the epoch's training; with ``scalars="all"`` its components, power and efficiency too.
+        validation: Scalars of the epoch's validation; empty where there was none.
+        total: Scalars of the run so far.
+        forecast: Scalars of the whole run at its end; empty as long as that is not known, and at the end.
+        stop: The sentence that names the budget that is used up, whereupon the loop is to stop; ``None`` where none is.
+
+    Example:
+        >>> report = EpochReport(train={"eco2ai/energy_kwh": 0.002}, total={"eco2ai/total_energy_kwh": 0.01})
+        >>> report.scalars
+        {'eco2ai/energy_kwh': 0.002, 'eco2ai/total_energy_kwh': 0.01}
+    """
+
+    usage: Usage = field(default_factory=Usage)
+    train: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+    total: dict[str, float] = field(default_factory=dict)
+    forecast: dict[str, float] = field(default_factory=dict)
+    stop: str | None = None
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """All scalars together."""
+        return self.train | self.validation | self.total | self.forecast

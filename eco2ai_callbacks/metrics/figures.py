@@ -1,0 +1,124 @@
+"""The whole job's figures for loggers: one exchange between the ranks, then scalars, forecast and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eco2ai_callbacks.distributed.job import JobTotals
+from eco2ai_callbacks.distributed.messages import RankUsage
+from eco2ai_callbacks.guard import Guard, logger
+from eco2ai_callbacks.metrics import scalars
+from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
+from eco2ai_callbacks.metrics.outlook import Outlook
+from eco2ai_callbacks.record import band_factors
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import Usage
+
+
+class JobFigures:
+    """Turns a rank's usage into the figures of the whole job. Where ranks exchange them, all must call alike.
+
+    Args:
+        settings: ``scalars``, ``forecast_after`` and the budgets.
+        guard: Records failures.
+        job: Exchanges usage between the ranks.
+        own: Returns what this process has used in the run.
+    """
+
+    def __init__(self, settings: Settings, guard: Guard, job: JobTotals, own: Callable[[], Usage]) -> None:
+        self.outlook = Outlook(settings)
+        self._level = settings.scalars
+        self._guard = guard
+        self._job = job
+        self._own = own
+
+    @property
+    def total(self) -> Usage:
+        """What all ranks had used at the last exchange, the same on all of them; this rank's where there is none."""
+        return self._own() if self._job.total is None else self._job.total
+
+    def training_begins(self, done: float) -> None:
+        """Set how far the run has come where its training begins or begins anew; a forecast counts from there.
+
+        Args:
+            done: Steps, epochs or a part of 1, as in :meth:`end_epoch`.
+        """
+        if self._job.synchronized:
+            self._guard.call("tracker", lambda: self.outlook.reached(done, self.total, self._own()), None)
+
+    def end_epoch(
+        self,
+        marked: MarkedEpoch,
+        *,
+        done: float | None,
+        planned: float | None,
+        note: Callable[[Mapping[str, Any]], None],
+        decides: bool = True,
+    ) -> EpochReport:
+        """Exchange the usage of an epoch once, and return its figures.
+
+        Args:
+            marked: The epoch as this rank has closed it.
+            done: How far the run has come; by default the epochs that have ended.
+            planned: How far it is to go, in the same unit; ``None`` where that is open.
+            note: Writes a forecast to the log.
+            decides: Whether forecast and budget count: they do not after the end.
+        """
+        job = self._job.add(marked.rank)
+        forecast: dict[str, float] = {}
+        stop = None
+        if done is None and marked.epoch is not None:
+            done = marked.epoch + 1
+        if decides and self._job.synchronized:
+            if done is not None:
+                forecast = self._guard.call("tracker", lambda: self._forecast(marked, done, planned, note), forecast)
+            stop = self._guard.call("tracker", lambda: self._over_budget(marked), None)
+        nothing = EpochReport(marked.usage)
+        return self._guard.call("tracker", lambda: self._report(marked.usage, job, forecast, stop), nothing)
+
+    def stage(self, usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
+        """Exchange the usage of one evaluation, and return its scalars.
+
+        Args:
+            usage: What the evaluation used here.
+            stage: What stands inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
+            prefix: What stands before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
+        """
+        job = self._job.add(RankUsage(usage, total=self._own()))
+        return scalars.stage_scalars(job.train or Usage(), stage, prefix)
+
+    def totals(self) -> dict[str, float]:
+        """Exchange the totals, and return the run's scalars."""
+        return scalars.total_scalars(self._job.add(RankUsage(total=self._own())).total)
+
+    def _report(self, usage: Usage, job: RankUsage, forecast: dict[str, float], stop: str | None) -> EpochReport:
+        return EpochReport(
+            usage,
+            scalars.train_scalars(job.train, level=self._level, samples=job.samples, tokens=job.tokens),
+            scalars.validation_scalars(job.validation),
+            scalars.total_scalars(job.total),
+            forecast,
+            stop,
+        )
+
+    def _forecast(
+        self, marked: MarkedEpoch, done: float, planned: float | None, note: Callable[[Mapping[str, Any]], None]
+    ) -> dict[str, float]:
+        self.outlook.reached(done, self.total, self._own())
+        found = self.outlook.forecast(planned, self.total, *band_factors(marked.total))
+        if found is None:
+            return {}
+        if marked.speaks:
+            note(found.to_dict())
+        return scalars.forecast_scalars(found.to_dict(), level=self._level)
+
+    def _over_budget(self, marked: MarkedEpoch) -> str | None:
+        unenforceable = self.outlook.unenforceable_budget(self.total)
+        if unenforceable is not None:
+            self._guard.record(unenforceable)
+        first = self.outlook.over is None
+        over = self.outlook.over_budget(self.total, marked.epoch)
+        if over is not None and first and marked.speaks:
+            self._guard.call("logging", lambda: logger.warning("%s; the run is to stop", over), None)
+        return over

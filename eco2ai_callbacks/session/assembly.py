@@ -1,0 +1,301 @@
+"""The one place where a session is put together, from opened meters to the ``start`` record."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from eco2ai_callbacks.carbon.grid import Grid
+from eco2ai_callbacks.distributed.launcher import rank_from
+from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
+from eco2ai_callbacks.distributed.ownership import (
+    drop_channels_owned_elsewhere,
+    shared_channels,
+    yield_channels_when_taken,
+)
+from eco2ai_callbacks.guard import Guard, logger
+from eco2ai_callbacks.host.registry import Registry
+from eco2ai_callbacks.meters.cpu.busy import JobBusy
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source
+from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices
+from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.metrics import model_card
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.paths import file_for
+from eco2ai_callbacks.runlog.read import carried_usage
+from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
+from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.session.context import Platform, RunContext
+from eco2ai_callbacks.session.gpu_work import GpuWork
+from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
+from eco2ai_callbacks.session.journal import Journal, Publisher, WallClock
+from eco2ai_callbacks.session.ledger import Ledger
+from eco2ai_callbacks.session.metering import Metering
+from eco2ai_callbacks.session.presence import Presence, run_around
+from eco2ai_callbacks.session.session import Session
+from eco2ai_callbacks.session.stages import Stages
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.sinks import Sink
+from eco2ai_callbacks.sinks.console import Console
+from eco2ai_callbacks.sinks.csv import CsvFile
+from eco2ai_callbacks.usage import Method, Reading, sum_parallel
+
+# How long a fit may be over before that is noticed, where no hook reports it: so much at most is counted beyond it. A
+# look takes microseconds and reads no meter.
+WATCH_S = 0.25
+
+
+def open_session(
+    settings: Settings, platform: Platform, context: RunContext, guard: Guard, run: ProposedRun
+) -> PreparedSession:
+    """Open the meters, and what a session needs before the other ranks are heard. Closes them where anything raises.
+
+    Args:
+        settings: The settings in force.
+        platform: The outside world.
+        context: What the caller knows of the run.
+        guard: Records failures.
+        run: The run to write for.
+    """
+    environ, host = platform.variables, platform.host()
+    log = None if settings.log_file is None else settings.log_file.absolute()
+    rank, world_size = context.rank or rank_from(environ)
+    prior = PriorUsage()
+    if log is not None and run.continued:
+        prior = guard.call("log file", lambda: load_prior(log, run.run, rank, world_size), prior)
+    registry = Registry(host.hash, platform.registry)
+    identity = SessionIdentity(
+        id=run.run,
+        writer=new_id(),
+        host=host.hash,
+        rank=rank,
+        world_size=world_size,
+        pid=os.getpid(),
+        parent=run_around(registry, run.run, guard),
+        continues=prior.continues,
+    )
+    presence = Presence(registry, identity, platform.clock(), guard)
+    grid = platform.grid(settings, environ, platform.root, datetime.now().year, guard)
+    speaks = rank == 0 and not context.quiet
+    if grid.warning and speaks:
+        guard.call("logging", lambda: logger.warning("%s", grid.warning), None)
+    uuids = guard.call("CUDA", used_devices, None)
+    around = MeterContext(
+        host,
+        JobBusy(context.pid, foreign=presence.siblings) if settings.scope == "process" else None,
+        root=platform.root,
+        environ=environ,
+        clock=platform.clock,
+        gpu_uuids=None if uuids is None else tuple(uuids),
+    )
+    with ExitStack() as stack:
+        found = platform.discover(settings, around, guard)
+        for meter in found.meters:
+            stack.callback(meter.close)
+        sinks: list[Sink] = [] if settings.csv_file is None else [CsvFile(settings.csv_file.absolute(), host.cpu_name)]
+        devices = tuple(c.partition(":")[2] for c in methods_of(found.meters) if c.startswith("gpu:"))
+        presence.measures(devices, shared_channels(found.meters))
+        return PreparedSession(
+            settings=settings,
+            platform=platform,
+            context=context,
+            guard=guard,
+            identity=identity,
+            prior=prior,
+            presence=presence,
+            grid=grid,
+            found=found,
+            cpu_name=host.cpu_name,
+            writer=None if log is None else Writer(file_for(log, identity.writer), environ.get("ECO2AI_LOG_KEY")),
+            sinks=sinks,
+            console=Console() if settings.console and speaks else None,
+            opened=stack.pop_all(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedSession:
+    """A session whose meters are open and that has not begun. A context manager: closes them unless it has.
+
+    Args:
+        settings: The settings in force.
+        platform: The outside world.
+        context: What the caller knows of the run.
+        guard: Records failures.
+        identity: Who writes.
+        prior: What the log holds of earlier sessions of the run.
+        presence: This tracker in the host's registry.
+        grid: What a kilowatt-hour causes and costs.
+        found: The open meters, and all ways of measuring.
+        cpu_name: The processor's name.
+        writer: The run log.
+        sinks: Where else records go.
+        console: Prints the run's line.
+        opened: Closes what is open.
+    """
+
+    settings: Settings
+    platform: Platform
+    context: RunContext
+    guard: Guard
+    identity: SessionIdentity
+    prior: PriorUsage
+    presence: Presence
+    grid: Grid
+    found: Discovery
+    cpu_name: str
+    writer: Writer | None
+    sinks: Sequence[Sink]
+    console: Sink | None
+    opened: ExitStack
+
+    def __enter__(self) -> PreparedSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.opened.close()
+
+    @property
+    def start(self) -> RankStart:
+        """What the other ranks must know before this one begins."""
+        return RankStart(self.presence.entry, self.prior.usage)
+
+    def begin(self, starts: Sequence[RankStart], beat: Callable[[Reading], None], look: Callable[[], None]) -> Session:
+        """Take the first reading, write the ``start`` record, and return the session that has begun.
+
+        Args:
+            starts: What each rank has sent, where they can; else this one's.
+            beat: Called by the thread after each of its readings.
+            look: Called by the thread more often, where somebody must see whether the run still goes on.
+        """
+        settings, platform, context, guard = self.settings, self.platform, self.context, self.guard
+        known = sum_parallel(start.known for start in starts)
+        # Energy of a checkpoint that no log holds counts once in a job.
+        counts_carried = self.identity.rank == 0 or context.gather is None
+        carried = carried_over(context.checkpoint, known) if counts_carried else None
+        meters = self._own_meters(starts)
+        gpu = GpuWork(guard, sync=settings.sync_gpu, measured=self._chosen_devices())
+        metering = Metering(
+            meters,
+            guard,
+            platform.clock,
+            beat,
+            settings.heartbeat_s or math.inf,
+            None if context.is_running is None else look,
+            WATCH_S,
+        )
+        # From here on the metering closes the meters, its thread first.
+        self.opened.callback(metering.stop)
+        gpu.finish()
+        wall = WallClock(platform.clock)
+        reading = metering.start()
+        before = self.prior.usage + carried_usage(carried or {})
+        ledger = Ledger(reading, lambda joules, seconds: self.grid.emissions(joules, wall.label, seconds), before)
+        self.presence.announce(reading.t)
+        self.opened.callback(self.presence.withdraw)
+        journal = Journal(
+            self._template(meters),
+            self.grid,
+            wall,
+            Publisher(self.writer, self.sinks, guard),
+            guard,
+            methods=lambda: methods_of(meters),
+            shared_with=self.presence.shared_with,
+            console=self.console,
+        )
+        journal.begin(
+            known + carried_usage(carried or {}),
+            before,
+            sources=tuple(source.to_dict() for source in self._sources(meters)),
+            carried=carried,
+            continues=self.identity.continues,
+        )
+        session = Session(
+            identity=self.identity,
+            metering=metering,
+            ledger=ledger,
+            stages=Stages(context.base, self.prior.attempts),
+            journal=journal,
+            presence=self.presence,
+            gpu=gpu,
+            card=self._card(),
+            heartbeat_s=settings.heartbeat_s,
+        )
+        self.opened.pop_all()  # it is the session's to close
+        return session
+
+    def _own_meters(self, starts: Sequence[RankStart]) -> list[Meter]:
+        """Return the meters, without the channels that other ranks of this host count."""
+        meters, clock = self.found.meters, self.platform.clock
+        entry = self.presence.entry
+        if self.context.gather is not None:
+            ranks = tuple(start.entry for start in starts if start.entry is not None)
+            self.presence.joins(ranks)
+            return drop_channels_owned_elsewhere(meters, entry, ranks, clock)
+        if self.identity.world_size > 1 or self.settings.run_id is not None:
+            return yield_channels_when_taken(meters, entry, self.presence.same_run, clock)
+        return list(meters)
+
+    def _chosen_devices(self) -> Sequence[str]:
+        """Return the devices that the meter chose by itself: the others were not asked for."""
+        return self.presence.entry.devices if self.settings.gpus == "auto" else ()
+
+    def _template(self, meters: Sequence[Meter]) -> Record:
+        """Return the fields that all records of the session have in common."""
+        identity = self.identity
+        return Record(
+            run=identity.id,
+            writer=identity.writer,
+            parent=identity.parent,
+            project=self.settings.project,
+            description=self.settings.description,
+            host=identity.host,
+            rank=identity.rank,
+            world_size=identity.world_size,
+            pid=identity.pid,
+            event="start",
+            covers={channel: tuple(sorted(meter.covers)) for meter in meters for channel in meter.methods},
+            not_covered=self.found.not_covered,
+            pue=self.grid.pue,
+            intensity=self.grid.intensity.to_dict() | {"pue_source": self.grid.pue_source},
+            version=package_version(),
+        )
+
+    def _sources(self, meters: Sequence[Meter]) -> list[Source]:
+        """Return the ways of measuring; those of which other ranks count everything are not used here."""
+        counted = methods_of(meters).keys()
+        return [
+            replace(source, used=False, reason="not needed: a lower rank of this host counts it")
+            if source.used and source.methods and not source.methods.keys() & counted
+            else source
+            for source in self.found.sources
+        ]
+
+    def _card(self) -> model_card.CardFacts:
+        intensity = self.grid.intensity
+        names = [device.name for meter in self.found.meters for device in getattr(meter, "devices", ())]
+        return model_card.CardFacts(
+            source=f"eco2AI (eco2ai-callbacks {package_version()})",
+            location=None if intensity.found_by == "unknown" else model_card.location(intensity),
+            hardware=model_card.hardware(self.cpu_name, names),
+        )
+
+
+def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
+    """Return how each channel is known."""
+    return {channel: method for meter in meters for channel, method in meter.methods.items()}
+
+
+@cache
+def package_version() -> str:
+    """Return the version of this package that is installed."""
+    try:
+        return version("eco2ai-callbacks")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "unknown"

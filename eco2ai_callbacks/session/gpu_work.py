@@ -1,0 +1,38 @@
+"""The GPU work of this process around a mark: finished before it, and on devices that are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices
+
+
+class GpuWork:
+    """Waits for the GPUs that torch uses here, and names those that came into use too late to be measured.
+
+    Args:
+        guard: Records failures.
+        sync: Whether to wait.
+        measured: UUIDs of the NVIDIA devices that are measured, where the meter chose them by itself.
+    """
+
+    def __init__(self, guard: Guard, *, sync: bool, measured: Collection[str] = ()) -> None:
+        self._guard = guard
+        self._sync = sync
+        self._measured = frozenset(measured)
+
+    def finish(self) -> None:
+        """Wait until the work is done, so that its energy falls before the reading that follows."""
+        if self._sync:
+            self._guard.call("CUDA", synchronize, None)
+
+    def name_late_devices(self) -> None:
+        """Record the devices that the framework took into use after the start: their energy is missing."""
+        # A slice of a board cannot be told from the board by what torch names.
+        if self._measured and not any(uuid.startswith("MIG-") for uuid in self._measured):
+            self._guard.call("CUDA", self._name, None)
+
+    def _name(self) -> None:
+        for uuid in sorted(set(used_devices() or ()) - self._measured):
+            self._guard.record(f"NVML: {uuid} came into use after the start; its energy is missing")

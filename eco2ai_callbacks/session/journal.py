@@ -1,0 +1,189 @@
+"""Turns usage into records, and hands each to the run log, the sinks and the console."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from eco2ai_callbacks.carbon.grid import Grid
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.record import Record, banded, measured, summary
+from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.session.stages import Segment
+from eco2ai_callbacks.sinks import Sink
+from eco2ai_callbacks.usage import Method, Reading, Usage
+
+
+class Publisher:
+    """Numbers the records of one session and hands each to the log and the sinks; what fails there is recorded.
+
+    Args:
+        writer: The run log; ``None`` writes none.
+        sinks: Where else records go.
+        guard: Records failures.
+    """
+
+    def __init__(self, writer: Writer | None, sinks: Sequence[Sink], guard: Guard) -> None:
+        self._writer = writer
+        self._sinks = sinks
+        self._guard = guard
+        self._seq = 0
+
+    def publish(self, record: Record) -> Record:
+        """Hand a record out; never raises. Returns it with its number."""
+        record = dataclasses.replace(record, seq=self._seq)
+        if self._logged(record):
+            self._seq += 1
+        for sink in self._sinks:
+            self._guard.call(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
+        return record
+
+    def _logged(self, record: Record) -> bool:
+        """Return whether the number is taken; one that the log refused for good goes to the next record."""
+        writer = self._writer
+        if writer is None:
+            return True
+
+        def keep() -> bool:
+            writer.keep(record)
+            return True
+
+        kept = self._guard.call("log file", keep, False)
+        self._guard.call("log file", writer.flush, None)
+        return kept
+
+
+class WallClock:
+    """The wall-clock time at which the segment that runs now began: a label, never a duration.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.label = datetime.now().astimezone()
+
+    def at(self, reading: Reading, seconds: float) -> datetime:
+        """Return the label of a reading: so long after the last, unless the machine slept or the clock was set.
+
+        Args:
+            reading: The reading; the meters may have been slow since it began, and a card may have hung.
+            seconds: How long after the last one it was taken.
+        """
+        looked_up = datetime.now().astimezone() - timedelta(seconds=self._clock() - reading.t)
+        expected = (self.label + timedelta(seconds=seconds)).astimezone()  # the offset may change overnight
+        return expected if abs(looked_up - expected) < timedelta(seconds=1) else looked_up
+
+
+class Journal:
+    """Writes the records of one session.
+
+    Args:
+        template: The fields that are the same in all of them.
+        grid: What a kilowatt-hour causes and costs.
+        wall: The label of the segment that runs now.
+        publisher: Takes the records.
+        guard: Its failures stand in each record.
+        methods: Returns how each channel is known; a meter may find more channels as it runs.
+        shared_with: Returns the other runs that measure the same devices now.
+        console: Prints the run's line; ``None`` prints none.
+    """
+
+    def __init__(
+        self,
+        template: Record,
+        grid: Grid,
+        wall: WallClock,
+        publisher: Publisher,
+        guard: Guard,
+        *,
+        methods: Callable[[], Mapping[str, Method]] = dict,
+        shared_with: Callable[[], tuple[str, ...]] = tuple,
+        console: Sink | None = None,
+    ) -> None:
+        self._template = template
+        self._grid = grid
+        self._wall = wall
+        self._publisher = publisher
+        self._guard = guard
+        self._methods = methods
+        self._shared_with = shared_with
+        self._console = console
+        self._stop: Record | None = None
+
+    def write(self, event: str, usage: Usage, segment: Segment, total: Usage, **fields: Any) -> Record:
+        """Write one record and return it.
+
+        Args:
+            event: The record's event.
+            usage: What was used in the segment.
+            segment: The segment that the record belongs to.
+            total: What the run has used, this record included.
+            fields: Further fields of the record.
+        """
+        methods, label = self._methods(), self._wall.label
+        record = dataclasses.replace(
+            self._template,
+            event=event,
+            stage=segment.stage,
+            epoch=segment.epoch,
+            attempt=segment.attempt,
+            start=label.isoformat(timespec="milliseconds"),
+            **measured(usage, methods),
+            cost=self._grid.cost(usage.energy_kwh, label, usage.seconds),
+            total=banded(total, methods, self._grid.spread),
+            shared_with=self._shared_with(),
+            failures=self._guard.failures,
+            **fields,
+        )
+        return self._publisher.publish(record)
+
+    def mark(self, event: str, usage: Usage, segment: Segment, reading: Reading, total: Usage, **fields: Any) -> Record:
+        """Write the record that closes a segment, and begin the next one at the reading.
+
+        Args:
+            event: ``epoch``, ``stage`` or ``stop``.
+            usage: What was used in the segment.
+            segment: The segment that ends.
+            reading: The reading at its end.
+            total: What the run has used, this segment included.
+            fields: Further fields of the record.
+        """
+        ends = self._wall.at(reading, usage.seconds)
+        record = self.write(event, usage, segment, total, **fields)
+        self._wall.label = ends
+        if event == "stop":
+            self._stop = record
+        return record
+
+    def show(self, record: Record) -> None:
+        """Hand a record to the console."""
+        console = self._console
+        if console is not None:
+            self._guard.call(console.name, lambda: console.write(record), None)
+
+    def summary(self, total: Usage, ranks: int | None) -> None:
+        """Show the line of a run that has ended, once.
+
+        Args:
+            total: What all ranks have used.
+            ranks: How many ranks have reported their usage; ``None`` where none was asked.
+        """
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            found = banded(total, self._methods(), self._grid.spread) | {"ranks": ranks}
+            self.show(dataclasses.replace(stop, total=found, failures=self._guard.failures))
+
+    def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
+        """Write the ``start`` record, and show it with what all ranks had used before.
+
+        Args:
+            known: What all ranks had used in earlier sessions of the run.
+            total: What this rank had used of it.
+            fields: Further fields of the record.
+        """
+        start = self.write("start", Usage(), Segment(), total, **fields)
+        self.show(dataclasses.replace(start, total=summary(known)))

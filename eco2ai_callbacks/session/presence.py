@@ -1,0 +1,112 @@
+"""This tracker among the others of the host: whose processes measure themselves, who shares a device."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
+from eco2ai_callbacks.runlog.resume import unfinished
+from eco2ai_callbacks.session.context import Platform
+from eco2ai_callbacks.session.identity import SessionIdentity
+from eco2ai_callbacks.settings import Settings
+
+
+class Presence:
+    """Announces a tracker in the host's registry, and looks there for others.
+
+    Args:
+        registry: The running trackers of this host.
+        identity: Who writes.
+        since: Monotonic seconds at which the tracker began.
+        guard: Records failures of the registry.
+    """
+
+    def __init__(self, registry: Registry, identity: SessionIdentity, since: float, guard: Guard) -> None:
+        self._registry = registry
+        self._guard = guard
+        self._ranks: tuple[Entry, ...] = ()
+        self.entry = Entry(
+            identity.writer,
+            identity.id,
+            identity.host,
+            identity.pid,
+            process_started() or 0.0,
+            since,
+            identity.rank,
+            identity.parent,
+        )
+
+    def measures(self, devices: Sequence[str], channels: Sequence[str]) -> None:
+        """Take over what the opened meters read.
+
+        Args:
+            devices: UUIDs of the devices.
+            channels: The channels that other processes of the host can read too.
+        """
+        self.entry = dataclasses.replace(self.entry, devices=tuple(devices), channels=tuple(channels))
+
+    def joins(self, ranks: Sequence[Entry]) -> None:
+        """Take over the trackers of the job, where its ranks have exchanged them."""
+        self._ranks = tuple(ranks)
+
+    def announce(self, since: float) -> None:
+        """Enter the registry.
+
+        Args:
+            since: Monotonic seconds of the first reading.
+        """
+        self.entry = dataclasses.replace(self.entry, since=since)
+        self._guard.call("registry", lambda: self._registry.enter(self.entry), None)
+
+    def withdraw(self) -> None:
+        """Leave the registry."""
+        self._guard.call("registry", lambda: self._registry.leave(self.entry.writer), None)
+
+    def siblings(self) -> list[int]:
+        """Return the processes of this host that measure themselves for the same run."""
+        mine = self.entry
+        if not self._ranks:
+            return [other.pid for other in self.same_run() if other.pid != mine.pid]
+        here = [other for other in self._ranks if other.host == mine.host and other.pid != mine.pid]
+        return [other.pid for other in here if process_started(other.pid) == other.started]
+
+    def same_run(self) -> list[Entry]:
+        """Return the other trackers of this host that write for the same run."""
+        mine = self.entry
+        return [other for other in self._living() if other.run == mine.run and other.writer != mine.writer]
+
+    def shared_with(self) -> tuple[str, ...]:
+        """Return other runs that measure one of our devices now, apart from those around or inside this one."""
+        mine = self.entry
+        if not mine.devices:
+            return ()
+        living = self._living()
+        others = {other.run for other in living if set(mine.devices) & set(other.devices)}
+        others -= {mine.run, *ancestry(living, mine.parent)}
+        return tuple(sorted(run for run in others if mine.run not in ancestry(living, run)))
+
+    def _living(self) -> list[Entry]:
+        return living(self._registry, self._guard)
+
+
+def living(registry: Registry, guard: Guard) -> list[Entry]:
+    """Return the trackers that run on this host; none where the registry cannot be read."""
+    nobody: list[Entry] = []
+    return guard.call("registry", registry.living, nobody)
+
+
+def run_around(registry: Registry, run: str, guard: Guard) -> str | None:
+    """Return the run inside which a new session of a run is measured; ``None`` where there is none."""
+    return guard.call("registry", lambda: parent_of(living(registry, guard), lineage(), run), None)
+
+
+def unfinished_runs(settings: Settings, platform: Platform) -> list[str]:
+    """Return the runs of this project and host in the log that have no ``stop`` and that nobody writes now."""
+    if settings.log_file is None:
+        return []
+    host = platform.host().hash
+    writers = {entry.writer for entry in Registry(host, platform.registry).living()}
+    return unfinished(settings.log_file.absolute(), settings.project, host, writers)
