@@ -12,39 +12,16 @@ import click
 from eco2ai_callbacks.cli import child
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.session.context import RunContext
-from eco2ai_callbacks.settings import accepted, spelled
+from eco2ai_callbacks.settings import COMMAND_NAMES, accepted, describe, spelled
 from eco2ai_callbacks.tracker import Tracker
-
-# The settings that say something of a command; the others are about epochs.
-_SETTINGS = (
-    "project",
-    "description",
-    "log_file",
-    "csv_file",
-    "region",
-    "g_per_kwh",
-    "intensity_kind",
-    "intensity_year",
-    "pue",
-    "price",
-    "scope",
-    "gpus",
-    "cpu_model",
-    "cpu_tdp_w",
-    "cpu_threads",
-    "ram_w_per_gib",
-    "powercap_root",
-    "sample_s",
-    "heartbeat_s",
-    "run_id",
-)
 
 
 def _options(function: Any) -> Any:
-    """One option for each of the settings, spelled as in the ``ECO2AI_*`` variables."""
-    for name in reversed(_SETTINGS):
+    """Add an option for each setting that a command has, spelled as in the ``ECO2AI_*`` variables."""
+    for name in reversed(COMMAND_NAMES):
         flag = f"--{name.replace('_', '-')}"
-        function = click.option(flag, name, metavar="VALUE", help=f"{accepted(name)}.")(function)
+        text = f"{describe(name)} Accepted: {accepted(name)}."
+        function = click.option(flag, name, metavar="VALUE", help=text)(function)
     return function
 
 

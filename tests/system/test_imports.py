@@ -72,6 +72,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"validate", "paths", "hashing"},
     ],
     "sinks": [{"console", "csv"}, {"__init__"}],
+    "settings": [{"__init__"}, {"sources"}, {"schema"}, {"args", "forms"}],
     "host": [{"__init__"}, {"registry"}, {"machine"}],
 }
 # For tests: may import anything below the session, and nothing imports it.

@@ -1,0 +1,39 @@
+"""The settings as keyword arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+
+class SettingsArgs(TypedDict, total=False):
+    """The settings as keyword arguments, for editors and command lines; see ``Settings`` for their meanings."""
+
+    project: str
+    description: str
+    log_file: str | os.PathLike[str] | None
+    csv_file: str | os.PathLike[str] | None
+    console: bool
+    scalars: Literal["basic", "all"]
+    prog_bar: bool
+    region: str | None
+    g_per_kwh: float | None
+    intensity_kind: Literal["best", "lifecycle", "direct"]
+    intensity_year: int | None
+    pue: float | Literal["provider"]
+    price: float | dict[str, float] | None
+    scope: Literal["process", "machine"]
+    gpus: str | Sequence[int | str]
+    cpu_model: Literal["auto", "paper"]
+    cpu_tdp_w: float | None
+    cpu_threads: int | None
+    ram_w_per_gib: float
+    powercap_root: str | os.PathLike[str]
+    sample_s: float
+    heartbeat_s: float
+    forecast_after: int
+    max_energy_kwh: float | None
+    max_co2_kg: float | None
+    sync_gpu: bool
+    run_id: str | None

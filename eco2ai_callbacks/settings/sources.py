@@ -1,0 +1,170 @@
+"""The sources of the settings: arguments, variables, ``pyproject.toml``, the site file, defaults."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.settings.forms import Form
+from eco2ai_callbacks.settings.schema import NAMES, Settings, form_of
+
+PREFIX = "ECO2AI_"
+# Variables that begin like settings and are none.
+OTHER_VARIABLES = frozenset({"ECO2AI_AUTO", "ECO2AI_LOG_KEY"})
+
+
+def resolve(
+    args: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    site_files: Sequence[Path] | None = None,
+) -> Settings:
+    """Return the settings in force: arguments over variables over pyproject.toml over the site file over the defaults.
+
+    Args:
+        args: What the user passed, by name.
+        environ: The environment; this process's by default.
+        folder: Where the search for a pyproject.toml begins, upwards; the working folder by default.
+        site_files: Candidates for the site file; the first that exists is read.
+
+    Raises:
+        SettingsError: A name or a value is not accepted.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for where, found in _sources(args or {}, environ, folder or _working_folder(), site_files):
+        for name, raw in found.items():
+            form = form_of(name)
+            if form is None:
+                raise SettingsError(_unknown(name, where))
+            if name not in values:
+                values[name] = _checked(name, raw, where, form)
+                origin[name] = where
+    return Settings(**values, origin={name: origin.get(name, "default") for name in NAMES})
+
+
+def spelled(text: str) -> str:
+    """Return a value as a command line spells it; :func:`resolve` parses it like the text of a variable.
+
+    Args:
+        text: The value's text.
+
+    Example:
+        >>> resolve({"gpus": spelled("0,1")}, environ={}, site_files=()).gpus
+        (0, 1)
+    """
+    return _Text(text)
+
+
+def stray_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that look like settings and name none, for ``doctor``.
+
+    Args:
+        environ: The environment.
+
+    Example:
+        >>> stray_variables({"ECO2AI_REGOIN": "FR", "ECO2AI_REGION": "FR"})
+        ['ECO2AI_REGOIN']
+    """
+    return sorted(
+        key
+        for key in environ
+        if key.startswith(PREFIX) and key not in OTHER_VARIABLES and key.removeprefix(PREFIX).lower() not in NAMES
+    )
+
+
+def _sources(
+    args: Mapping[str, Any], environ: Mapping[str, str], folder: Path | None, site_files: Sequence[Path] | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all sources, the strongest first. Values from variables are :class:`_Text`."""
+    yield "argument", dict(args)
+    for name in NAMES:
+        if (text := environ.get(PREFIX + name.upper())) is not None:
+            yield f"{PREFIX}{name.upper()}", {name: _Text(text)}
+    for pyproject in () if folder is None else (d / "pyproject.toml" for d in (folder, *folder.parents)):
+        if (text := _content(pyproject)) is not None:
+            tools = _toml(pyproject, text, needed="tool.eco2ai").get("tool", {})
+            table = tools.get("eco2ai", {}) if isinstance(tools, Mapping) else {}
+            yield str(pyproject), _tomlised(table, f"{pyproject} [tool.eco2ai]")
+            break
+    for site in site_files if site_files is not None else _default_site_files():
+        if (text := _content(site)) is not None:
+            table = dict(_toml(site, text))
+            clusters = _table(table.pop("cluster", {}), f"{site} [cluster]")
+            cluster = environ.get("SLURM_CLUSTER_NAME", "")
+            where = f"{site} [cluster.{cluster}]"
+            yield where, _tomlised(clusters.get(cluster, {}), where)
+            yield str(site), _tomlised(table, str(site))
+            return
+
+
+def _working_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed
+        return None
+
+
+def _default_site_files() -> tuple[Path, ...]:
+    machine = Path("/etc/eco2ai/site.toml")
+    try:
+        return Path.home() / ".config/eco2ai/site.toml", machine
+    except RuntimeError:  # a container's user may have no home
+        return (machine,)
+
+
+class _Text(str):
+    """A value as a variable spells it, not parsed yet."""
+
+    __slots__ = ()
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _toml(path: Path, text: str, needed: str = "") -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        if needed not in text:
+            return {}  # someone else's broken file
+        raise SettingsError(f"{path} is not valid TOML, so its eco2ai settings cannot be read: {error}") from None
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{where} must be a table of settings, not {value!r:.200}.")
+    return value
+
+
+def _tomlised(value: Any, where: str) -> dict[str, Any]:
+    """Return a table by names of settings. TOML has no null: the text ``none`` means it."""
+    named = {key.replace("-", "_"): item for key, item in _table(value, where).items()}
+    return {
+        name: None if (form := form_of(name)) is not None and form.is_none(item) else item
+        for name, item in named.items()
+    }
+
+
+def _unknown(name: str, where: str) -> str:
+    near = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else f"the settings are {', '.join(NAMES)}."
+    return f"{name!r} (from {where}) is not a setting; {hint}"
+
+
+def _checked(name: str, raw: Any, where: str, form: Form) -> Any:
+    try:
+        return form.read(raw) if isinstance(raw, _Text) else form.value(raw)
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # what numbers and paths of any kind may raise
+        raise SettingsError(f"{name}={raw!r:.200} (from {where}) is not accepted: {form.accepted}.") from None

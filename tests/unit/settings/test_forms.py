@@ -1,0 +1,228 @@
+"""The form of each setting: what is accepted, what becomes of it, and what is refused."""
+
+from __future__ import annotations
+
+import doctest
+import math
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.errors import Eco2AIError, SettingsError
+from eco2ai_callbacks.settings import NAMES, Settings, forms, resolve
+
+GPU = "GPU-6f1c2a3e-0000-0000-0000-000000000000"
+MIG = "MIG-6f1c2a3e-0000-0000-0000-000000000000"
+
+
+class Index:
+    """As NumPy's integers: no int, but one by its nature."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+class TwoNumbers:
+    """As a tensor of two elements."""
+
+    def __float__(self) -> float:
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+
+
+# Each setting: what is accepted, with what becomes of it, and what is refused.
+ACCEPTED: dict[str, list[tuple[Any, Any]]] = {
+    "project": [("demo", "demo"), ("none", "none"), ("Проект", "Проект")],
+    "description": [("", ""), ("two words", "two words")],
+    "log_file": [("a.jsonl", Path("a.jsonl")), (PurePosixPath("/x/a"), Path("/x/a")), (None, None)],
+    "csv_file": [("a.csv", Path("a.csv")), (None, None)],
+    "console": [(True, True), (False, False)],
+    "scalars": [("basic", "basic"), ("all", "all")],
+    "prog_bar": [(True, True), (False, False)],
+    "region": [("FR", "FR"), ("US-CA", "US-CA"), (None, None)],
+    "g_per_kwh": [(0, 0.0), (12.5, 12.5), (5000, 5000.0), (Fraction(1, 2), 0.5), (None, None)],
+    "intensity_kind": [("best", "best"), ("lifecycle", "lifecycle"), ("direct", "direct")],
+    "intensity_year": [(1990, 1990), (2100, 2100), (Index(2024), 2024), (None, None)],
+    "pue": [(1, 1.0), (1.2, 1.2), (10, 10.0), ("provider", "provider")],
+    "price": [(0, 0.0), (0.2, 0.2), ({"8:00-20:00": 1}, {"8:00-20:00": 1.0}), (None, None)],
+    "scope": [("process", "process"), ("machine", "machine")],
+    "gpus": [
+        ("auto", "auto"),
+        ("visible", "visible"),
+        ("all", "all"),
+        ("none", ()),
+        ((), ()),
+        ([0, 2], (0, 2)),
+        (1, (1,)),
+        (GPU, (GPU,)),
+        ([GPU, MIG], (GPU, MIG)),
+        ([Index(3)], (3,)),
+    ],
+    "cpu_model": [("auto", "auto"), ("paper", "paper")],
+    "cpu_tdp_w": [(65, 65.0), (0.5, 0.5), (None, None)],
+    "cpu_threads": [(1, 1), (128, 128), (None, None)],
+    "ram_w_per_gib": [(0, 0.0), (0.375, 0.375)],
+    "powercap_root": [("/host/powercap", Path("/host/powercap"))],
+    "sample_s": [(0.01, 0.01), (60, 60.0)],
+    "heartbeat_s": [(0, 0.0), (0.1, 0.1), (3600, 3600.0)],
+    "forecast_after": [(0, 0), (5, 5)],
+    "max_energy_kwh": [(0.001, 0.001), (None, None)],
+    "max_co2_kg": [(2, 2.0), (None, None)],
+    "sync_gpu": [(True, True), (False, False)],
+    "run_id": [("0123456789abcdef", "0123456789abcdef"), ("my-run_2", "my-run_2"), (None, None)],
+}
+NUMBERS = ["1", b"1", True, math.nan, math.inf, -1, [1], {}, 10**400, TwoNumbers(), 1j]
+REFUSED: dict[str, list[Any]] = {
+    "project": ["", "  ", None, 3],
+    "description": [None, 3],
+    "log_file": ["", " ", 3, True, b"a", "a\0b", "~nobody-of-this-name/a"],
+    "csv_file": ["", 3],
+    "console": ["yes", 1, None],
+    "scalars": ["some", None, True],
+    "prog_bar": ["yes", None],
+    "region": ["", " ", 3],
+    "g_per_kwh": [*NUMBERS, 5001],
+    "intensity_kind": ["worst", None],
+    "intensity_year": [1989, 2101, 2020.0, "2020", True],
+    "pue": [*NUMBERS, 0.99, 11, "google", None],
+    "price": [*NUMBERS, "0.2", {"": 1.0}, {"8:00-20:00": -1}, {8: 0.2}],
+    "scope": ["job", None],
+    "gpus": ["some", "", "0", True, [True], [-1], ["a"], None, 1.5, [0.0]],
+    "cpu_model": ["tdp", None],
+    "cpu_tdp_w": [*NUMBERS, 0],
+    "cpu_threads": [0, 1.5, "4", True],
+    "ram_w_per_gib": [*NUMBERS, None],
+    "powercap_root": ["", None],
+    "sample_s": [*NUMBERS, 0.001, 61, None],
+    "heartbeat_s": [*NUMBERS, 0.05, False, None],
+    "forecast_after": [-1, 1.0, True, None],
+    "max_energy_kwh": [*NUMBERS, 0],
+    "max_co2_kg": [*NUMBERS, 0],
+    "sync_gpu": [0, None],
+    "run_id": ["", "a b", "a" * 65, "a\n", 3],
+}
+# What stands in a variable, and what it means.
+VARIABLES: dict[str, list[tuple[str, Any]]] = {
+    "project": [("demo", "demo"), ("none", "none")],
+    "description": [("none", "none")],
+    "log_file": [("a.jsonl", Path("a.jsonl")), ("none", None), (" NONE ", None)],
+    "csv_file": [("none", None)],
+    "console": [("0", False), ("no", False), ("Off", False), ("FALSE", False), ("1", True), ("on", True)],
+    "scalars": [("all", "all")],
+    "prog_bar": [("yes", True)],
+    "region": [("FR", "FR"), ("none", None), ("NO", "NO")],
+    "g_per_kwh": [("12.5", 12.5), ("none", None)],
+    "intensity_kind": [("direct", "direct")],
+    "intensity_year": [("2024", 2024), ("none", None)],
+    "pue": [("1.2", 1.2), ("provider", "provider")],
+    "price": [("0.2", 0.2), ('{"8:00-20:00": 0.2, "20:00-8:00": 0.1}', {"8:00-20:00": 0.2, "20:00-8:00": 0.1})],
+    "scope": [("machine", "machine")],
+    "gpus": [
+        ("auto", "auto"),
+        ("ALL", "all"),
+        ("none", ()),
+        ("", ()),
+        ("()", ()),
+        ("0", (0,)),
+        ("0, 2", (0, 2)),
+        (f"[{GPU},{MIG}]", (GPU, MIG)),
+    ],
+    "cpu_model": [("paper", "paper")],
+    "cpu_tdp_w": [("65", 65.0), ("none", None)],
+    "cpu_threads": [("8", 8), ("none", None)],
+    "ram_w_per_gib": [("0", 0.0)],
+    "powercap_root": [("/x", Path("/x"))],
+    "sample_s": [("2", 2.0)],
+    "heartbeat_s": [("0", 0.0), ("30", 30.0)],
+    "forecast_after": [("0", 0)],
+    "max_energy_kwh": [("1e-3", 1e-3), ("none", None)],
+    "max_co2_kg": [("none", None)],
+    "sync_gpu": [("false", False)],
+    "run_id": [("abc", "abc"), ("none", None)],
+}
+BAD_VARIABLES = [
+    ("console", "perhaps"),
+    ("console", "none"),
+    ("g_per_kwh", "much"),
+    ("g_per_kwh", "nan"),
+    ("intensity_year", "2020.5"),
+    ("cpu_threads", "9" * 5000),
+    ("price", "{8: 1}"),
+    ("price", "true"),
+    ("gpus", "first"),
+    ("heartbeat_s", "none"),
+    ("project", " "),
+]
+
+
+def pairs(table: dict[str, list[Any]]) -> list[Any]:
+    return [(name, value) for name, values in table.items() for value in values]
+
+
+def settings(args: dict[str, Any] | None = None, **sources: Any) -> Settings:
+    return resolve(args, **{"environ": {}, "site_files": ()} | sources)
+
+
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(forms).failed == 0
+
+
+def test_every_setting_is_tried_here():
+    assert tuple(ACCEPTED) == tuple(REFUSED) == tuple(VARIABLES) == NAMES
+
+
+class TestValues:
+    @pytest.mark.parametrize(("name", "pair"), pairs(ACCEPTED))
+    def test_accepted(self, name: str, pair: tuple[Any, Any]):
+        given, meant = pair
+        value = getattr(settings({name: given}), name)
+        assert value == meant
+        assert type(value) is type(meant)
+
+    @pytest.mark.parametrize(("name", "value"), pairs(REFUSED))
+    def test_refused_in_a_sentence_that_names_setting_value_and_what_is_accepted(self, name: str, value: Any):
+        with pytest.raises(SettingsError) as refused:
+            settings({name: value})
+        sentence = str(refused.value)
+        assert sentence.startswith(f"{name}={value!r:.200} (from argument) is not accepted: ")
+        assert sentence.endswith(".")
+        assert refused.value.__suppress_context__
+
+    def test_a_refused_setting_is_a_value_error_and_one_of_ours(self):
+        with pytest.raises(ValueError, match="pue=0") as refused:
+            settings({"pue": 0})
+        assert isinstance(refused.value, Eco2AIError)
+        assert str(refused.value) == "pue=0 (from argument) is not accepted: a number from 1 to 10, or 'provider'."
+
+    def test_a_tracker_refuses_them_at_construction(self):
+        with pytest.raises(SettingsError, match="pue=0"):
+            Tracker(pue=0)
+
+    def test_the_home_folder_is_found(self, tmp_path: Path):
+        assert settings({"log_file": "~/a.jsonl"}).log_file == tmp_path / "a.jsonl"
+
+    def test_a_price_does_not_change_with_the_users_own(self):
+        price = {"8:00-20:00": 0.2}
+        found = settings({"price": price})
+        price["8:00-20:00"] = 9.0
+        assert found.price == {"8:00-20:00": 0.2}
+
+
+class TestVariables:
+    @pytest.mark.parametrize(("name", "pair"), pairs(VARIABLES))
+    def test_each_is_spelt_as_text(self, name: str, pair: tuple[str, Any]):
+        text, meant = pair
+        found = settings(environ={f"ECO2AI_{name.upper()}": text})
+        assert getattr(found, name) == meant
+        assert found.origin[name] == f"ECO2AI_{name.upper()}"
+
+    @pytest.mark.parametrize(("name", "text"), BAD_VARIABLES)
+    def test_refused_in_a_sentence_that_names_the_variable(self, name: str, text: str):
+        with pytest.raises(SettingsError) as refused:
+            settings(environ={f"ECO2AI_{name.upper()}": text})
+        assert str(refused.value).startswith(f"{name}={text!r:.200} (from ECO2AI_{name.upper()}) is not accepted: ")
