@@ -32,7 +32,7 @@ from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.metering import Metering
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.sinks.csv import CsvFile
-from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeGpu, FakeNvml, PowercapTree
+from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeGpu, FakeMeter, FakeNvml, PowercapTree
 from eco2ai_callbacks.usage import Method
 
 # The frameworks warn of many things of their own; our warnings stay errors.
@@ -224,29 +224,19 @@ class World:
             meter.failing = True
 
 
-class Draws:
+class Draws(FakeMeter):
     """A meter that draws 10 W on a channel of its own, until it fails."""
 
-    covers = frozenset({"cpu"})
-    failures: tuple[str, ...] = ()
-
     def __init__(self, name: str, fails: Callable[[Draws], Any] | None = None, **fields: Any) -> None:
-        self.name, self._fails = name, fails
-        self.max_gap_s = math.inf
-        self.methods = {f"cpu:{name}": Method("made-up", 0.9, 1.1)}
+        super().__init__(
+            time.monotonic,
+            {f"cpu:{name}": 10.0},
+            method=Method("made-up", 0.9, 1.1),
+            name=name,
+            on_read=lambda joules: fails(self) if self.failing and fails else joules,
+        )
         self.failing = False
-        self._began = time.monotonic()
         self.__dict__.update(fields)
-
-    @property
-    def joules(self) -> dict[str, float]:
-        return {f"cpu:{self.name}": 10.0 * (time.monotonic() - self._began)}
-
-    def read(self) -> Any:
-        return self._fails(self) if self.failing and self._fails else self.joules
-
-    def close(self) -> None:
-        pass
 
 
 class ClosesBadly(Draws):

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,37 +19,11 @@ from logcheck import by_run, by_writer, check_whole, close, epochs, rows, stage_
 
 from eco2ai_callbacks import Tracker, Usage, track
 from eco2ai_callbacks.errors import Eco2AIError, SettingsError
-from eco2ai_callbacks.meters.discovery import Discovery, Source
+from eco2ai_callbacks.meters.discovery import Discovery
 from eco2ai_callbacks.record import FIELDS
-from eco2ai_callbacks.session.context import Platform, RunContext
+from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
-from eco2ai_callbacks.testing import CLOUD_VM, Clock
-from eco2ai_callbacks.usage import Method
-
-
-class Constant:
-    """A meter that draws constant power by a clock that we move, and fails when told to."""
-
-    name = "constant"
-    failures: tuple[str, ...] = ()
-
-    def __init__(self, clock: Clock, watts: Mapping[str, float], max_gap_s: float = float("inf")) -> None:
-        self.clock, self.watts, self.max_gap_s = clock, watts, max_gap_s
-        self.covers = frozenset(channel.partition(":")[0] for channel in watts)
-        self.methods = {channel: Method("constant", 0.9, 1.1, counter=True) for channel in watts}
-        self.began = clock()
-        self.reads = 0
-        self.closed = False
-        self.fault: Exception | None = None
-
-    def read(self) -> dict[str, float]:
-        self.reads += 1
-        if self.fault is not None:
-            raise self.fault
-        return {channel: power * (self.clock() - self.began) for channel, power in self.watts.items()}
-
-    def close(self) -> None:
-        self.closed = True
+from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform
 
 
 @pytest.fixture
@@ -59,30 +32,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def meter(clock: Clock) -> Constant:
-    return Constant(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
-
-
-def platform(clock: Clock, *meters: Any, **kwargs: Any) -> Platform:
-    sources = tuple(Source(m.name, True, "constant power", None, {}, ()) for m in meters)
-    return Platform(
-        clock=clock,
-        host=lambda: CLOUD_VM,
-        discover=lambda *_: Discovery(tuple(meters), sources, ()),
-        environ=kwargs.pop("environ", {}),
-        **kwargs,
-    )
+def meter(clock: Clock) -> FakeMeter:
+    return FakeMeter(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
 
 
 def tracker(clock: Clock, *meters: Any, **settings: Any) -> Tracker:
     args = {"region": "FR", "heartbeat_s": 0.0, "console": False, **settings}
-    return Tracker(platform=platform(clock, *meters), **args)
+    return Tracker(platform=fake_platform(clock, *meters), **args)
 
 
 # --- marks ---------------------------------------------------------------------------------------------------------
 
 
-def test_marks_partition_the_time_and_make_the_total(clock: Clock, meter: Constant) -> None:
+def test_marks_partition_the_time_and_make_the_total(clock: Clock, meter: FakeMeter) -> None:
     run = tracker(clock, meter).start()
     clock.advance(5)  # set-up counts into the first mark of a program of one's own
     assert run.mark(epoch=0) == Usage(5.0, {"cpu": 50.0, "gpu:GPU-a": 500.0}, pytest.approx(550 / 3.6e6 * 41.44))
@@ -106,7 +68,7 @@ def test_marks_partition_the_time_and_make_the_total(clock: Clock, meter: Consta
     ]
 
 
-def test_stages_nest_and_are_never_mixed_into_the_epoch(clock: Clock, meter: Constant) -> None:
+def test_stages_nest_and_are_never_mixed_into_the_epoch(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         for epoch in range(2):
             clock.advance(10)
@@ -124,7 +86,7 @@ def test_stages_nest_and_are_never_mixed_into_the_epoch(clock: Clock, meter: Con
     assert [row["epoch_total"]["seconds"] for row in epochs(found)] == [12.0, 12.0]
 
 
-def test_epochs_count_up_by_themselves(clock: Clock, meter: Constant) -> None:
+def test_epochs_count_up_by_themselves(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         for _ in range(3):
             clock.advance(1)
@@ -132,7 +94,7 @@ def test_epochs_count_up_by_themselves(clock: Clock, meter: Constant) -> None:
     assert [row["epoch"] for row in epochs(rows())] == [0, 1, 2]
 
 
-def test_an_epoch_done_again_is_another_attempt(clock: Clock, meter: Constant) -> None:
+def test_an_epoch_done_again_is_another_attempt(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         for epoch in (0, 1, 1):
             clock.advance(1)
@@ -141,7 +103,7 @@ def test_an_epoch_done_again_is_another_attempt(clock: Clock, meter: Constant) -
     assert [row["epoch_total"]["seconds"] for row in epochs(rows())] == [1.0, 1.0, 1.0]
 
 
-def test_an_entered_train_stage_ends_with_its_epoch(clock: Clock, meter: Constant) -> None:
+def test_an_entered_train_stage_ends_with_its_epoch(clock: Clock, meter: FakeMeter) -> None:
     run = tracker(clock, meter).start(RunContext(base="other"))
     clock.advance(1)
     run.enter("train", 0)
@@ -152,7 +114,7 @@ def test_an_entered_train_stage_ends_with_its_epoch(clock: Clock, meter: Constan
     assert [(row["stage"], row["seconds"]) for row in rows()[1:]] == [("other", 1.0), ("train", 2.0), ("other", 4.0)]
 
 
-def test_leaving_without_having_entered_does_nothing(clock: Clock, meter: Constant) -> None:
+def test_leaving_without_having_entered_does_nothing(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         clock.advance(1)
         assert run.leave() == Usage()
@@ -160,7 +122,7 @@ def test_leaving_without_having_entered_does_nothing(clock: Clock, meter: Consta
     assert len(rows()) == 3
 
 
-def test_an_unknown_stage_is_counted_as_other_and_named(clock: Clock, meter: Constant) -> None:
+def test_an_unknown_stage_is_counted_as_other_and_named(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         clock.advance(1)
         run.mark("stage", stage="warm-up")
@@ -168,7 +130,7 @@ def test_an_unknown_stage_is_counted_as_other_and_named(clock: Clock, meter: Con
     assert "'warm-up' is no stage" in rows()[-1]["failures"][0]
 
 
-def test_samples_tokens_and_metrics_stand_in_the_record(clock: Clock, meter: Constant) -> None:
+def test_samples_tokens_and_metrics_stand_in_the_record(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter, scalars="all") as run:
         clock.advance(1)
         found = run.end_epoch(0, samples=10, tokens=100, metrics={"loss": 0.5}).train
@@ -177,7 +139,7 @@ def test_samples_tokens_and_metrics_stand_in_the_record(clock: Clock, meter: Con
     assert (rows()[1]["samples"], rows()[1]["tokens"], rows()[1]["metrics"]) == (10, 100, {"loss": 0.5})
 
 
-def test_a_line_of_metrics_adds_nothing_and_closes_nothing(clock: Clock, meter: Constant) -> None:
+def test_a_line_of_metrics_adds_nothing_and_closes_nothing(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         clock.advance(3)
         run.write("metrics", {"loss": 0.25}, epoch=0)
@@ -190,7 +152,7 @@ def test_a_line_of_metrics_adds_nothing_and_closes_nothing(clock: Clock, meter: 
 # --- life ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_start_does_nothing_and_a_second_stop_says_the_same(clock: Clock, meter: Constant) -> None:
+def test_a_second_start_does_nothing_and_a_second_stop_says_the_same(clock: Clock, meter: FakeMeter) -> None:
     run = tracker(clock, meter).start()
     assert run.start() is run
     clock.advance(1)
@@ -200,7 +162,7 @@ def test_a_second_start_does_nothing_and_a_second_stop_says_the_same(clock: Cloc
     assert len(by_writer(rows())) == 1
 
 
-def test_marking_before_the_start_raises(clock: Clock, meter: Constant) -> None:
+def test_marking_before_the_start_raises(clock: Clock, meter: FakeMeter) -> None:
     run = tracker(clock, meter)
     for call in (run.mark, run.read, run.leave, lambda: run.enter("validate")):
         with pytest.raises(Eco2AIError, match=r"before start\(\)"):
@@ -210,7 +172,7 @@ def test_marking_before_the_start_raises(clock: Clock, meter: Constant) -> None:
     assert run.stop() == Usage()
 
 
-def test_marking_after_the_stop_is_harmless(clock: Clock, meter: Constant) -> None:
+def test_marking_after_the_stop_is_harmless(clock: Clock, meter: FakeMeter) -> None:
     run = tracker(clock, meter).start()
     run.stop()
     assert run.mark(epoch=3) == Usage()
@@ -218,7 +180,7 @@ def test_marking_after_the_stop_is_harmless(clock: Clock, meter: Constant) -> No
     assert len(rows()) == 2
 
 
-def test_the_context_manager_says_how_it_ended(clock: Clock, meter: Constant) -> None:
+def test_the_context_manager_says_how_it_ended(clock: Clock, meter: FakeMeter) -> None:
     with pytest.raises(KeyError, match="theirs"), tracker(clock, meter):
         raise KeyError("theirs")
     assert rows()[-1]["ended"] == "interrupted"
@@ -245,7 +207,7 @@ def test_a_wrong_setting_is_refused_at_construction() -> None:
         Tracker(price={"8:00-20:00": 0.2})
 
 
-def test_the_intensity_is_the_users_own_where_given(clock: Clock, meter: Constant) -> None:
+def test_the_intensity_is_the_users_own_where_given(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter, g_per_kwh=100.0, pue=1.5) as run:
         clock.advance(36)
         assert run.mark(epoch=0).grams == pytest.approx(0.0011 * 100 * 1.5)
@@ -254,7 +216,7 @@ def test_the_intensity_is_the_users_own_where_given(clock: Clock, meter: Constan
     assert rows()[1]["energy_kwh"] == pytest.approx(0.0011)  # the IT energy, without the overhead
 
 
-def test_a_price_gives_the_cost_with_the_overhead(clock: Clock, meter: Constant) -> None:
+def test_a_price_gives_the_cost_with_the_overhead(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter, price=0.5, pue=2.0) as run:
         clock.advance(36)
         run.mark(epoch=0)
@@ -262,9 +224,9 @@ def test_a_price_gives_the_cost_with_the_overhead(clock: Clock, meter: Constant)
 
 
 def test_an_unknown_place_is_the_world_with_one_warning(
-    clock: Clock, meter: Constant, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    clock: Clock, meter: FakeMeter, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    machine = replace(platform(clock, meter), root=tmp_path)
+    machine = replace(fake_platform(clock, meter), root=tmp_path)
     with Tracker(platform=machine, console=False, heartbeat_s=0.0) as run:
         clock.advance(1)
         run.mark(epoch=0)
@@ -283,8 +245,8 @@ def test_an_unknown_place_is_the_world_with_one_warning(
 # --- failures ------------------------------------------------------------------------------------------------------
 
 
-def test_a_meter_that_fails_keeps_what_it_counted_and_is_named_ever_after(clock: Clock, meter: Constant) -> None:
-    other = Constant(clock, {"ram": 1.0})
+def test_a_meter_that_fails_keeps_what_it_counted_and_is_named_ever_after(clock: Clock, meter: FakeMeter) -> None:
+    other = FakeMeter(clock, {"ram": 1.0})
     with tracker(clock, meter, other) as run:
         clock.advance(10)
         run.mark(epoch=0)
@@ -303,7 +265,7 @@ def test_a_meter_that_fails_keeps_what_it_counted_and_is_named_ever_after(clock:
 
 
 def test_a_log_that_cannot_be_written_costs_nothing_but_the_log(
-    clock: Clock, meter: Constant, caplog: pytest.LogCaptureFixture
+    clock: Clock, meter: FakeMeter, caplog: pytest.LogCaptureFixture
 ) -> None:
     Path("taken").write_text("a file where a folder should be")
     with tracker(clock, meter, log_file="taken/eco2ai.jsonl") as run:
@@ -314,7 +276,7 @@ def test_a_log_that_cannot_be_written_costs_nothing_but_the_log(
     assert run.total.joules["cpu"] == 30.0
 
 
-def test_what_could_not_be_written_is_written_at_the_next_chance(clock: Clock, meter: Constant) -> None:
+def test_what_could_not_be_written_is_written_at_the_next_chance(clock: Clock, meter: FakeMeter) -> None:
     Path("logs").write_text("in the way")
     with tracker(clock, meter, log_file="logs/eco2ai.jsonl") as run:
         clock.advance(1)
@@ -330,7 +292,7 @@ def test_a_start_that_fails_leaves_a_tracker_that_does_nothing(clock: Clock) -> 
     def broken(*_: Any) -> Discovery:
         raise RuntimeError("no such machine")
 
-    run = Tracker(platform=replace(platform(clock), discover=broken), console=False)
+    run = Tracker(platform=replace(fake_platform(clock), discover=broken), console=False)
     with run:
         assert run.mark(epoch=0) == Usage()
         assert run.enter("validate") == Usage()
@@ -342,12 +304,12 @@ def test_a_start_that_fails_leaves_a_tracker_that_does_nothing(clock: Clock) -> 
 # --- resuming ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_goes_on_by_its_id(clock: Clock, meter: Constant) -> None:
+def test_a_run_goes_on_by_its_id(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as first:
         clock.advance(10)
         first.mark(epoch=0)
         clock.advance(5)
-    again = Constant(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
+    again = FakeMeter(clock, {"cpu": 10.0, "gpu:GPU-a": 100.0})
     with tracker(clock, again, run_id=first.run_id) as second:
         assert second.total == first.total
         clock.advance(10)
@@ -363,7 +325,7 @@ def test_a_run_goes_on_by_its_id(clock: Clock, meter: Constant) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["log kept", "log lost"])
-def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: Constant, kept: bool) -> None:
+def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: FakeMeter, kept: bool) -> None:
     with tracker(clock, meter) as first:
         clock.advance(10)
         first.mark(epoch=0)
@@ -373,7 +335,7 @@ def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: Constan
     assert Checkpoint.from_dict(json.loads(json.dumps(saved.to_dict()))) == saved
     if not kept:
         Path("eco2ai.jsonl").unlink()
-    second = tracker(clock, Constant(clock, {"cpu": 10.0})).start(RunContext(checkpoint=saved))
+    second = tracker(clock, FakeMeter(clock, {"cpu": 10.0})).start(RunContext(checkpoint=saved))
     clock.advance(1)
     total = second.stop()
     before = 15 if kept else 10  # what was burnt after the checkpoint is known to the log alone
@@ -386,16 +348,16 @@ def test_a_checkpoint_and_the_log_never_count_twice(clock: Clock, meter: Constan
 # --- threads, processes, signals -----------------------------------------------------------------------------------
 
 
-def test_no_thread_runs_where_nothing_needs_one(clock: Clock, meter: Constant) -> None:
+def test_no_thread_runs_where_nothing_needs_one(clock: Clock, meter: FakeMeter) -> None:
     before = threading.active_count()
     with tracker(clock, meter):
         assert threading.active_count() == before
-    with tracker(clock, Constant(clock, {"ram": 1.0}, max_gap_s=10.0)):
+    with tracker(clock, FakeMeter(clock, {"ram": 1.0}, max_gap_s=10.0)):
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
 
 
-def test_no_signal_handler_is_touched(clock: Clock, meter: Constant) -> None:
+def test_no_signal_handler_is_touched(clock: Clock, meter: FakeMeter) -> None:
     known = [s for s in signal.valid_signals() if s not in (signal.SIGKILL, signal.SIGSTOP)]
     before = {number: signal.getsignal(number) for number in known}
     with tracker(clock, meter, heartbeat_s=1.0):
@@ -403,7 +365,7 @@ def test_no_signal_handler_is_touched(clock: Clock, meter: Constant) -> None:
     assert {number: signal.getsignal(number) for number in known} == before
 
 
-def test_a_forked_child_measures_nothing(clock: Clock, meter: Constant) -> None:
+def test_a_forked_child_measures_nothing(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter) as run:
         clock.advance(1)
         child = os.fork()

@@ -24,39 +24,24 @@ from eco2ai_callbacks.distributed.ownership import taken_since
 from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_group
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry
-from eco2ai_callbacks.meters.discovery import Discovery, Source
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
-from eco2ai_callbacks.session.context import Platform, RunContext
-from eco2ai_callbacks.testing import BARE_METAL, Clock
+from eco2ai_callbacks.session.context import RunContext
+from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeMeter, fake_platform
 from eco2ai_callbacks.usage import Method, Usage
 
 JOB, MACHINE, DEVICE = "job's process tree", "whole machine", "whole device"
 
 
-class Draws:
+def draws(clock: Clock, channels: Mapping[str, tuple[float, str]], name: str = "constant") -> FakeMeter:
     """A meter of constant powers: watts and whose they are, by channel."""
-
-    failures: tuple[str, ...] = ()
-    max_gap_s = float("inf")
-
-    def __init__(self, clock: Clock, channels: Mapping[str, tuple[float, str]], name: str = "constant") -> None:
-        self.clock, self.began, self.name = clock, clock(), name
-        self.watts = {channel: watts for channel, (watts, _) in channels.items()}
-        self.covers = frozenset(channel.partition(":")[0] for channel in channels)
-        self.methods = {
-            channel: Method("constant", 0.9, 1.1, counter=True, attribution=whose)
-            for channel, (_, whose) in channels.items()
-        }
-        self.closed = False
-
-    def read(self) -> dict[str, float]:
-        return {channel: watts * (self.clock() - self.began) for channel, watts in self.watts.items()}
-
-    def close(self) -> None:
-        self.closed = True
+    methods = {
+        channel: Method("constant", 0.9, 1.1, counter=True, attribution=whose)
+        for channel, (_, whose) in channels.items()
+    }
+    return FakeMeter(clock, {channel: watts for channel, (watts, _) in channels.items()}, method=methods, name=name)
 
 
 class Job:
@@ -65,7 +50,7 @@ class Job:
     def __init__(
         self,
         size: int,
-        meters: Callable[[int, Clock], list[Draws]],
+        meters: Callable[[int, Clock], list[FakeMeter]],
         hosts: int = 1,
         own: Mapping[int, dict[str, Any]] | None = None,
         **settings: Any,
@@ -83,12 +68,10 @@ class Job:
     def tracker(self, rank: int) -> Tracker:
         host = dataclasses.replace(BARE_METAL, boot_id=f"host {rank * self.hosts // self.size}")
 
-        def find(*_: Any) -> Discovery:
-            found = self.meters(rank, self.clock)
-            sources = (Source(m.name, True, "", None, dict.fromkeys(m.methods, "constant"), ()) for m in found)
-            return Discovery(tuple(found), tuple(sources), ())
+        def find(*around: Any) -> Any:
+            return fake_platform(self.clock, *self.meters(rank, self.clock)).discover(*around)
 
-        platform = Platform(clock=self.clock, host=lambda: host, discover=find, environ={})
+        platform = fake_platform(self.clock, host=host, discover=find)
         return Tracker(platform=platform, **self.settings | self.own.get(rank, {}))
 
     def gather(self, rank: int) -> Callable[[Any], list[Any]]:
@@ -136,8 +119,8 @@ class Job:
         self.all(lambda tracker, rank: tracker.stop())
 
 
-def cpu(rank: int, clock: Clock) -> list[Draws]:
-    return [Draws(clock, {"cpu": (10.0 * (rank + 1), JOB)})]
+def cpu(rank: int, clock: Clock) -> list[FakeMeter]:
+    return [draws(clock, {"cpu": (10.0 * (rank + 1), JOB)})]
 
 
 def joules(kwh: float) -> float:
@@ -200,7 +183,7 @@ def test_an_evaluation_s_scalars_are_the_job_s_too() -> None:
 
 
 def test_all_ranks_decide_by_the_same_sum() -> None:
-    job = Job(3, lambda rank, clock: [Draws(clock, {"cpu": (0.1 * (rank + 1), JOB)})], max_energy_kwh=1e-6).start()
+    job = Job(3, lambda rank, clock: [draws(clock, {"cpu": (0.1 * (rank + 1), JOB)})], max_energy_kwh=1e-6).start()
     job.clock.advance(1.7)
     assert job.all(lambda tracker, rank: tracker.end_epoch(0).stop) == [None] * 3
     totals = job.all(lambda tracker, rank: tracker.figures.total)
@@ -225,12 +208,7 @@ def test_the_console_line_is_one_and_the_job_s(capsys: pytest.CaptureFixture[str
 
 def test_a_rank_that_nobody_can_be_told_of_says_that_it_is_alone(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock(0.0)
-    platform = Platform(
-        clock=clock,
-        host=lambda: BARE_METAL,
-        discover=lambda *_: Discovery(tuple(cpu(0, clock)), (), ()),
-        environ={"RANK": "0", "WORLD_SIZE": "4"},
-    )
+    platform = fake_platform(clock, *cpu(0, clock), environ={"RANK": "0", "WORLD_SIZE": "4"})
     with Tracker(platform=platform, region="FR"):
         clock.advance(1.0)
     assert "rank 0 of 4 alone" in capsys.readouterr().err
@@ -239,21 +217,21 @@ def test_a_rank_that_nobody_can_be_told_of_says_that_it_is_alone(capsys: pytest.
 # --- what only one may count ---------------------------------------------------------------------------------------
 
 
-def four_gpus(rank: int, clock: Clock) -> list[Draws]:
+def four_gpus(rank: int, clock: Clock) -> list[FakeMeter]:
     seen = {f"gpu:GPU-{number}": (100.0, DEVICE) for number in range(4)}
-    return [*cpu(rank, clock), Draws(clock, seen, "NVML")]
+    return [*cpu(rank, clock), draws(clock, seen, "NVML")]
 
 
-def own_gpu(rank: int, clock: Clock) -> list[Draws]:
-    return [*cpu(rank, clock), Draws(clock, {f"gpu:GPU-{rank}": (100.0, DEVICE)}, "NVML")]
+def own_gpu(rank: int, clock: Clock) -> list[FakeMeter]:
+    return [*cpu(rank, clock), draws(clock, {f"gpu:GPU-{rank}": (100.0, DEVICE)}, "NVML")]
 
 
-def memory(rank: int, clock: Clock) -> list[Draws]:
-    return [*cpu(rank, clock), Draws(clock, {"ram": (7.0, MACHINE)}, "RAPL")]
+def memory(rank: int, clock: Clock) -> list[FakeMeter]:
+    return [*cpu(rank, clock), draws(clock, {"ram": (7.0, MACHINE)}, "RAPL")]
 
 
 @pytest.mark.parametrize("meters", [four_gpus, own_gpu])
-def test_each_gpu_counts_once_whoever_sees_it(meters: Callable[[int, Clock], list[Draws]]) -> None:
+def test_each_gpu_counts_once_whoever_sees_it(meters: Callable[[int, Clock], list[FakeMeter]]) -> None:
     job = Job(4, meters).start()
     scalars = job.epoch(0, 2.0)
     job.stop()
@@ -264,7 +242,7 @@ def test_each_gpu_counts_once_whoever_sees_it(meters: Callable[[int, Clock], lis
 
 def test_a_gpu_is_the_lowest_rank_s_of_those_that_use_it() -> None:
     job = Job(
-        4, lambda rank, clock: [Draws(clock, {f"gpu:GPU-{n}": (100.0, DEVICE) for n in (rank // 2, 2)}, "NVML")]
+        4, lambda rank, clock: [draws(clock, {f"gpu:GPU-{n}": (100.0, DEVICE) for n in (rank // 2, 2)}, "NVML")]
     ).start()
     job.epoch(0, 1.0)
     job.stop()
@@ -274,9 +252,9 @@ def test_a_gpu_is_the_lowest_rank_s_of_those_that_use_it() -> None:
 
 
 def test_a_rank_says_which_source_another_counts_and_closes_it() -> None:
-    opened: list[Draws] = []
+    opened: list[FakeMeter] = []
 
-    def meters(rank: int, clock: Clock) -> list[Draws]:
+    def meters(rank: int, clock: Clock) -> list[FakeMeter]:
         found = memory(rank, clock)
         opened.extend(found[1:] if rank == 1 else [])
         return found
@@ -302,7 +280,7 @@ def test_what_is_the_machine_s_counts_once_a_host_and_hosts_add_up() -> None:
 
 
 def test_a_whole_machine_scope_counts_each_host_once() -> None:
-    job = Job(4, lambda rank, clock: [Draws(clock, {"cpu": (50.0, MACHINE)})], hosts=2, scope="machine").start()
+    job = Job(4, lambda rank, clock: [draws(clock, {"cpu": (50.0, MACHINE)})], hosts=2, scope="machine").start()
     scalars = job.epoch(0, 10.0)
     job.stop()
     assert joules(scalars[0]["eco2ai/energy_kwh"]) == pytest.approx(1000.0)
@@ -327,10 +305,9 @@ def test_without_a_group_ranks_find_each_other_in_the_registry_as_they_come_and_
     clock = Clock(0.0)
 
     def tracker(rank: int) -> Tracker:
-        platform = Platform(
-            clock=clock,
-            host=lambda: BARE_METAL,
-            discover=lambda *_: Discovery((Draws(clock, {"gpu:GPU-a": (100.0, DEVICE)}),), (), ()),
+        platform = fake_platform(
+            clock,
+            draws(clock, {"gpu:GPU-a": (100.0, DEVICE)}),
             environ={"RANK": str(rank), "WORLD_SIZE": "2"},
             registry=tmp_path / "running",
         )
@@ -368,7 +345,7 @@ def test_an_entry_keeps_its_channels_in_the_registry(tmp_path: Path) -> None:
 def test_a_rank_that_cannot_start_sends_nothing_and_is_named_by_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def meters(rank: int, clock: Clock) -> list[Draws]:
+    def meters(rank: int, clock: Clock) -> list[FakeMeter]:
         if rank == 2:
             raise RuntimeError("no such hardware")
         return cpu(rank, clock)
@@ -388,9 +365,9 @@ def test_a_rank_that_cannot_start_sends_nothing_and_is_named_by_the_others(
 
 
 def test_a_rank_whose_meter_fails_on_the_way_is_named_by_the_others() -> None:
-    meters: list[Draws] = []
+    meters: list[FakeMeter] = []
 
-    def find(rank: int, clock: Clock) -> list[Draws]:
+    def find(rank: int, clock: Clock) -> list[FakeMeter]:
         meters.extend(found := cpu(rank, clock))
         return found
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
-from eco2ai_callbacks.testing import Clock
+from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method
 
-
-class Gpus:
-    """Two boards that draw 100 W each, since they were opened."""
-
-    name, covers, max_gap_s, failures = "NVML", frozenset({"gpu"}), 0.5, ("NVML: a gap",)
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock, self.began, self.closed = clock, clock(), False
-        self.methods = dict.fromkeys(("gpu:a", "gpu:b"), Method("nvml-energy", 0.95, 1.05, attribution="whole device"))
-
-    def read(self) -> dict[str, float]:
-        return dict.fromkeys(self.methods, 100.0 * (self.clock() - self.began))
-
-    def close(self) -> None:
-        self.closed = True
+NVML = Method("nvml-energy", 0.95, 1.05, attribution="whole device")
 
 
 class Setting:
     def __init__(self) -> None:
         self.clock = Clock(50.0)
         self.taken: dict[str, float] = {}
-        self.gpus = Gpus(self.clock)
+        self.gpus = FakeMeter(self.clock, {"gpu:a": 100.0, "gpu:b": 100.0}, method=NVML, name="NVML", max_gap_s=0.5)
+        self.gpus.failures = ("NVML: a gap",)
         self.meter = ExclusiveMeter(self.gpus, self.taken.get, self.clock)
 
 
