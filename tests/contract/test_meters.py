@@ -21,7 +21,7 @@ from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.meters.ram import RamModel
-from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeNvml, PowercapTree
+from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeMeter, FakeNvml, PowercapTree
 from eco2ai_callbacks.usage import Method, component_of
 
 NAMELESS = dataclasses.replace(BARE_METAL, cpu_name="", cpu_vendor="")
@@ -92,6 +92,7 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "RAM model": Machine.ram,
     "RAM model of the machine": lambda machine: RamModel(0.375, None, machine.proc.root, machine.clock),
     "RAPL dram, once a host": lambda machine: ExclusiveMeter(machine.rapl_dram(), lambda channel: None, machine.clock),
+    "FakeMeter": lambda machine: FakeMeter(machine.clock, {"cpu": 10.0, "gpu:GPU-a": 100.0}, name="NVML"),
 }
 
 
