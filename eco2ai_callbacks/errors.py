@@ -17,9 +17,12 @@ class MeterUnavailable(Eco2AIError):
     Args:
         reason: One clause that says why, fit to stand behind the source's name (``absent: virtual machine``).
         hint: What would enable the source, as commands to type, where there is a way.
+        wanted: Whether the source would be used if it could be; false where a setting or the kind of machine calls for
+            another one.
     """
 
-    def __init__(self, reason: str, hint: str | None = None) -> None:
+    def __init__(self, reason: str, hint: str | None = None, *, wanted: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.hint = hint
+        self.wanted = wanted

@@ -6,7 +6,8 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -14,6 +15,19 @@ logger = logging.getLogger("eco2ai_callbacks")
 
 # Every record names all failures: sentences that differ each time must not make the log grow without end.
 MAX_FAILURES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What a guarded call returned or why it failed.
+
+    Args:
+        value: What it returned; ``None`` where it failed.
+        failure: Why it failed, as one clause without the source's name; ``None`` where it returned.
+    """
+
+    value: T | None = None
+    failure: str | None = None
 
 
 class Guard:
@@ -62,12 +76,27 @@ class Guard:
             fn: What may fail.
             default: What stands for its result where it does.
         """
+        outcome = self.attempt(source, fn)
+        return default if outcome.failure is not None else cast(T, outcome.value)
+
+    def attempt(self, source: str, fn: Callable[[], T]) -> Outcome[T]:
+        """Call ``fn``; on any exception record the failure and return why, for callers that report it themselves.
+
+        Args:
+            source: What failures of this call are named after.
+            fn: What may fail.
+
+        Example:
+            >>> Guard().attempt("clock", lambda: 1 / 0)
+            Outcome(value=None, failure='division by zero (ZeroDivisionError)')
+        """
         try:
-            return fn()
+            return Outcome(fn())
         except Exception as error:
+            failure = _sentence(error)
             # What the machine refuses (a full disk, a missing right) needs a sentence; the rest is a fault to trace.
-            self.record(f"{source}: {_sentence(error)}", trace=None if isinstance(error, OSError) else error)
-            return default
+            self.record(f"{source}: {failure}", trace=None if isinstance(error, OSError) else error)
+            return Outcome(failure=failure)
 
     def record(self, failure: str, trace: BaseException | None = None) -> None:
         """Remember a failure, and log it if it is new."""

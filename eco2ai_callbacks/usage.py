@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 JOULES_PER_KWH = 3.6e6
 GRAMS_PER_KG = 1000.0
@@ -22,17 +22,31 @@ def component_of(channel: str) -> str:
     return channel.partition(":")[0]
 
 
+Scope = Literal["job", "machine", "device"]
+
+# What the figure of a whole scope includes, as records write it.
+_WHOLE: Mapping[Scope, str] = {"job": "job's process tree", "machine": "whole machine", "device": "whole device"}
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a channel's joules are known, and how far off they may be.
+    """How the joules of a channel are obtained, how accurate they are and whose they are.
 
     Args:
         name: The method as records name it: ``rapl``, ``nvml-energy``, ``cpu-model:vm``, ``ram-model``, ...
         low: Lower end of the band, as a factor on the joules.
         high: Upper end of the band, as a factor on the joules.
-        edge_j: Joules of uncertainty that each edge of a stretch adds on both sides (a counter's step, a clock's tick).
-        counter: Whether the joules come from a hardware counter; an estimate otherwise.
-        attribution: Whose joules they are, as one phrase (``job's process tree``, ``whole machine``, ``whole device``).
+        edge_j: Joules of uncertainty that each edge of an interval adds on both sides (a counter's step, a clock's
+            tick).
+        counter: Whether the joules come from a hardware energy counter.
+        sensor: Whether the joules are the integral of a hardware power sensor.
+        scope: Whose joules they are: the job's, or those of all processes on the machine or the device.
+        part: The part of the scope, where it is not the whole: ``MIG 1/7 of device``.
+        note: What else limits the attribution: ``15 W per busy thread``, ``shared with other processes``.
+
+    Example:
+        >>> Method("nvml-energy", 0.95, 1.05, counter=True, scope="device", part="MIG 1/7 of device").attribution
+        'MIG 1/7 of device'
     """
 
     name: str
@@ -40,7 +54,21 @@ class Method:
     high: float
     edge_j: float = 0.0
     counter: bool = False
-    attribution: str = "whole machine"
+    sensor: bool = False
+    scope: Scope = "machine"
+    part: str = ""
+    note: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether the joules come from hardware, a counter or a sensor; they are an estimate otherwise."""
+        return self.counter or self.sensor
+
+    @property
+    def attribution(self) -> str:
+        """Return whose joules they are as one phrase, for records and people; decisions use ``scope``."""
+        whose = self.part or _WHOLE[self.scope]
+        return f"{whose}, {self.note}" if self.note else whose
 
     def band(self, joules: float) -> tuple[float, float]:
         """The lowest and highest joules that the truth may have, for ``joules`` read by this method."""

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Collection, Iterable
 
 from eco2ai_callbacks.host.registry import Entry
-from eco2ai_callbacks.meters.cpu.attribution import PART
 from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.meter import Meter
 
 
 def shared_channels(meters: Iterable[Meter]) -> tuple[str, ...]:
     """The channels that more than one process of a host can read: GPUs, and what is measured of the whole machine."""
-    return tuple(c for meter in meters for c, method in meter.methods.items() if PART not in method.attribution)
+    return tuple(c for meter in meters for c, method in meter.methods.items() if method.scope != "job")
 
 
 def taken_since(channel: str, mine: Entry, others: Iterable[Entry]) -> float | None:

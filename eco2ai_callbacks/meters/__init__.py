@@ -1,1 +1,1 @@
-"""The ways of knowing energy: one file a source."""
+"""Read energy: one module per source. This file imports none of them."""

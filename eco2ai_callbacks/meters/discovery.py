@@ -1,14 +1,15 @@
-"""The ways of knowing energy on this machine: which are used, and why the others are not."""
+"""Find the meters that work on this machine, and the reasons why the others are not used."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.guard import Guard
@@ -19,46 +20,63 @@ from eco2ai_callbacks.meters.cpu.model import model_for
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
-from eco2ai_callbacks.meters.gpu.unsupported import unreadable
-from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.gpu.unsupported import unsupported
+from eco2ai_callbacks.meters.meter import Device, Meter
 from eco2ai_callbacks.meters.ram import RamModel
 from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import component_of
+
+# used: its figures count. displaced: another source or a setting takes its place. unavailable: it cannot be used here.
+# failed: opening it raised an unexpected error.
+Status = Literal["used", "displaced", "unavailable", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One way of knowing energy, as ``doctor`` and the ``start`` record show it.
+    """One source of energy figures, as ``doctor`` and the ``start`` record show it.
 
     Args:
         name: ``RAPL``, ``NVML``, ``CPU model``, ``RAM model``.
-        used: Whether its figures count.
-        reason: What it reads, or why it does not count.
+        status: Whether it is used, and if not, what kind of reason there is.
+        reason: What it reads, or why it is not used; text for people, which no code reads.
         hint: What would enable it.
         methods: The method of each channel, where it is used.
         covers: The components that its figures include.
+        devices: The devices that it reads.
+        measured: Those of its methods that read hardware; the others are estimates.
     """
 
     name: str
-    used: bool
+    status: Status
     reason: str
     hint: str | None = None
     methods: Mapping[str, str] | None = None
     covers: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    measured: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> bool:
+        """Whether its figures count."""
+        return self.status == "used"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a record."""
+        """Return plain values, for a record."""
         return {
             "name": self.name,
             "used": self.used,
             "reason": self.reason,
             "methods": self.methods and dict(self.methods),
             "covers": list(self.covers),
+            "status": self.status,
+            "measured": list(self.measured),
+            "devices": [device.to_dict() for device in self.devices],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What was found: meters to read, all sources with their reasons, and hardware that nothing here can read."""
+    """What a machine offers: open meters, all sources with their reasons, and hardware that no meter reads."""
 
     meters: tuple[Meter, ...]
     sources: tuple[Source, ...]
@@ -73,11 +91,11 @@ class MeterContext:
         host: The machine.
         job: Busy time and members of the job's process tree; ``None`` where all of the machine is measured.
         proc: Where procfs is mounted.
-        root: The root of the file system, below which devices are looked for.
+        root: The root of the file system, below which devices are searched.
         environ: The environment, for the variables that hide GPUs.
         clock: Monotonic seconds.
-        gpu_uuids: UUIDs of the GPUs that the framework trains on, where it says so.
-        nvml: What stands for ``pynvml``, in tests.
+        gpu_uuids: UUIDs of the GPUs that the framework trains on, where it reports them.
+        nvml: A replacement for ``pynvml``, in tests.
     """
 
     host: Host
@@ -90,106 +108,176 @@ class MeterContext:
     nvml: Nvml | None = None
 
 
+# An open meter, and what it reads in one clause.
 Opened = tuple[Meter, str]
-_Open = Callable[[Settings, MeterContext], Iterator[Opened]]
 
 
-def discover(settings: Settings, around: MeterContext, guard: Guard | None = None) -> Discovery:
-    """Open the best source of each component; what it covers, no other source counts again.
-
-    A source that fails in a way of its own is named, and stands in nobody's way.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A source that may work on this machine.
 
     Args:
-        settings: The settings in force.
-        around: The machine and the job.
-        guard: Records failures.
+        name: The source, as ``doctor`` and failures name it.
+        domains: What it reads: ``cpu``, ``ram``, ``gpu:nvidia``, ... A source is not opened where another one covers
+            one of its domains. GPUs of different vendors are different domains.
+        open: Opens its meters; raises ``MeterUnavailable`` where there are none.
+
+    Example:
+        >>> Candidate("ROCm", frozenset({"gpu:amd"}), open_rocm)  # doctest: +SKIP
     """
-    guard = guard or Guard()
-    meters: list[Meter] = []
-    sources: list[Source] = []
-    taken: dict[str, str] = {}
 
-    def use(name: str, open_source: _Open) -> bool:
-        try:
-            for meter, detail in open_source(settings, around):
-                if already := meter.covers & taken.keys():
-                    meter.close()
-                    sources.append(Source(name, False, f"not needed: {taken[min(already)]} covers {min(already)}"))
-                    continue
-                taken.update(dict.fromkeys(meter.covers, name))
-                meters.append(meter)
-                methods = {channel: method.name for channel, method in meter.methods.items()}
-                sources.append(Source(name, True, detail, None, methods, tuple(sorted(meter.covers))))
-        except MeterUnavailable as why:
-            sources.append(Source(name, False, why.reason, why.hint))
-        return True
-
-    for name, covers, open_source in _CANDIDATES:
-        displacing = sorted({taken[component] for component in covers & taken.keys()})
-        if displacing:
-            sources.append(Source(name, False, f"not needed: {' and '.join(displacing)} covers it"))
-        elif not guard.call(name, partial(use, name, open_source), False):
-            said = [failure for failure in guard.failures if failure.startswith(f"{name}: ")]
-            why = [f"{name}: failed while it was opened", *said][-1]
-            sources.append(Source(name, False, why.removeprefix(f"{name}: ")))
-    nothing: tuple[str, ...] = ()
-    not_covered = guard.call("accelerators", lambda: unreadable(around.root), nothing)
-    return Discovery(tuple(meters), tuple(sources), not_covered)
+    name: str
+    domains: frozenset[str]
+    open: Callable[[Settings, MeterContext], Iterable[Opened]]
 
 
-def _rapl(settings: Settings, around: MeterContext) -> Iterator[Opened]:
+def _open_nvml(settings: Settings, context: MeterContext) -> Iterator[Opened]:
+    job = context.job
+    meter = open_nvml(
+        settings.gpus,
+        sample_s=settings.sample_s,
+        environ=os.environ if context.environ is None else context.environ,
+        job_pids=(lambda: job.pids) if job else tuple,
+        used_by_framework=context.gpu_uuids,
+        clock=context.clock,
+        library=context.nvml,
+    )
+    yield meter, meter.detail
+
+
+def _open_rapl(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     if settings.cpu_model == "paper":
-        raise MeterUnavailable("not used: the setting cpu_model='paper' asks for eco2AI's formula")
-    if around.job is not None and around.host.lxcfs:
-        raise MeterUnavailable("not used: under lxcfs the load is the container's and the counter is the machine's")
-    cpu, dram = open_rapl(settings.powercap_root, around.host, around.clock)
+        raise MeterUnavailable("not used: the setting cpu_model='paper' asks for eco2AI's formula", wanted=False)
+    if context.job is not None and context.host.lxcfs:
+        raise MeterUnavailable(
+            "not used: under lxcfs the load is the container's and the counter is the machine's", wanted=False
+        )
+    cpu, dram = open_rapl(settings.powercap_root, context.host, context.clock)
     yield (
-        CpuShare(cpu, MachineBusy(around.proc), around.host.threads, around.job, around.clock),
+        CpuShare(cpu, MachineBusy(context.proc), context.host.threads, context.job, context.clock),
         f"energy counters in {settings.powercap_root}",
     )
     if dram is not None:
         yield dram, f"memory counters in {settings.powercap_root}"
 
 
-def _nvml(settings: Settings, around: MeterContext) -> Iterator[Opened]:
-    job = around.job
-    meter = open_nvml(
-        settings.gpus,
-        sample_s=settings.sample_s,
-        environ=os.environ if around.environ is None else around.environ,
-        job_pids=(lambda: job.pids) if job else tuple,
-        used_by_framework=around.gpu_uuids,
-        clock=around.clock,
-        library=around.nvml,
-    )
-    shown = ", ".join(f"{index}: {name} ({how})" for index, name, _, how in meter.devices)
-    yield meter, f"{shown}; chosen by {meter.rule}"
-
-
-def _cpu_model(settings: Settings, around: MeterContext) -> Iterator[Opened]:
+def _open_cpu_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     model = model_for(
-        around.host,
+        context.host,
         scope=settings.scope,
         cpu_model=settings.cpu_model,
         cpu_tdp_w=settings.cpu_tdp_w,
         cpu_threads=settings.cpu_threads,
     )
-    # In a container's part of a machine the load is the job's own: the host's says nothing about it.
-    own = around.job if model.method.name == "cpu-model:cgroup" else None
-    machine = own or MachineBusy(around.proc)
-    yield CpuShare(model, machine, model.threads, around.job, around.clock), model.detail
+    machine = (context.job if model.partial else None) or MachineBusy(context.proc)
+    yield CpuShare(model, machine, model.threads, context.job, context.clock), model.detail
 
 
-def _ram_model(settings: Settings, around: MeterContext) -> Iterator[Opened]:
-    pids = (lambda job=around.job: job.pids) if around.job else None
-    model = RamModel(settings.ram_w_per_gib, pids, around.proc, around.clock)
+def _open_ram_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
+    pids = (lambda job=context.job: job.pids) if context.job else None
+    model = RamModel(settings.ram_w_per_gib, pids, context.proc, context.clock)
     yield model, model.detail
 
 
-# The best source of a component first; a new meter is one more line.
-_CANDIDATES: tuple[tuple[str, frozenset[str], _Open], ...] = (
-    ("NVML", frozenset({"gpu"}), _nvml),
-    ("RAPL", frozenset({"cpu"}), _rapl),
-    ("CPU model", frozenset({"cpu"}), _cpu_model),
-    ("RAM model", frozenset({"ram"}), _ram_model),
+# The best source of a domain comes first. A new meter is one more line.
+CANDIDATES: tuple[Candidate, ...] = (
+    Candidate("NVML", frozenset({"gpu:nvidia"}), _open_nvml),
+    Candidate("RAPL", frozenset({"cpu"}), _open_rapl),
+    Candidate("CPU model", frozenset({"cpu"}), _open_cpu_model),
+    Candidate("RAM model", frozenset({"ram"}), _open_ram_model),
 )
+
+
+def discover(
+    settings: Settings,
+    context: MeterContext,
+    guard: Guard | None = None,
+    candidates: Iterable[Candidate] = CANDIDATES,
+) -> Discovery:
+    """Open the best source of each domain; no other source counts what that one covers.
+
+    A source that fails unexpectedly is reported as failed, and the others are opened all the same. Where anything
+    else is raised (a keyboard interrupt), all meters that are open are closed.
+
+    Args:
+        settings: The settings in force.
+        context: The machine and the job.
+        guard: Records failures.
+        candidates: The sources to try, the best of a domain first.
+    """
+    guard = guard or Guard()
+    with contextlib.ExitStack() as opened:
+        search = _Search(settings, context, opened)
+        for candidate in candidates:
+            outcome = guard.attempt(candidate.name, partial(search.open, candidate))
+            if outcome.failure is not None:
+                search.sources.append(Source(candidate.name, "failed", outcome.failure))
+        nothing: tuple[str, ...] = ()
+        not_covered = guard.call(
+            "accelerators", lambda: unsupported(context.root, covered=search.covered.keys()), nothing
+        )
+        found = Discovery(tuple(search.meters), tuple(search.sources), not_covered)
+        opened.pop_all()
+    return found
+
+
+class _Search:
+    """The meters and sources that were found so far, and the source that covers each domain."""
+
+    def __init__(self, settings: Settings, context: MeterContext, opened: contextlib.ExitStack) -> None:
+        self._settings = settings
+        self._context = context
+        self._opened = opened
+        self.meters: list[Meter] = []
+        self.sources: list[Source] = []
+        self.covered: dict[str, str] = {}
+
+    def open(self, candidate: Candidate) -> None:
+        """Open a source, unless another one covers one of its domains."""
+        displacing = sorted({self.covered[domain] for domain in candidate.domains & self.covered.keys()})
+        if displacing:
+            reason = f"not needed: {' and '.join(displacing)} covers it"
+            self.sources.append(Source(candidate.name, "displaced", reason))
+            return
+        try:
+            for meter, detail in candidate.open(self._settings, self._context):
+                self._add(candidate, meter, detail)
+        except MeterUnavailable as why:
+            status: Status = "unavailable" if why.wanted else "displaced"
+            self.sources.append(Source(candidate.name, status, why.reason, why.hint))
+
+    def _add(self, candidate: Candidate, meter: Meter, detail: str) -> None:
+        with contextlib.ExitStack() as unless_used:
+            unless_used.callback(meter.close)
+            domains = _domains(candidate, meter)
+            if already := sorted(domains & self.covered.keys()):
+                reason = f"not needed: {self.covered[already[0]]} covers {component_of(already[0])}"
+                self.sources.append(Source(candidate.name, "displaced", reason))
+                return
+            source = _used(candidate.name, meter, detail)
+            self._opened.enter_context(unless_used.pop_all())
+        self.covered.update(dict.fromkeys(domains, candidate.name))
+        self.meters.append(meter)
+        self.sources.append(source)
+
+
+def _domains(candidate: Candidate, meter: Meter) -> frozenset[str]:
+    """Return the domains of a meter's components: the candidate's own where it names any, else the component."""
+    domains: set[str] = set()
+    for component in meter.covers:
+        own = {domain for domain in candidate.domains if component_of(domain) == component}
+        domains |= own or {component}
+    return frozenset(domains)
+
+
+def _used(name: str, meter: Meter, detail: str) -> Source:
+    methods = meter.methods
+    return Source(
+        name,
+        "used",
+        detail,
+        methods={channel: method.name for channel, method in methods.items()},
+        covers=tuple(sorted(meter.covers)),
+        devices=tuple(meter.devices),
+        measured=tuple(sorted({method.name for method in methods.values() if method.measured})),
+    )

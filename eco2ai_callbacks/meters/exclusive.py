@@ -1,24 +1,25 @@
-"""A meter whose channels several ranks of a host can read, and each of which only one of them may count."""
+"""Count a channel that several ranks of a host can read in one of them only."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.meter import Device, Meter
 from eco2ai_callbacks.usage import Method
 
 
 class ExclusiveMeter:
-    """A meter around another one that counts each channel only as long as it is this process's to count.
+    """A wrapper of a meter that counts each channel only while this process owns it.
 
-    A stretch counts if the channel was ours at its beginning and at its end; the part of it before another took the
-    channel over counts too. So nothing counts twice, and at most the stretch in which the other ended is lost.
+    An interval between two reads counts if the channel was owned at both. Where another process took the channel over
+    in between, the part before that counts. So nothing counts twice, and at most the interval in which the other
+    process ended is lost.
 
     Args:
-        meter: What can be read.
-        taken: Since when another process counts a channel, in seconds of the host's monotonic clock; ``None`` where it
-            is ours.
+        meter: The meter to wrap.
+        taken: Returns since when another process counts a channel, in seconds of the host's monotonic clock; ``None``
+            where this process owns it.
         clock: Monotonic seconds.
     """
 
@@ -37,21 +38,26 @@ class ExclusiveMeter:
 
     @property
     def covers(self) -> frozenset[str]:
-        """The components that the other meter's figures include."""
+        """The components that the wrapped meter's figures include."""
         return self._meter.covers
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """How each channel is known that is or was ours."""
+        """The method of each channel that is or was owned."""
         return {c: m for c, m in self._meter.methods.items() if self._ours.get(c, True) or c in self._joules}
 
     @property
+    def devices(self) -> Sequence[Device]:
+        """The devices of the wrapped meter."""
+        return self._meter.devices
+
+    @property
     def failures(self) -> tuple[str, ...]:
-        """What went wrong in the other meter."""
+        """What failed in the wrapped meter."""
         return self._meter.failures
 
     def read(self) -> Mapping[str, float]:
-        """Joules per channel that were ours since this meter was opened."""
+        """Return the joules of each channel while it was owned, since this meter was opened."""
         found, now = self._meter.read(), self._clock()
         for channel, joules in found.items():
             since = self._taken(channel)
@@ -63,12 +69,12 @@ class ExclusiveMeter:
         return {channel: self._joules[channel] for channel in found if channel in self._joules}
 
     def close(self) -> None:
-        """Close the other meter."""
+        """Close the wrapped meter."""
         self._meter.close()
 
 
 def _part(since: float | None, begin: float, end: float) -> float:
-    """The part of a stretch that lies before a moment."""
+    """Return the fraction of an interval that is before a moment."""
     if since is None or since >= end:
         return 1.0
     return max(0.0, since - begin) / (end - begin) if end > begin else 0.0

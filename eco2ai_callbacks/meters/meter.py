@@ -1,15 +1,37 @@
-"""What a meter is: a cumulative joule counter."""
+"""Define what a meter is: a cumulative joule counter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from eco2ai_callbacks.usage import Method
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device whose energy a meter reads.
+
+    Args:
+        vendor: The maker, in lower case: ``nvidia``, ``amd``, ``intel``.
+        index: Its number, as the maker's own tools show it.
+        uuid: Its unique id; its channel is ``gpu:<uuid>``.
+        name: The model's name.
+    """
+
+    vendor: str
+    index: int
+    uuid: str
+    name: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for a record."""
+        return {"vendor": self.vendor, "index": self.index, "uuid": self.uuid, "name": self.name}
+
+
 class Meter(Protocol):
-    """A source of energy figures: joules per channel since it was opened, never decreasing."""
+    """A source of energy figures: joules per channel since it was opened, which never decrease."""
 
     @property
     def name(self) -> str:
@@ -25,24 +47,28 @@ class Meter(Protocol):
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """How each channel is known."""
+        """The method of each channel."""
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        """The devices that have channels of their own; empty where the meter has none (CPU, memory)."""
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What went wrong inside since it was opened, each one sentence that names the source."""
+        """What failed since it was opened, one sentence each that begins with the source's name."""
 
     def read(self) -> Mapping[str, float]:
-        """Joules per channel since the meter was opened.
+        """Return the joules of each channel since the meter was opened.
 
-        A channel that can no longer be read is left out from then on. An exception retires the whole meter.
+        A channel that can no longer be read is absent from then on. An exception retires the whole meter.
         """
 
     def close(self) -> None:
-        """Give back what the meter holds; never raises."""
+        """Release what the meter holds; never raises, and may be called twice."""
 
 
 class MachineCpu(Protocol):
-    """A way of knowing the energy of all of the machine's CPUs, before any of it is given to a job."""
+    """A source of the energy of all CPUs of the machine, before a job's part of it is computed."""
 
     @property
     def name(self) -> str:
@@ -58,19 +84,19 @@ class MachineCpu(Protocol):
 
     @property
     def method(self) -> Method:
-        """How the joules are known; where the share counts a job, it puts the job in place of the whole machine."""
+        """The method of the joules, with the scope ``machine``."""
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What went wrong inside since it was opened."""
+        """What failed since it was opened, one sentence each."""
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
-        """Active and idle joules of the machine since the last call (since opening, at the first).
+        """Return active and idle joules of the machine since the last call, or since opening at the first.
 
         Args:
-            busy_s: Busy core-seconds of the whole machine in that stretch; a hardware counter ignores it.
-            seconds: Length of the stretch.
+            busy_s: Busy core-seconds of the whole machine in that interval; a hardware counter ignores it.
+            seconds: Length of the interval.
         """
 
     def close(self) -> None:
-        """Give back what is held; never raises."""
+        """Release what is held; never raises."""

@@ -1,4 +1,4 @@
-"""The memory's energy where nothing measures it: watts per GiB of what the job holds."""
+"""Estimate the memory's energy where nothing measures it: watts per GiB of what the job holds."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from pathlib import Path
 
 import psutil
 
-from eco2ai_callbacks.usage import Method
+from eco2ai_callbacks.meters.meter import Device
+from eco2ai_callbacks.usage import Method, Scope
 
 GIB = 2**30
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # 0.375 W per GiB is eco2AI's figure; servers measured with RAPL drew 0.05 to 0.10 W per GiB installed.
 RAM_BAND = (0.15, 1.1)
-# Memory changes slowly; between two looks the power is taken to go straight from one to the other.
+# Memory changes slowly; between two reads the power is interpolated linearly.
 MAX_GAP_S = 10.0
 # Walking a process's page tables for its proportional share costs about a millisecond per GiB under its memory lock. So
-# each process is walked at most this often, no more once a walk took this long, and one look walks no longer than that.
+# each process is walked at most this often, never again once a walk took this long, and one read walks no longer.
 WALK_EVERY_S = 60.0
 WALK_LIMIT_S = 0.005
 
 
 class RamModel:
-    """Integrates watts per GiB over the memory that the job's processes hold.
+    """An estimate that integrates watts per GiB over the memory that the job's processes hold.
 
     Args:
         w_per_gib: Watts per GiB.
-        pids: The job's processes; ``None`` takes all of the machine's memory.
+        pids: Returns the job's processes; ``None`` takes all of the machine's memory.
         proc: Where procfs is mounted.
         clock: Monotonic seconds.
     """
@@ -39,6 +40,7 @@ class RamModel:
     name = "RAM model"
     covers = frozenset({"ram"})
     max_gap_s = MAX_GAP_S
+    devices: tuple[Device, ...] = ()
     failures: tuple[str, ...] = ()
 
     def __init__(
@@ -55,12 +57,12 @@ class RamModel:
         self._joules = 0.0
         self._t = clock()
         self._power_w = self._power()
-        whose = "whole machine" if pids is None else "job's process tree"
-        self.methods: Mapping[str, Method] = {"ram": Method("ram-model", *RAM_BAND, attribution=whose)}
+        scope: Scope = "machine" if pids is None else "job"
+        self.methods: Mapping[str, Method] = {"ram": Method("ram-model", *RAM_BAND, scope=scope)}
         self.detail = f"{w_per_gib:g} W per GiB that the job holds" if pids else f"{w_per_gib:g} W per GiB installed"
 
     def read(self) -> Mapping[str, float]:
-        """Joules since this meter was opened."""
+        """Return the joules since this meter was opened."""
         now = self._clock()
         power = self._power()
         self._joules += (self._power_w + power) / 2 * max(0.0, now - self._t)
@@ -68,7 +70,7 @@ class RamModel:
         return {"ram": self._joules}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
     def _power(self) -> float:
         held = psutil.virtual_memory().total if self._pids is None else self._memory.held(self._pids())
@@ -77,7 +79,7 @@ class RamModel:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """What a walk through a process's page tables found, and what it cost."""
+    """The result of a walk through a process's page tables, and its cost."""
 
     when_s: float
     took_s: float
@@ -86,12 +88,12 @@ class _Walk:
 
 
 class Memory:
-    """Bytes that processes hold: their proportional share where it is cheap to know, else resident minus shared.
+    """The bytes that processes hold: their proportional share where it is cheap to read, else resident minus shared.
 
     Args:
-        proc: Where procfs is mounted; without one, psutil is asked for resident bytes.
+        proc: Where procfs is mounted; without one, psutil reports resident bytes.
         clock: Monotonic seconds.
-        timer: Seconds that this thread has worked: being held up is no cost to the process that is looked at.
+        timer: CPU seconds of this thread: time in which it waits costs the walked process nothing.
     """
 
     def __init__(self, proc: Path, clock: Callable[[], float], timer: Callable[[], float] = time.thread_time) -> None:
@@ -102,21 +104,21 @@ class Memory:
         self._walks: dict[int, _Walk] = {}
 
     def held(self, pids: Collection[int]) -> int:
-        """Bytes that these processes hold together."""
+        """Return the bytes that these processes hold together."""
         if not self._linux:
             return sum(_rss(pid) for pid in pids)
         self._walks = {pid: self._walks[pid] for pid in pids if pid in self._walks}
         held, walked_s = 0, 0.0
         for pid in pids:
             private = private_bytes(self._text(f"{pid}/statm"))
-            if private is None:  # gone meanwhile, or another user's
+            if private is None:  # it has ended, or is another user's
                 continue
             if walked_s < WALK_LIMIT_S and self._is_due(pid):
                 walked_s += self._walk(pid, private)
             walk = self._walks.get(pid)
-            # Since the walk: what the process has taken or given back of its own.
+            # What the process has allocated or freed of its own since the walk.
             held += private if walk is None else max(0, walk.proportional + private - walk.private)
-        # Private pages that a fork has not copied yet count in each process; in the machine's own sum they count once.
+        # Private pages that a fork has not copied yet count in each process. In the machine's own sum they count once.
         return min([held, *mapped_bytes(self._text("meminfo"))])
 
     def _is_due(self, pid: int) -> bool:
@@ -127,7 +129,7 @@ class Memory:
         began = self._timer()
         proportional = pss_bytes(self._text(f"{pid}/smaps_rollup"))
         took = self._timer() - began
-        # A kernel without this file, or a process that may not be looked into: not asked again.
+        # A kernel without this file, or a process that may not be read: not tried again.
         self._walks[pid] = _Walk(
             self._clock(),
             math.inf if proportional is None else took,
@@ -144,19 +146,19 @@ class Memory:
 
 
 def private_bytes(statm: str) -> int | None:
-    """Resident minus shared bytes, from ``/proc/<pid>/statm``."""
+    """Return resident minus shared bytes, from ``/proc/<pid>/statm``; ``None`` where it is empty."""
     fields = statm.split()
     return max(0, int(fields[1]) - int(fields[2])) * PAGE if len(fields) > 2 else None
 
 
 def pss_bytes(rollup: str) -> int | None:
-    """Proportional set size in bytes, from ``/proc/<pid>/smaps_rollup``."""
+    """Return the proportional set size in bytes, from ``/proc/<pid>/smaps_rollup``; ``None`` where it has none."""
     match = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 
 
 def mapped_bytes(meminfo: str) -> list[int]:
-    """Bytes that all processes of the machine hold together, from ``/proc/meminfo``; none where it does not say."""
+    """Return the bytes that all processes hold together, from ``/proc/meminfo``; empty where it has no such figure."""
     found = dict(re.findall(r"^(AnonPages|Mapped):\s+(\d+) kB", meminfo, re.MULTILINE))
     return [sum(map(int, found.values())) * 1024] if len(found) == 2 else []
 

@@ -41,9 +41,8 @@ from eco2ai_callbacks.session.presence import Presence, run_around
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.stages import Stages
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks import Sink
+from eco2ai_callbacks.sinks import Sink, open_sinks
 from eco2ai_callbacks.sinks.console import Console
-from eco2ai_callbacks.sinks.csv import CsvFile
 from eco2ai_callbacks.usage import Method, Reading, sum_parallel
 
 # How long a fit may be over before that is noticed, where no hook reports it: so much at most is counted beyond it. A
@@ -98,8 +97,10 @@ def open_session(
         found = platform.discover(settings, around, guard)
         for meter in found.meters:
             stack.callback(meter.close)
-        sinks: list[Sink] = [] if settings.csv_file is None else [CsvFile(settings.csv_file.absolute(), host.cpu_name)]
-        devices = tuple(c.partition(":")[2] for c in methods_of(found.meters) if c.startswith("gpu:"))
+        writer = None if log is None else Writer(file_for(log, identity.writer), environ.get("ECO2AI_LOG_KEY"))
+        publisher = Publisher(writer, open_sinks(settings, host, platform.sinks, guard), guard)
+        stack.callback(publisher.close)
+        devices = [device.uuid for meter in found.meters for device in meter.devices]
         presence.measures(devices, shared_channels(found.meters))
         return PreparedSession(
             settings=settings,
@@ -112,8 +113,7 @@ def open_session(
             grid=grid,
             found=found,
             cpu_name=host.cpu_name,
-            writer=None if log is None else Writer(file_for(log, identity.writer), environ.get("ECO2AI_LOG_KEY")),
-            sinks=sinks,
+            publisher=publisher,
             console=Console() if settings.console and speaks else None,
             opened=stack.pop_all(),
         )
@@ -134,8 +134,7 @@ class PreparedSession:
         grid: What a kilowatt-hour causes and costs.
         found: The open meters, and all ways of measuring.
         cpu_name: The processor's name.
-        writer: The run log.
-        sinks: Where else records go.
+        publisher: Takes the records.
         console: Prints the run's line.
         opened: Closes what is open.
     """
@@ -150,8 +149,7 @@ class PreparedSession:
     grid: Grid
     found: Discovery
     cpu_name: str
-    writer: Writer | None
-    sinks: Sequence[Sink]
+    publisher: Publisher
     console: Sink | None
     opened: ExitStack
 
@@ -203,7 +201,7 @@ class PreparedSession:
             self._template(meters),
             self.grid,
             wall,
-            Publisher(self.writer, self.sinks, guard),
+            self.publisher,
             guard,
             methods=lambda: methods_of(meters),
             shared_with=self.presence.shared_with,
@@ -243,8 +241,9 @@ class PreparedSession:
         return list(meters)
 
     def _chosen_devices(self) -> Sequence[str]:
-        """Return the devices that the meter chose by itself: the others were not asked for."""
-        return self.presence.entry.devices if self.settings.gpus == "auto" else ()
+        """Return the UUIDs of the NVIDIA devices that the meter chose by itself: what is named needs no warning."""
+        devices = [device for meter in self.found.meters for device in meter.devices]
+        return [device.uuid for device in devices if device.vendor == "nvidia"] if self.settings.gpus == "auto" else []
 
     def _template(self, meters: Sequence[Meter]) -> Record:
         """Return the fields that all records of the session have in common."""
@@ -271,7 +270,7 @@ class PreparedSession:
         """Return the ways of measuring; those of which other ranks count everything are not used here."""
         counted = methods_of(meters).keys()
         return [
-            replace(source, used=False, reason="not needed: a lower rank of this host counts it")
+            replace(source, status="displaced", reason="not needed: a lower rank of this host counts it")
             if source.used and source.methods and not source.methods.keys() & counted
             else source
             for source in self.found.sources
@@ -279,7 +278,7 @@ class PreparedSession:
 
     def _card(self) -> model_card.CardFacts:
         intensity = self.grid.intensity
-        names = [device.name for meter in self.found.meters for device in getattr(meter, "devices", ())]
+        names = [device.name for meter in self.found.meters for device in meter.devices]
         return model_card.CardFacts(
             source=f"eco2AI (eco2ai-callbacks {package_version()})",
             location=None if intensity.found_by == "unknown" else model_card.location(intensity),

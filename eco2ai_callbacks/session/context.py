@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
 from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.sinks import SINKS, OpenSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Platform:
         clock: Monotonic seconds.
         host: Reads the machine's facts.
         discover: Opens the meters.
+        sinks: Open the sinks that the settings ask for.
         grid: Returns what a kilowatt-hour causes and costs, from the settings, the environment, the root of the file
             system, the year and the guard.
         environ: The environment; this process's by default.
@@ -39,6 +41,7 @@ class Platform:
     clock: Callable[[], float] = time.monotonic
     host: Callable[[], Host] = read_host
     discover: Callable[[Settings, MeterContext, Guard], Discovery] = discover
+    sinks: Sequence[OpenSink] = SINKS
     grid: Callable[[Settings, Mapping[str, str], Path, int, Guard], Grid] = grid_for
     environ: Mapping[str, str] | None = None
     root: Path = Path("/")

@@ -40,6 +40,12 @@ class Publisher:
             self._guard.call(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
         return record
 
+    def close(self) -> None:
+        """Close every sink, once; never raises."""
+        sinks, self._sinks = self._sinks, ()
+        for sink in sinks:
+            self._guard.call(sink.name, sink.close, None)
+
     def _logged(self, record: Record) -> bool:
         """Return whether the number is taken; one that the log refused for good goes to the next record."""
         writer = self._writer
@@ -158,6 +164,10 @@ class Journal:
         if event == "stop":
             self._stop = record
         return record
+
+    def close(self) -> None:
+        """Close every sink, once."""
+        self._publisher.close()
 
     def show(self, record: Record) -> None:
         """Hand a record to the console."""

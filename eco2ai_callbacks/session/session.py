@@ -136,6 +136,7 @@ class Session:
             self._mark_reading("stop", self._stages.inside or Segment(), reading, ended=ended)
         finally:
             self._presence.withdraw()
+            self._journal.close()
 
     def show_summary(self, others: Usage, ranks: int | None) -> None:
         """Show the line of a run that has been closed, once.

@@ -1,4 +1,4 @@
-"""One line on the console after a run, and one as soon as it is known what the whole run will use."""
+"""Print one line after a run, and one at the first forecast of the whole run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH
 
 _WH_PER_KWH = 1000.0
+# The methods that read hardware, in records of versions that did not write which these are.
+_EARLY_MEASURED = frozenset({"rapl", "nvml-energy", "nvml-power"})
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
 class Console:
-    """Prints a run's line when its ``stop`` arrives, and its first forecast.
+    """A stream on which a run's line is printed when its ``stop`` arrives, and its first forecast.
 
     Args:
-        stream: Where to; standard error by default, so that a script's own output stays what it is.
+        stream: The stream; standard error by default, so that a script's own output stays what it is.
     """
 
     name = "console"
@@ -28,22 +30,25 @@ class Console:
         self._forecast = False
 
     def write(self, record: Record) -> None:
-        """Remember what is measured, and print at the first forecast and at the end."""
+        """Keep the ``start`` record, and print at the first forecast and at the end."""
         if record.event == "start":
             self._start = record
         elif record.event == "stop":
             self._print(line(record, self._start))
         elif record.event == "forecast" and not self._forecast:
             self._forecast = True
-            # On a terminal the cursor may stand behind a progress bar.
+            # On a terminal the cursor may be behind a progress bar.
             self._print(("\n" if (self._stream or sys.stderr).isatty() else "") + forecast_line(record))
+
+    def close(self) -> None:
+        """Do nothing: the stream belongs to the program."""
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream or sys.stderr, flush=True)
 
 
 def line(stop: Record, start: Record | None = None) -> str:
-    """What a run used, how that is known and how sure it is, in one line.
+    """Return what a run used, by which methods and with which bands, as one line.
 
     Args:
         stop: The run's ``stop`` record.
@@ -62,20 +67,20 @@ def line(stop: Record, start: Record | None = None) -> str:
             f"{amount(energy * JOULES_PER_KWH / seconds, 'W')} mean" if seconds > 0 else "",
             _ranks(stop),
         ]
-    said = [", ".join(part for part in parts if part), *_how(sources), _grid(stop)]
+    groups = [", ".join(part for part in parts if part), *_methods(sources), _grid(stop)]
     if before is not None:
-        said.append(f"resumed: {amount(before * _WH_PER_KWH, 'Wh')} of it before")
+        groups.append(f"resumed: {amount(before * _WH_PER_KWH, 'Wh')} of it before")
     if stop.not_covered:
-        said.append(f"not covered: {', '.join(stop.not_covered)}")
+        groups.append(f"not covered: {', '.join(stop.not_covered)}")
     if stop.failures:
-        said.append(f"failed: {'; '.join(stop.failures)}")
+        groups.append(f"failed: {'; '.join(stop.failures)}")
     if stop.ended not in (None, "finished"):
-        said.append(str(stop.ended))
-    return " | ".join(part for part in said if part)
+        groups.append(str(stop.ended))
+    return " | ".join(group for group in groups if group)
 
 
 def forecast_line(record: Record) -> str:
-    """What the whole run is expected to use, in one line.
+    """Return what the whole run is expected to use, as one line.
 
     Args:
         record: A ``forecast`` record.
@@ -86,12 +91,12 @@ def forecast_line(record: Record) -> str:
     epochs = f"{found['epochs']} epoch{'s' if found['epochs'] != 1 else ''}"
     part = min(1.0, found["done"] / found["planned"])
     return f"eco2ai: forecast of the whole run after {epochs} ({part:.0%} of it): " + ", ".join(
-        said for said in (_figures(found), time) if said
+        text for text in (_figures(found), time) if text
     )
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``8.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return seconds in units that fit their size: ``8.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -100,7 +105,7 @@ def duration(seconds: float) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """A figure with three digits and the prefix that keeps it readable: ``12.3 mWh``, ``1.5 kg``, ``2 t``."""
+    """Return a figure with three digits and a prefix that fits its size: ``12.3 mWh``, ``1.5 kg``, ``2 t``."""
     if value == 0:
         return f"0 {unit}"
     value = float(f"{value:.3g}")  # rounded first: 999.6 Wh are 1 kWh
@@ -109,21 +114,21 @@ def amount(value: float, unit: str) -> str:
 
 
 def _figures(found: Mapping[str, Any]) -> str:
-    """Energy and CO2e with their bands, as far as they are known."""
+    """Return energy and CO2e with their bands; what was not measured is left out."""
     energy, co2 = found.get("energy_kwh"), found.get("co2_kg")
-    said = (
+    figures = (
         "" if energy is None else _banded(energy, found.get("energy_band_kwh"), "Wh", _WH_PER_KWH),
         "" if co2 is None else f"{_banded(co2, found.get('co2_band_kg'), 'g', GRAMS_PER_KG)} CO2e",
     )
-    return ", ".join(part for part in said if part)
+    return ", ".join(figure for figure in figures if figure)
 
 
 def _ranks(stop: Record) -> str:
-    """How many ranks the figures are of; empty where there is but one."""
-    told = (stop.total or {}).get("ranks")
-    if told is None:
+    """Return how many ranks the figures include; empty where the run has only one."""
+    included = (stop.total or {}).get("ranks")
+    if included is None:
         return f"rank {stop.rank} of {stop.world_size} alone" if stop.world_size > 1 else ""
-    return f"{told} ranks" if told >= stop.world_size else f"{told} of {stop.world_size} ranks"
+    return f"{included} ranks" if included >= stop.world_size else f"{included} of {stop.world_size} ranks"
 
 
 def _banded(value: float, band: Sequence[float] | None, unit: str, factor: float) -> str:
@@ -133,19 +138,20 @@ def _banded(value: float, band: Sequence[float] | None, unit: str, factor: float
     return f"{shown} ({amount(band[0] * factor, unit)} to {amount(band[1] * factor, unit)})"
 
 
-def _how(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+def _methods(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return which components are measured, which are estimated, and which sources could not be read."""
     measured: list[str] = []
     estimated: list[str] = []
     unread: list[str] = []
     for source in sources:
         if not source["used"]:
-            if not source["reason"].startswith("not "):  # what is not needed is not missed
+            if source.get("status") != "displaced":  # another source takes its place
                 unread.append(f"{source['name']} ({source['reason']})")
             continue
         components = "+".join(source["covers"])
         for method in sorted(set((source["methods"] or {}).values())):
-            counted = method.startswith(("rapl", "nvml"))
-            (measured if counted else estimated).append(f"{components} by {method}")
+            from_hardware = method in source.get("measured", _EARLY_MEASURED)
+            (measured if from_hardware else estimated).append(f"{components} by {method}")
     groups = (("measured", measured), ("estimated", estimated), ("not read", unread))
     return [f"{title}: {', '.join(items)}" for title, items in groups if items]
 

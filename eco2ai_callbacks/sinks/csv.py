@@ -1,15 +1,18 @@
-"""A CSV with eco2AI's columns, for those who have tools that read it."""
+"""Write a CSV with eco2AI's columns, for tools that read it."""
 
 from __future__ import annotations
 
 import csv
 import io
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.settings import Settings
 
 # The columns of eco2ai 0.3.12, in its order. Its energy includes the data centre's overhead (PUE).
 COLUMNS = (
@@ -27,13 +30,13 @@ COLUMNS = (
     "region/country",
     "cost",
 )
-# What eco2AI writes where there is nothing to say.
+# What eco2AI writes where there is no value.
 _NONE = "N/A"
 
 
 @dataclass(slots=True)
 class _Sum:
-    """What a row adds up."""
+    """The sums of a row."""
 
     start: str = ""
     seconds: float = 0.0
@@ -42,7 +45,7 @@ class _Sum:
     cost: float | None = None
 
     def add(self, record: Record) -> None:
-        """Take a record in."""
+        """Add a record."""
         self.start = self.start or record.start
         self.seconds += record.seconds
         energy = None if record.energy_kwh is None else record.energy_kwh * record.pue
@@ -51,11 +54,21 @@ class _Sum:
         self.cost = _plus(self.cost, record.cost)
 
 
-class CsvFile:
-    """Writes a row for each epoch's training, and one at the end for all that lies beside; the rows add up to the run.
+def open_csv(settings: Settings, host: Host) -> CsvFile | None:
+    """Return the CSV that the setting ``csv_file`` asks for; ``None`` where it asks for none.
 
     Args:
-        path: The file; rows are added to what is there.
+        settings: The settings in force.
+        host: The machine, whose processor is named in each row.
+    """
+    return None if settings.csv_file is None else CsvFile(settings.csv_file.absolute(), host.cpu_name)
+
+
+class CsvFile:
+    """A CSV with one row per epoch of training and a last row for everything else; the rows add up to the run.
+
+    Args:
+        path: The file; rows are appended.
         cpu: The processor's name.
     """
 
@@ -69,14 +82,13 @@ class CsvFile:
         self._rest = _Sum()
 
     def write(self, record: Record) -> None:
-        """Add a record up, and write a row at the end of an epoch and of the run.
+        """Add a record to the sums, and write a row at the end of an epoch and of the run.
 
         Raises:
-            OSError: The file cannot be written; what the row holds goes into the next.
+            OSError: The file cannot be written; the sums of the row go into the next one.
         """
         if record.event == "start":
-            gpus = (s["reason"] for s in record.sources or () if s["name"] == "NVML" and s["used"])
-            self._gpu = next(gpus, _NONE).partition("; chosen by")[0]
+            self._gpu = _devices(record.sources or ()) or _NONE
         if not record.adds:
             return
         (self._epoch if record.stage == "train" else self._rest).add(record)
@@ -85,6 +97,9 @@ class CsvFile:
             self._epoch = _Sum()
         elif record.event == "stop":
             self._row(record, _NONE, _both(self._rest, self._epoch))
+
+    def close(self) -> None:
+        """Do nothing: the file is open only while a row is written."""
 
     def _row(self, record: Record, epoch: str, row: _Sum) -> None:
         grid = record.intensity or {}
@@ -110,6 +125,12 @@ class CsvFile:
             torn = file.read(1) not in (b"", b"\n")
             rows = [values] if size else [COLUMNS, values]
             file.write(b"\n" * torn + _text(rows))
+
+
+def _devices(sources: Iterable[Mapping[str, Any]]) -> str:
+    """Return number and model of each device that is read, each once: ``0: NVIDIA L4, 1: NVIDIA L4``."""
+    devices = [device for source in sources if source["used"] for device in source.get("devices", ())]
+    return ", ".join(dict.fromkeys(f"{device['index']}: {device['name']}" for device in devices))
 
 
 def _text(rows: Iterable[Iterable[object]]) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method, component_of
 
 CONSTANT = Method("constant", 0.9, 1.1, counter=True)
@@ -28,6 +29,7 @@ class FakeMeter:
         on_read: Called with the joules of each read; the read returns its result. A hook that moves the clock makes
             a slow meter, one that waits a hanging meter.
         fault: What each read raises.
+        devices: The devices that it reads; by default one NVIDIA GPU for each channel ``gpu:<uuid>``.
 
     Example:
         >>> from eco2ai_callbacks.testing import Clock
@@ -55,6 +57,7 @@ class FakeMeter:
         covers: frozenset[str] | None = None,
         on_read: Callable[[dict[str, float]], Any] | None = None,
         fault: BaseException | None = None,
+        devices: Sequence[Device] | None = None,
     ) -> None:
         self.clock = clock
         self.watts = watts
@@ -65,6 +68,7 @@ class FakeMeter:
         self.on_read = on_read
         self.fault = fault
         self.failures: tuple[str, ...] = ()
+        self.devices = _devices(watts) if devices is None else tuple(devices)
         self.reads = 0
         self.closed = False
         self._opened = clock()
@@ -85,3 +89,8 @@ class FakeMeter:
     def close(self) -> None:
         """Record that the meter was closed."""
         self.closed = True
+
+
+def _devices(channels: Iterable[str]) -> tuple[Device, ...]:
+    uuids = [channel.removeprefix("gpu:") for channel in channels if channel.startswith("gpu:")]
+    return tuple(Device("nvidia", index, uuid, "NVIDIA L4") for index, uuid in enumerate(uuids))

@@ -66,5 +66,12 @@ def fake_platform(
 
 def source_of(meter: Meter) -> Source:
     """Return the source that a meter is, as discovery would name it."""
-    methods = {channel: method.name for channel, method in meter.methods.items()}
-    return Source(name=meter.name, used=True, reason="made up", methods=methods, covers=tuple(sorted(meter.covers)))
+    return Source(
+        name=meter.name,
+        status="used",
+        reason="made up",
+        methods={channel: method.name for channel, method in meter.methods.items()},
+        covers=tuple(sorted(meter.covers)),
+        devices=tuple(meter.devices),
+        measured=tuple(sorted({method.name for method in meter.methods.values() if method.measured})),
+    )

@@ -139,6 +139,9 @@ def test_every_channel_belongs_to_a_component_that_is_covered_and_is_known_by_a_
         assert method.low <= 1.0 <= method.high
         assert method.edge_j >= 0.0
         assert method.attribution
+    for device in meter.devices:
+        assert f"gpu:{device.uuid}" in meter.methods
+        assert device.vendor == device.vendor.lower()
 
 
 def test_a_meter_says_how_long_it_may_go_unread(meter: Meter) -> None:

@@ -20,7 +20,6 @@ import platform
 import re
 import threading
 import time
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 
 from eco2ai_callbacks import Tracker, Usage
 from eco2ai_callbacks.meters.discovery import Discovery, Source
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.metrics.epoch_report import EpochReport
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
@@ -64,7 +64,10 @@ class Meter:
         self.max_gap_s = float("inf")
         self.methods = dict(methods)
         self.failures: tuple[str, ...] = ()
-        self.devices = tuple(types.SimpleNamespace(name=gpu) for gpu in gpus)
+        uuids = [channel.removeprefix("gpu:") for channel in watts if channel.startswith("gpu:")]
+        self.devices = tuple(
+            Device("nvidia", i, uuid, gpu) for i, (uuid, gpu) in enumerate(zip(uuids, gpus, strict=False))
+        )
         self.watts = dict(watts)
         self.fault: Exception | None = None
         self._clock, self._began = clock, clock()
@@ -80,18 +83,19 @@ class Meter:
 
 def method(name: str, low: float, high: float, edge_j: float, counter: bool, whose: str) -> Any:
     """How a channel is known."""
-    return Method(name, low, high, edge_j, counter, whose)
+    return Method(name, low, high, edge_j, counter, scope=whose)
 
 
 def used(meter: Meter, name: str, reason: str) -> Any:
     """A way of measuring that counts."""
     methods = {channel: known.name for channel, known in meter.methods.items()}
-    return Source(name, True, reason, None, methods, tuple(sorted(meter.covers)))
+    measured = tuple(sorted({known.name for known in meter.methods.values() if known.measured}))
+    return Source(name, "used", reason, None, methods, tuple(sorted(meter.covers)), meter.devices, measured)
 
 
-def unused(name: str, reason: str) -> Any:
+def unused(name: str, reason: str, status: str = "unavailable") -> Any:
     """A way of measuring that does not count, and why."""
-    return Source(name, False, reason)
+    return Source(name, status, reason)
 
 
 def machine(
@@ -316,7 +320,7 @@ def compare(name: str, text: str) -> None:
 
 # --- the machine ----------------------------------------------------------------------------------------------------
 
-JOB, MACHINE, DEVICE = "job's process tree", "whole machine", "whole device"
+JOB, MACHINE, DEVICE = "job", "machine", "device"
 
 
 @dataclasses.dataclass
@@ -344,7 +348,7 @@ def bench(clock: Clock) -> Bench:
         used(gpu, "NVML", "0: NVIDIA L4 (energy counter, whole device); chosen by auto: visible"),
         unused("RAPL", "absent: virtual machine"),
         used(cpu, "CPU model", "2 threads of an unknown AMD EPYC, 3.1 to 9.4 W each"),
-        unused("board sensors", "not needed: NVML covers it"),
+        unused("board sensors", "not needed: NVML covers it", "displaced"),
         used(ram, "RAM model", "0.375 W/GiB of the job's memory"),
     )
     return Bench(clock, cpu, gpu, ram, machine(clock, (gpu, cpu, ram), sources, ("Google TPU v3",)))
@@ -479,7 +483,7 @@ def emissions_budget(told: Told) -> None:
 def unmeasured(told: Told) -> None:
     """A machine where nothing can be read, at a place that is not known."""
     clock = Clock(0.0)
-    sources = (unused("NVML", "absent: no driver"), unused("RAM model", "failed while it was opened"))
+    sources = (unused("NVML", "absent: no driver"), unused("RAM model", "failed while it was opened", "failed"))
     on = machine(clock, (), sources)
     run = begin(tracker(on, region=None, csv_file="eco2ai.csv", max_co2_kg=1.0, scalars="all"), base="other")
     for epoch in range(3):

@@ -20,7 +20,7 @@ from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
-METHODS = {"cpu": Method("cpu-model:vm", 1 / 3, 2.0, attribution="job's process tree")}
+METHODS = {"cpu": Method("cpu-model:vm", 1 / 3, 2.0, scope="job")}
 GRID = Grid(dataclasses.replace(user(400.0), low=360.0, high=440.0), 1.2, "setting", None)
 
 

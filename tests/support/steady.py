@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.meters.gpu.nvml import MeasuredGpu
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform
 from eco2ai_callbacks.usage import Method
 
 
 class Steady(FakeMeter):
     """A meter of 100 W, half of it a GPU's, known to 10 %."""
-
-    devices = (MeasuredGpu(0, "NVIDIA L4", "GPU-a", "steady"),)
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, {"cpu": 50.0, "gpu:GPU-a": 50.0}, method=Method("steady", 0.9, 1.1), name="steady")

@@ -23,8 +23,7 @@ from logcheck import Row, rows
 
 from eco2ai_callbacks.carbon.location import Place
 from eco2ai_callbacks.guard import logger
-from eco2ai_callbacks.meters import discovery as meters
-from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source, discover
+from eco2ai_callbacks.meters.discovery import CANDIDATES, Discovery, MeterContext, Source, discover
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session import session
@@ -207,7 +206,7 @@ class World:
     def measured_by(self, *found: Draws) -> None:
         """Let these meters be found, and a healthy one."""
         self.meters = [*found, Draws("healthy")]
-        sources = tuple(Source(meter.name, True, "made up", None, {}, ()) for meter in self.meters)
+        sources = tuple(Source(meter.name, "used", "made up", None, {}, ()) for meter in self.meters)
         self.platform["discover"] = lambda *_: Discovery(tuple(self.meters), sources, ())
 
     def on(self, **around: Any) -> None:
@@ -420,9 +419,10 @@ def meters_raise_when_they_are_opened(world: World) -> None:
     world.platform["host"] = lambda: BARE_METAL
     faults = {"NVML": RuntimeError("in the constructor"), "RAM model": KeyError("no memory")}
     candidates = [
-        (name, covers, raises(faults[name]) if name in faults else opens) for name, covers, opens in meters._CANDIDATES
+        dataclasses.replace(each, open=raises(faults[each.name])) if each.name in faults else each
+        for each in CANDIDATES
     ]
-    world.patch.setattr(meters, "_CANDIDATES", tuple(candidates))
+    world.platform["discover"] = partial(discover, candidates=candidates)
 
 
 @fault("tracker: nothing is found (RuntimeError)", recorded=False)

@@ -71,7 +71,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"read", "sums"},
         {"validate", "paths", "hashing"},
     ],
-    "sinks": [{"console", "csv"}, {"__init__"}],
+    "sinks": [{"__init__"}, {"console", "csv"}],
     "settings": [{"__init__"}, {"sources"}, {"schema"}, {"args", "forms"}],
     "host": [{"__init__"}, {"registry"}, {"machine"}],
 }
@@ -174,6 +174,16 @@ def test_the_root_pulls_in_next_to_nothing() -> None:
 def test_the_tracker_pulls_in_no_framework() -> None:
     found = imports_of("eco2ai_callbacks.tracker")
     assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml")]
+
+
+@pytest.mark.parametrize(
+    ("meter", "folder"), [("ram", "ram"), ("cpu.rapl", "cpu"), ("cpu.model", "cpu"), ("gpu.nvml", "gpu")]
+)
+def test_importing_one_meter_loads_no_other(meter: str, folder: str) -> None:
+    prefix = "eco2ai_callbacks.meters."
+    loaded = {name.removeprefix(prefix) for name in imports_of(prefix + meter) if name.startswith(prefix)}
+    assert meter in loaded
+    assert {name.partition(".")[0] for name in loaded} <= {folder, "meter"}  # `meter` is the protocol
 
 
 def test_the_root_names_the_three_imports_of_the_callback() -> None:

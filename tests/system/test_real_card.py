@@ -51,7 +51,7 @@ def test_the_counter_agrees_with_integrated_power_under_load(torch: Any, meter: 
     channel = f"gpu:{device.uuid}"
     if not meter.methods[channel].counter:
         pytest.skip(f"{device.name} has no energy counter")
-    handle = pynvml.nvmlDeviceGetHandleByIndex(device.number)
+    handle = pynvml.nvmlDeviceGetHandleByIndex(device.index)
     left = torch.randn(8192, 8192, device="cuda:0", dtype=torch.float16)
     right = torch.randn(8192, 8192, device="cuda:0", dtype=torch.float16)
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from eco2ai_callbacks import guard as module
-from eco2ai_callbacks.guard import MAX_FAILURES, Guard
+from eco2ai_callbacks.guard import MAX_FAILURES, Guard, Outcome
 
 
 def raising(error: BaseException):
@@ -54,6 +54,13 @@ def test_an_exception_that_cannot_say_what_it_is_is_contained_too():
     guard = Guard()
     assert guard.call("meter", raising(Mute()), None) is None
     assert guard.failures == ("meter: Mute",)
+
+
+def test_a_caller_that_reports_failures_itself_gets_the_clause_without_the_source(caplog: pytest.LogCaptureFixture):
+    guard = Guard()
+    assert guard.attempt("meter", lambda: None) == Outcome(None, None)
+    assert guard.attempt("meter", raising(ValueError("no such thing"))) == Outcome(None, "no such thing (ValueError)")
+    assert guard.failures == ("meter: no such thing (ValueError)",)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])

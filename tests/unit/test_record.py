@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from eco2ai_callbacks.record import ADDING_EVENTS, EVENTS, FIELDS, STAGES, Record, banded, counted, measured, summary
 from eco2ai_callbacks.usage import Method, Usage
 
-RAPL = Method("rapl", 0.95, 1.05, counter=True, attribution="job's process tree")
-NVML = Method("nvml-energy", 0.9, 1.1, edge_j=5.0, counter=True, attribution="whole device")
+RAPL = Method("rapl", 0.95, 1.05, counter=True, scope="job")
+NVML = Method("nvml-energy", 0.9, 1.1, edge_j=5.0, counter=True, scope="device")
 RAM = Method("ram-model", 0.5, 1.5)
 
 FULL = Record(

@@ -4,6 +4,7 @@ import doctest
 import math
 import pickle
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -182,3 +183,26 @@ class TestCombinedBand:
         assert high >= total * (1 - 1e-12)
         assert low >= sum(j * below for _, j, below, _ in parts) * (1 - 1e-9) - 1e-9 * total
         assert high <= sum(j * above for _, j, _, above in parts) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("facts", "phrase"),
+    [
+        ({}, "whole machine"),
+        ({"scope": "job"}, "job's process tree"),
+        ({"scope": "device"}, "whole device"),
+        ({"scope": "job", "note": "2 W per busy thread"}, "job's process tree, 2 W per busy thread"),
+        ({"scope": "device", "part": "MIG 3/7 of device"}, "MIG 3/7 of device"),
+        (
+            {"scope": "device", "part": "MIG 3/7 of device", "note": "shared with other processes"},
+            "MIG 3/7 of device, shared with other processes",
+        ),
+    ],
+)
+def test_whose_joules_they_are_is_one_phrase_made_of_facts(facts: dict[str, Any], phrase: str) -> None:
+    assert Method("m", 0.9, 1.1, **facts).attribution == phrase
+
+
+@pytest.mark.parametrize(("counter", "sensor", "measured"), [(0, 0, False), (1, 0, True), (0, 1, True)])
+def test_joules_of_a_counter_or_a_sensor_are_measured(counter: int, sensor: int, measured: bool) -> None:
+    assert Method("m", 0.9, 1.1, counter=bool(counter), sensor=bool(sensor)).measured is measured

@@ -1,1 +1,1 @@
-"""The energy of processors and their memory."""
+"""Measure or estimate the energy of processors and their memory."""

@@ -1,4 +1,4 @@
-"""The job's part of a machine-wide CPU meter: attribution lives here and nowhere else."""
+"""Compute the job's part of the machine's CPU energy: no other module attributes energy to the job."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from eco2ai_callbacks.meters.cpu.busy import BusyTime
-from eco2ai_callbacks.meters.meter import MachineCpu
+from eco2ai_callbacks.meters.meter import Device, MachineCpu
 from eco2ai_callbacks.usage import Method
 
 # Twenty ticks of one busy thread.
 WINDOW_S = 0.2
-# What a machine's meter says of itself, and what its joules are once the job's part is taken.
-WHOLE, PART = "whole machine", "job's process tree"
 
 
 class CpuShare:
-    """A meter that counts the job's part of the machine's CPU energy, or all of it.
+    """A meter of the job's part of the machine's CPU energy, or of all of it.
 
-    The job gets active x (its busy time / all busy time) + idle x (its busy time / time of all threads). The idle
-    energy of threads that nobody uses belongs to no job.
+    The job is charged active x (its busy time / all busy time) + idle x (its busy time / time of all threads). The idle
+    energy of unused threads belongs to no job.
 
-    The kernel counts the machine's time in ticks of 10 ms and a process's in nanoseconds. So reads that follow each
-    other closely are shared out by what was busy since the first of them, and the machine is at least as busy as the
-    job.
+    The kernel counts the machine's time in ticks of 10 ms and a process's in nanoseconds. So the energy of reads in
+    quick succession is attributed by the busy time since the first of them, and the machine counts as at least as busy
+    as the job.
 
     Args:
-        cpu: What knows the energy of the whole machine.
+        cpu: The energy of the whole machine.
         machine: Busy core-seconds of the machine.
         threads: Hardware threads of the machine.
         job: Busy core-seconds of the job; ``None`` counts the whole machine.
         clock: Monotonic seconds.
     """
 
-    max_gap_s: float
+    devices: tuple[Device, ...] = ()
 
     def __init__(
         self,
@@ -56,16 +54,16 @@ class CpuShare:
         self.name = cpu.name
         self.covers = cpu.covers
         self.max_gap_s = cpu.max_gap_s
-        whose = cpu.method.attribution.replace(WHOLE, PART, 1) if job else cpu.method.attribution
-        self.methods: Mapping[str, Method] = {"cpu": dataclasses.replace(cpu.method, attribution=whose)}
+        method = dataclasses.replace(cpu.method, scope="job") if job else cpu.method
+        self.methods: Mapping[str, Method] = {"cpu": method}
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What went wrong in the machine's meter."""
+        """What failed in the machine's meter."""
         return self._cpu.failures
 
     def read(self) -> Mapping[str, float]:
-        """Joules of the job (or of the machine) since this meter was opened."""
+        """Return the joules of the job (or of the machine) since this meter was opened."""
         now, window = self._clock(), self._window
         seconds, span = now - self._t, now - window.t
         if seconds <= 0:
@@ -98,7 +96,7 @@ class CpuShare:
 
 @dataclass(slots=True)
 class _Window:
-    """Reads that are shared out together: where they began, and what has come up since."""
+    """Reads whose energy is attributed together: their beginning, and the sums since then."""
 
     t: float
     machine_s: float

@@ -1,4 +1,4 @@
-"""Cumulative busy core-seconds: of the whole machine, and of a job's process tree."""
+"""Count busy core-seconds: of the whole machine, and of a job's process tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, Snapshot, 
 
 # Differences of floored tick counts (user and system, at both ends) are off by less than two ticks.
 _SLACK_S = 2 * TICK_S
-# Who asks for the members gets those of the last look, if it is no older than this.
+# The members are those of the last scan, if it is no older than this.
 _FRESH_S = 1.0
 
 
@@ -23,14 +23,14 @@ class BusyTime(Protocol):
     """A count of busy core-seconds that never decreases."""
 
     def read(self) -> float:
-        """Busy core-seconds so far."""
+        """Return busy core-seconds so far."""
 
 
 class MachineBusy:
-    """Busy core-seconds of all of the machine's threads since boot, by the kernel's own count.
+    """Busy core-seconds of all hardware threads of the machine since boot, as the kernel counts them.
 
     Args:
-        proc: Where procfs is mounted; without one (macOS, Windows), psutil is asked.
+        proc: Where procfs is mounted; without one (macOS, Windows), psutil reports them.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
@@ -39,7 +39,7 @@ class MachineBusy:
         self._high = 0.0
 
     def read(self) -> float:
-        """user + nice + system + irq + softirq; guest time is inside user, waiting and stolen time are nobody's."""
+        """Return user + nice + system + irq + softirq; user includes guests, and iowait and steal are not busy."""
         if self._linux:
             fields = self._stat.read_bytes().split(b"\n", 1)[0].split()[1:]
             user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in fields[:7])
@@ -52,19 +52,19 @@ class MachineBusy:
 
 
 class JobBusy:
-    """Busy core-seconds of a process and all that descends from it, since this object was made.
+    """Busy core-seconds of a process and its descendants, since this object was created.
 
-    Members are kept until they die, also when their parent dies first. Time that a dead member had used is found
-    again in the reaped time of the ancestor that waited for it; what is missing there (children of a process that
-    ignores SIGCHLD, workers killed together with their parent) is taken from what was last seen. Lost, and known to
-    be lost: what such a process used after it was last seen, what forks twice and dies between two reads, and what
-    was left behind (reparented to init) before it was ever seen.
+    Members remain until they end, also when their parent ends first. The time of a member that has ended is in the
+    reaped time of the ancestor that waited for it. What is missing there (children of a process that ignores SIGCHLD,
+    workers killed together with their parent) is taken from the last scan. These are not counted: what such a process
+    used after the last scan, processes that fork twice and end between two reads, and processes that were reparented
+    to init before the first scan that finds them.
 
     Args:
         root: The process at the top; this one by default.
-        proc: Where procfs is mounted; without one, psutil is asked.
-        foreign: Ids of the processes that measure themselves. They and what descends from them are left out of every
-            stretch at whose beginning or end they do: nothing is counted twice.
+        proc: Where procfs is mounted; without one, psutil reports the processes.
+        foreign: Returns the ids of the processes that measure themselves. They and their descendants are left out of
+            every interval at whose beginning or end they do, so that nothing counts twice.
         clock: Monotonic seconds.
     """
 
@@ -79,7 +79,7 @@ class JobBusy:
         self._table = process_table(self._root, proc)
         self._foreign = foreign
         self._clock = clock
-        # The ticker may ask for the members while a mark is being read.
+        # The thread may read the members during a mark.
         self._lock = threading.Lock()
         self._members: Snapshot = {}
         self._departed_s = self._foreign_s = 0.0
@@ -91,7 +91,7 @@ class JobBusy:
     @property
     def pids(self) -> tuple[int, ...]:
         """The members that measure nothing themselves, now or a moment ago."""
-        # Not if a look is under way: it may be this very thread's, interrupted by a signal handler.
+        # Not during a scan: it may be this very thread's, interrupted by a signal handler.
         if self._clock() - self._looked > _FRESH_S and self._lock.acquire(blocking=False):
             try:
                 self._count()
@@ -101,7 +101,7 @@ class JobBusy:
         return tuple(key.pid for key in members if key not in measuring)
 
     def read(self) -> float:
-        """Busy core-seconds since this object was made; never decreases."""
+        """Return busy core-seconds since this object was created; never decreases."""
         with self._lock:
             return self._count()
 
@@ -120,10 +120,10 @@ class JobBusy:
         return sum(times.total_s for times in now.values()) + self._departed_s - self._foreign_s
 
     def _family(self) -> Snapshot:
-        """The members and their times, such that nobody's time is missing or stands in two places.
+        """Return the members and their times, with no process's time missing or in two places.
 
-        A member that dies during the look may be gone while its parent was looked at before waiting for it. Once a
-        member is known to be gone, a new look (parents before children) holds its time in the parent's reaped time.
+        A member that ends during the scan may be gone although its parent was read before waiting for it. Once a
+        member is gone, a new scan (parents before children) has its time in the parent's reaped time.
         """
         now = self._table.family(self._members)
         gone: set[ProcessKey] = set()
@@ -133,7 +133,7 @@ class JobBusy:
         return now
 
     def _foreign_time(self, now: Snapshot, heirs: Heirs, lost: Mapping[ProcessKey | None, float]) -> float:
-        """CPU seconds since the last look of those members that measure themselves at its beginning or end."""
+        """Return the CPU seconds since the last scan of the members that measure themselves then or now."""
         before = self._members
         pids = set(self._foreign()) - {self._root}
         measuring = below({key.pid for key in now if key.pid in pids}, now)
@@ -142,7 +142,7 @@ class JobBusy:
         grown = 0.0
         for key in either & now.keys():
             grown += now[key].total_s + lost.get(key, 0.0) - (before[key].total_s if key in before else 0.0)
-        # What has died below one of them is in its reaped time now.
+        # The time of its descendants that have ended is in its reaped time now.
         return grown - sum(before[key].total_s for key, inheriting_rank in heirs.items() if inheriting_rank in either)
 
 
@@ -150,17 +150,17 @@ Heirs = Mapping[ProcessKey, ProcessKey | None]
 
 
 def heirs_of(before: Snapshot, now: Snapshot) -> Heirs:
-    """The nearest living ancestor, by the parents that were last seen, of each member that has vanished.
+    """Return the nearest living ancestor of each member that has ended, by the parents of the last scan.
 
     Args:
-        before: The members at the last look.
+        before: The members at the last scan.
         now: The members at this one.
     """
     by_pid = {key.pid: key for key in before}
     heirs: dict[ProcessKey, ProcessKey | None] = {}
     for key in before.keys() - now.keys():
         inheriting_rank = by_pid.get(before[key].parent)
-        # No line is longer than all members: ids that were used again while they were looked at may form a ring.
+        # No line of parents is longer than all members: ids that were reused during a scan may form a ring.
         for _ in before:
             if inheriting_rank is None or inheriting_rank in now:
                 break
@@ -170,12 +170,12 @@ def heirs_of(before: Snapshot, now: Snapshot) -> Heirs:
 
 
 def unwaited(before: Snapshot, now: Snapshot, heirs: Heirs) -> dict[ProcessKey | None, float]:
-    """CPU seconds of vanished members that their heir's reaped time does not hold, by heir.
+    """Return the CPU seconds of ended members that are not in their heir's reaped time, by heir.
 
-    Where it grew by less than what is due, the rest was never waited for and would be lost.
+    Where the reaped time grew by less than theirs, the rest was never waited for and would be lost.
 
     Args:
-        before: The members at the last look.
+        before: The members at the last scan.
         now: The members at this one.
         heirs: See :func:`heirs_of`.
     """
@@ -190,11 +190,11 @@ def unwaited(before: Snapshot, now: Snapshot, heirs: Heirs) -> dict[ProcessKey |
 
 
 def below(tops: Collection[int], members: Snapshot) -> frozenset[ProcessKey]:
-    """The members with these ids and all that descends from them.
+    """Return the members with these ids and their descendants.
 
     Args:
         tops: Process ids.
-        members: Where to look.
+        members: The members to search.
     """
     found: set[int] = set()
     new = set(tops)

@@ -1,4 +1,4 @@
-"""Energy summed up from hardware counters that wrap, restart, vanish and cannot always be read."""
+"""Sum energy from hardware counters that wrap, restart, vanish and cannot always be read."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from eco2ai_callbacks.meters.cpu.powercap import Zone, describe, is_gone
 
 UJ_PER_J = 1e6
 
-# The smallest range of the known units: 2^32 - 1 steps of 2^-16 J. Stands in where a zone's range cannot be read.
+# The smallest range of the known units: 2^32 - 1 steps of 2^-16 J. Used where a zone's range cannot be read.
 _SMALLEST_RANGE_UJ = 65532610987
 
 # Half of the time in which 1000 W run through the smallest range, rounded down.
 _LONGEST_GAP_S = 30.0
 
-# Counters move about every millisecond (Intel SDM volume 3, RAPL interfaces), so that two reads close together can see
-# a whole such step between them: no bound on power is meaningful for less than two.
+# Counters are updated about every millisecond (Intel SDM volume 3, RAPL interfaces). Two reads close together may have
+# a whole update between them, so a bound on power needs two of them.
 _SHORTEST_SPAN_S = 0.002
 
-# Asleep is what CLOCK_BOOTTIME counts and CLOCK_MONOTONIC does not; the two are read one after the other.
+# Suspend is what CLOCK_BOOTTIME counts and CLOCK_MONOTONIC does not; the two are read one after the other.
 _ASLEEP_S = 1.0
 
-# So many failed reads in a row, and a zone is given up.
+# Failed reads in a row after which a zone is given up.
 _MISSES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a counter showed.
+    """One reading of a counter.
 
     Args:
         energy_uj: Its value.
         before_s: Monotonic time before it was read.
-        after_s: Monotonic time after it was read; a thread can be held up between a read and a look at the clock.
-        slept_s: How long the machine had been suspended since it was booted.
+        after_s: Monotonic time after it was read; a thread may be suspended between reading the counter and the clock.
+        slept_s: Seconds that the machine has been suspended since boot.
     """
 
     energy_uj: int
@@ -45,16 +45,16 @@ class Sample:
 
 
 def step_uj(zone: Zone, old: Sample, new: Sample, *, continuous: bool = True) -> int | str:
-    """Microjoules from one sample to the next; where they cannot be known, why not, as a clause after the zone's name.
+    """Return the microjoules between two samples, or why they are not certain, as a clause after the zone's name.
 
-    A reset cannot be told from a wrap where the step that it looks like would be possible: it is taken for one. So is
-    a value near the end of the range that lost a digit.
+    A reset cannot be distinguished from a wrap whose step would be possible, and counts as one. So does a value near
+    the end of the range that lost a digit.
 
     Args:
-        zone: Where the samples were read.
-        old: The earlier one.
-        new: The later one.
-        continuous: Whether the zone was there all the time; if not, a lower value is no wrap.
+        zone: The zone of the samples.
+        old: The earlier sample.
+        new: The later sample.
+        continuous: Whether the zone existed all the time; if not, a lower value is no wrap.
     """
     seconds = new.after_s - old.before_s
     if new.slept_s - old.slept_s > _ASLEEP_S:
@@ -75,13 +75,13 @@ def _possible(zone: Zone, step: int, seconds: float) -> bool:
 
 
 def _between(zone: Zone, old: Sample, new: Sample) -> int:
-    """How far two samples of a counter lie apart, forwards or backwards, over the wrap if that is shorter."""
+    """Return the distance of two samples of a counter in either direction, over the wrap if that is shorter."""
     apart = abs(new.energy_uj - old.energy_uj)
     return apart if zone.modulus_uj is None else min(apart, zone.modulus_uj - apart)
 
 
 class Failures:
-    """Sentences about zones, one per zone and kind however often it happens."""
+    """Sentences about zones, one per zone and kind of failure, with the number of times."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], tuple[int, float]] = {}
@@ -102,22 +102,22 @@ class Failures:
 
 @dataclass(slots=True, eq=False)
 class _Counter:
-    """One counter of the hardware, with the zones that show it: one, or several dies of an AMD package."""
+    """One counter of the hardware, with the zones that contain it: one, or several dies of an AMD package."""
 
     zones: list[Zone]
     last: Sample
-    # What each zone showed last, to know a zone's own missteps from its parting from the others.
+    # The last sample of each zone, to distinguish a zone's misread from one that differs from the others.
     shown: dict[Zone, Sample]
     continuous: bool = True
 
 
 @dataclass(slots=True)
 class Counters:
-    """Zones that do not contain each other, summed up.
+    """The sum of zones that do not contain each other.
 
     Args:
         zones: The zones.
-        merge: Whether dies of a package that show the same value show the same counter.
+        merge: Whether dies of a package with the same value share one counter.
         clock: Monotonic seconds.
         slept: Seconds that the machine has been suspended.
     """
@@ -153,20 +153,20 @@ class Counters:
 
     @property
     def max_gap_s(self) -> float:
-        """The longest that the zones may go unread: half of what the fastest takes for its range."""
+        """The longest that the zones may go unread, in seconds: half of the shortest time in which one wraps."""
         zones = [zone for counter in self._counters for zone in counter.zones]
         spans = [(zone.range_uj or _SMALLEST_RANGE_UJ) / (zone.cap_w * UJ_PER_J) for zone in zones]
         return min([_LONGEST_GAP_S, *(span / 2 for span in spans)])
 
     def read_uj(self) -> int:
-        """Microjoules of all counters since the last call; raises ``OSError`` once none of them is left."""
+        """Return the microjoules of all counters since the last call; raises ``OSError`` once none is left."""
         energy_uj = sum([self._advance(counter) for counter in tuple(self._counters)])
         if not self._counters:
             raise OSError(errno.ENODEV, "no energy counter can be read any more")
         return energy_uj
 
     def _advance(self, counter: _Counter) -> int:
-        """Read a counter through each of its zones; microjoules since it was last read."""
+        """Read a counter through each of its zones, and return the microjoules since its last read."""
         continuous = counter.continuous
         samples = {zone: sample for zone in tuple(counter.zones) if (sample := self._try(counter, zone)) is not None}
         if not counter.zones:
@@ -185,7 +185,7 @@ class Counters:
         return step
 
     def _try(self, counter: _Counter, zone: Zone) -> Sample | None:
-        """A zone's sample; ``None`` where it cannot be read, and the zone is given up when that happens too often."""
+        """Return a zone's sample; ``None`` where it cannot be read. After too many failures give the zone up."""
         try:
             sample = self._sample(zone)
         except (OSError, ValueError) as error:
@@ -201,7 +201,7 @@ class Counters:
         return sample
 
     def _part(self, counter: _Counter, lead: Zone, samples: Mapping[Zone, Sample]) -> None:
-        """Make a counter of its own of each die that no longer shows what the lead shows, where neither misread."""
+        """Split off each die whose value differs from the lead's, where neither was misread."""
         for zone, sample in samples.items():
             sound = isinstance(step_uj(zone, counter.shown[zone], sample), int)
             if zone is not lead and sound and not self._same(lead, samples[lead], sample):
@@ -210,10 +210,10 @@ class Counters:
                 self.failures.add(zone, f"parted from {lead.label}: until then counted as one, as two from then on")
 
     def _same(self, lead: Zone, first: Sample, second: Sample) -> bool:
-        """Whether two zones, read one after the other, show the same counter; in doubt they do, lest it count twice."""
+        """Return whether two zones, read one after the other, share a counter; true in doubt, lest it count twice."""
         if _between(lead, first, second) <= lead.cap_w * (second.after_s - first.before_s) * UJ_PER_J:
             return True
-        # One of the counter's steps may have fallen between the two reads: then the lead has made it too by now.
+        # The counter may have been updated between the two reads: then the lead has that value by now.
         try:
             third = self._sample(lead)
         except (OSError, ValueError):

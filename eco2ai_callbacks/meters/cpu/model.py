@@ -1,4 +1,4 @@
-"""The CPU's energy where nothing measures it: a curve over its thermal design power, or watts per hardware thread."""
+"""Estimate the CPU's energy where nothing measures it: by its thermal design power, or by watts per thread."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from eco2ai_callbacks.usage import Method
 
 # Fit to public RAPL sweeps of four CPUs, 86 points, root-mean-square error 16 % of TDP: P / TDP = 0.10 + 0.64 u^0.55.
 CURVE_IDLE, CURVE_ACTIVE, CURVE_POWER = 0.10, 0.64, 0.55
-# What a run's mean may be off by: the curve +-50 %; watts per thread a third to double (spread over 530 servers).
+# Errors of a run's mean: the curve +-50 %; watts per thread a third to double (spread over 530 servers).
 CURVE_BAND = (0.5, 1.5)
 THREAD_BAND = (1 / 3, 2.0)
 # Against the same sweeps TDP x utilisation reads from 88 % too low (idle) to 23 % too high; this is for a run's mean.
 PAPER_BAND = (0.5, 2.5)
-# A concave curve read once over idle and load reads too high: the load must be looked at this often.
+# A concave curve of the mean over idle and load is too high: the load must be read this often.
 CURVE_GAP_S = 5.0
 # eco2AI's own figure for a processor that its table does not hold, in watts (eco2ai 0.3.12).
 PAPER_DEFAULT_TDP_W = 100.0
@@ -24,18 +24,19 @@ NAME = "CPU model"
 
 
 class ThreadModel:
-    """Watts per hardware thread, between idle and busy: linear in the load, so that it may go unread for long.
+    """Watts per hardware thread, linear in the load, so that it may go unread for long.
 
-    The figures are whole servers' wall power over their threads: they hold memory and board too.
+    The figures are the wall power of whole servers per thread, so they include memory and board.
 
     Args:
         threads: Hardware threads of the machine.
-        family: What is known of this kind of processor.
+        family: The watts of this generation of processors.
         kind: ``vm`` in a virtual machine, ``thread`` where a bare machine's processor is in no table.
     """
 
     name = NAME
     covers = frozenset({"cpu", "ram"})
+    partial = False
     max_gap_s = math.inf
     failures: tuple[str, ...] = ()
 
@@ -50,15 +51,15 @@ class ThreadModel:
             f"cpu-model:{kind}",
             *THREAD_BAND,
             edge_j=TICK_S * family.max_w,
-            attribution=f"whole machine, {family.max_w:g} W per busy thread",
+            note=f"{family.max_w:g} W per busy thread",
         )
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
-        """Active and idle joules: busy threads draw the difference between busy and idle, all threads draw idle."""
+        """Return active and idle joules: all threads draw idle power, busy ones the difference on top."""
         return busy_s * (self._max_w - self._idle_w), self.threads * self._idle_w * seconds
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 class CurveModel:
@@ -66,11 +67,11 @@ class CurveModel:
 
     Args:
         tdp_w: Watts of all sockets, or of the part of them that a container may use.
-        threads: Hardware threads that this power stands for.
+        threads: Hardware threads that this power belongs to.
         what: Where the power comes from, for the records.
         kind: ``bare`` for a machine, ``cgroup`` for a container's part of one, ``vm`` for a guest's.
-        most: Hardware threads of the machine, where this is a part of it. A job that keeps more threads busy than it
-            seemed to be allowed (a main thread that is bound to one core says little of the others) gets its due.
+        most: Hardware threads of the machine, where this is a part of it. A job may keep more threads busy than it
+            seemed to be allowed (a main thread may be bound to one core, and the others not); all of them count.
     """
 
     name = NAME
@@ -82,18 +83,20 @@ class CurveModel:
         self._thread_w = tdp_w / threads
         self.threads = threads
         self._most = threads if most is None else most
+        # In a container's part of a machine the load is the job's own: the host's load includes all other containers.
+        self.partial = most is not None
         self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
         self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
-        """Active and idle joules over the curve, for the mean load of the stretch."""
+        """Return active and idle joules by the curve, for the mean load of the interval."""
         busy = busy_s / seconds
         threads = max(self.threads, min(busy, self._most))
         full_j = self._thread_w * threads * seconds
         return full_j * CURVE_ACTIVE * min(1.0, busy / threads) ** CURVE_POWER, full_j * CURVE_IDLE
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 class PaperModel:
@@ -108,6 +111,7 @@ class PaperModel:
 
     name = NAME
     covers = frozenset({"cpu"})
+    partial = False
     max_gap_s = math.inf
     failures: tuple[str, ...] = ()
 
@@ -120,15 +124,15 @@ class PaperModel:
             low,
             PAPER_BAND[1],
             edge_j=TICK_S * self._thread_w,
-            attribution=f"whole machine, {self._thread_w:g} W per busy thread",
+            note=f"{self._thread_w:g} W per busy thread",
         )
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:  # noqa: ARG002 - the protocol's
-        """All joules are active ones."""
+        """Return active joules and no idle ones."""
         return busy_s * self._thread_w, 0.0
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 CpuModel = ThreadModel | CurveModel | PaperModel
@@ -142,7 +146,7 @@ def model_for(
     cpu_tdp_w: float | None = None,
     cpu_threads: int | None = None,
 ) -> CpuModel:
-    """The model that fits this machine.
+    """Return the model for this machine.
 
     Args:
         host: The machine.
@@ -162,7 +166,7 @@ def model_for(
         low = min(PAPER_BAND[0], own) if host.virtual else PAPER_BAND[0]
         return PaperModel(chips_w, threads, what if tdp_w else "eco2AI's figure for any other", low)
     if host.virtual and cpu_tdp_w is not None:
-        # The user knows the chip below: the guest's threads are a part of it. What it shows as sockets means nothing.
+        # The setting describes the chip below: the guest's threads are a part of it. Its number of sockets is virtual.
         chip = cpu_threads or (known.threads if known else None) or host.threads
         return CurveModel(cpu_tdp_w * min(1.0, host.threads / chip), host.threads, what, "vm")
     if host.virtual:
@@ -177,8 +181,8 @@ def model_for(
 
 
 def _threads(host: Host, known: cpu_table.Cpu | None, cpu_threads: int | None) -> int:
-    """Hardware threads of the machine."""
-    # Under lxcfs a container sees no more threads than it may use: the chip has as many as the table says.
+    """Return the hardware threads of the machine."""
+    # Under lxcfs a container lists only the threads that it may use: the chip's number is in the table.
     chip = cpu_threads or (known.threads if known and host.lxcfs else None)
     return chip * host.sockets if chip else host.threads
 

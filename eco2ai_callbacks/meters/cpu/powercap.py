@@ -1,4 +1,4 @@
-"""Where the processor's energy counters are in Linux's powercap tree, and why there are none where there are none."""
+"""Find the processor's energy counters in Linux's powercap tree, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eco2ai_callbacks.host.machine import Host
 
 PACKAGE, DRAM = "package", "dram"
 
-# Control types in the order of preference: the kernel's `intel-rapl-mmio` shows the same package a second time.
+# Control types in the order of preference: the kernel's `intel-rapl-mmio` has the same package a second time.
 _CONTROLS = ("intel-rapl", "intel-rapl-mmio")
 
 # Linux, drivers/powercap/powercap_sys.c: a zone is called <parent>:<id>, the id in hexadecimal.
@@ -23,10 +23,10 @@ _ZONE_ID = re.compile(r"intel-rapl(?:-mmio)?(?::[0-9a-f]+)+")
 # Linux, drivers/powercap/intel_rapl_common.c, rapl_package names; TPMI machines use the first form.
 _PACKAGE_NAME = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 
-# More than any package draws; the bound where the zone does not name one.
+# More than any package draws; the bound where the zone has none.
 DEFAULT_CAP_W = 1000.0
 
-# How far a zone may exceed the limits that it names: they are running averages.
+# How far a zone may exceed its limits: they are running averages.
 _CAP_MARGIN = 1.5
 
 # The counters are 32 bits wide (Intel SDM volume 3, RAPL interfaces; AMD PPR, Core and L3 energy).
@@ -41,7 +41,7 @@ _CONTAINER_HINT = (
 )
 _MODULE_HINT = "sudo modprobe intel_rapl_msr"
 
-# What a read of a file says whose zone is gone: the folder is away, or the open zone was removed.
+# Errors of a read whose zone is gone: the folder was removed, or the zone while it was open.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
 
 
@@ -51,7 +51,7 @@ class Zone:
 
     Args:
         package: Number of the processor package.
-        die: Number of the die in it, where the kernel shows each die apart.
+        die: Number of the die in it, where the kernel has a zone for each die.
         name: ``package`` or ``dram``.
         path: The zone's folder.
         range_uj: The highest value of the counter; ``None`` where it cannot be read.
@@ -67,20 +67,20 @@ class Zone:
 
     @property
     def label(self) -> str:
-        """The zone as failures name it: ``package-0``, ``package-1-die-0``, ``package-0 dram``."""
+        """The zone's name in failures: ``package-0``, ``package-1-die-0``, ``package-0 dram``."""
         die = "" if self.die is None else f"-die-{self.die}"
         return f"package-{self.package}{die}" + ("" if self.name == PACKAGE else f" {self.name}")
 
     @property
     def modulus_uj(self) -> int | None:
-        """After how many microjoules the counter is back where it was: its range and one step more."""
+        """Microjoules after which the counter wraps: its range and one step more."""
         return None if self.range_uj is None else self.range_uj + round(self.range_uj / (_COUNTER_STEPS - 1))
 
     def read_uj(self) -> int:
-        """The counter's value; raises ``OSError`` or ``ValueError`` where there is none that makes sense.
+        """Return the counter's value; raises ``OSError`` or ``ValueError`` where there is no valid one.
 
-        The file is opened anew each time, some 15 µs: a zone that comes back after a hot-plug is found again, a right
-        that was taken away shows, and nothing stays open.
+        The file is opened at each call, some 15 µs: a zone is found again after a hot-plug, a revoked permission is
+        noticed, and nothing stays open.
         """
         text = (self.path / "energy_uj").read_bytes().strip()
         if not text.isdigit():
@@ -91,17 +91,17 @@ class Zone:
 
 
 def is_gone(error: OSError | ValueError) -> bool:
-    """Whether a failed read means that the zone is not there any more, rather than that its value could not be had."""
+    """Return whether a failed read means that the zone was removed, and not just that its value could not be read."""
     return isinstance(error, OSError) and error.errno in _GONE
 
 
 def describe(error: OSError | ValueError) -> str:
-    """Why a read failed, in a few words."""
+    """Return why a read failed, in a few words."""
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def locate(root: Path, host: Host) -> tuple[Zone, ...]:
-    """The packages' zones and their memory's, readable or not; raises ``MeterUnavailable`` where there are none.
+    """Return the zones of packages and memory, readable or not; raises ``MeterUnavailable`` where there are none.
 
     Args:
         root: The class folder (flat links), the devices folder or one control type's folder.
@@ -129,7 +129,7 @@ def locate(root: Path, host: Host) -> tuple[Zone, ...]:
 
 
 def unreadable(zones: Sequence[Zone], zone: Zone, error: OSError | ValueError) -> MeterUnavailable:
-    """What to raise where no package can be read: why, and the commands that grant a group the right.
+    """Return the exception for a machine whose packages cannot be read, with the commands that permit a group to.
 
     Args:
         zones: All zones that were found.
@@ -139,7 +139,7 @@ def unreadable(zones: Sequence[Zone], zone: Zone, error: OSError | ValueError) -
     file = zone.path / "energy_uj"
     if not isinstance(error, PermissionError):
         return MeterUnavailable(f"unreadable: {file}: {describe(error)}")
-    # One pattern per depth. A group's right, never the world's: the counters leak what others compute.
+    # One pattern per depth. A group may read, never the world: the counters leak what others compute.
     patterns = sorted({re.sub(r"(intel-rapl(?:-mmio)?):[0-9a-f:]+", r"\1:*", str(z.path)) for z in zones})
     rules = "".join(rf"z {pattern}/energy_uj 0440 root power\n" for pattern in patterns)
     return MeterUnavailable(
@@ -156,7 +156,7 @@ def _module_hint(host: Host) -> str | None:
 
 
 def _zones(root: Path) -> tuple[Zone, ...]:
-    """Zones of the first control type that has packages; each package, die and name once."""
+    """Return the zones of the first control type that has packages; each package, die and name once."""
     folders = _zone_folders(root)
     for control in _CONTROLS:
         found: dict[tuple[int, int | None, str], Zone] = {}
@@ -179,7 +179,7 @@ def _zones(root: Path) -> tuple[Zone, ...]:
 
 
 def _zone_folders(folder: Path) -> dict[str, Path]:
-    """Zones by their id, each once, though the class folder shows a sub-zone both below its parent and as a link."""
+    """Return zones by their id, each once: the class folder has a sub-zone both below its parent and as a link."""
     try:
         names = [entry.name for entry in folder.iterdir()]
     except OSError:
@@ -192,10 +192,10 @@ def _zone_folders(folder: Path) -> dict[str, Path]:
 
 
 def _cap_w(folder: Path) -> float:
-    """Watts that a zone cannot exceed.
+    """Return the watts that a zone cannot exceed.
 
     `constraint_0_max_power_uw` is the thermal design power, and a desktop or laptop may run at more than 1.5 times that
-    for as long as its limits allow (Core i9-12900K: 125 W, limit 241 W): the limits count where they are higher.
+    for as long as its limits allow (Core i9-12900K: 125 W, limit 241 W). So the limits count where they are higher.
     """
     design_uw = _number(folder / "constraint_0_max_power_uw")
     if not design_uw:
@@ -213,6 +213,6 @@ def _text(file: Path) -> str:
 
 
 def _number(file: Path) -> int | None:
-    """A positive number from a file; ``None`` where there is none."""
+    """Return a positive number from a file; ``None`` where there is none."""
     text = _text(file)
     return (int(text) or None) if re.fullmatch(r"[0-9]+", text) else None

@@ -1,4 +1,4 @@
-"""The process table: a process and all that descends from it, with the CPU time that each has used."""
+"""Read the process table: a process and its descendants, with the CPU time of each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import psutil
 
 TICK_S = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 _CHUNK = 1 << 14
-# Up to so many threads, asking each for its children costs less than to find out how many processes there are.
+# Up to this many threads, reading the children of each costs less than counting all processes.
 _FEW_THREADS = 32
-# What asking costs, in looks at one process more (on one machine: 6 us a thread, 12 us a process, 8 us a look).
+# The cost of reading children, in units of reading one process (on one machine: 6 us a thread, 12 us a process, 8 us).
 _THREAD_COST, _PROCESS_COST = 0.75, 1.5
 
 
 class ProcessKey(NamedTuple):
-    """A process, told from a later one that bears the same id."""
+    """A process, distinct from a later one with the same id."""
 
     pid: int
     started: float
@@ -30,13 +30,13 @@ class ProcessKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessTimes:
-    """What the system says of a process at one moment.
+    """What the system reports of a process at one moment.
 
     Args:
         parent: Its parent's id.
-        own_s: CPU seconds of its own.
+        own_s: Its own CPU seconds.
         reaped_s: CPU seconds of the children that it has waited for, and of those that these had waited for.
-        threads: How many threads it has.
+        threads: Number of its threads.
     """
 
     parent: int
@@ -54,18 +54,18 @@ Snapshot = Mapping[ProcessKey, ProcessTimes]
 
 
 class ProcessTable(Protocol):
-    """A way of looking at a process tree."""
+    """A source of process trees."""
 
     def family(self, known: Snapshot) -> Snapshot:
-        """What is left of the known members (at first: the root), and what descends from them; parents come first."""
+        """Return the known members (at first: the root) that still run and their descendants, parents first."""
 
 
 def process_table(root: int, proc: Path) -> ProcessTable:
-    """The table of this system.
+    """Return the process table of this system.
 
     Args:
         root: The process at the top.
-        proc: Where procfs is mounted; without one, psutil is asked.
+        proc: Where procfs is mounted; without one, psutil reports the processes.
     """
     return LinuxProcesses(root, proc) if (proc / "stat").exists() else PsutilProcesses(root)
 
@@ -81,16 +81,16 @@ class LinuxProcesses:
     def __init__(self, root: int, proc: Path) -> None:
         self._root: int | None = root
         self._proc = str(proc)
-        # The kernel may be built without these files (CONFIG_PROC_CHILDREN); then all processes are looked at.
+        # The kernel may be built without these files (CONFIG_PROC_CHILDREN); then all processes are read.
         self._listed = os.path.exists(f"{proc}/{root}/task/{root}/children")
         self._precise = self._proc == "/proc"
         self._own = os.getpid() if self._precise else None
 
     def family(self, known: Snapshot) -> Snapshot:
-        """What is left of the known members (at first: the root), and what descends from them; parents come first."""
+        """Return the known members (at first: the root) that still run and their descendants, parents first."""
         found: dict[ProcessKey, ProcessTimes] = {}
         if self._root is not None:
-            # By its id at the first look only: later on, another process may bear it.
+            # By its id at the first scan only: later on, another process may have it.
             self._add(self._root, found, known)
             self._root = None
         for key in known:
@@ -113,7 +113,7 @@ class LinuxProcesses:
         known: Snapshot,
         expected: ProcessKey | None = None,
     ) -> bool:
-        """Take a process in; false if it is gone, is another than expected, or is in already."""
+        """Add a process; return false if it has ended, is another than expected, or is in already."""
         fields = self._stat(pid)
         if not fields:
             return False
@@ -124,22 +124,22 @@ class LinuxProcesses:
         return True
 
     def _times(self, pid: int, fields: list[bytes], before: ProcessTimes | None) -> ProcessTimes:
-        # proc_pid_stat(5): ppid, utime, stime, cutime, cstime, num_threads are fields 4, 14 to 17 and 20; field 3
-        # stands first here.
+        # proc_pid_stat(5): ppid, utime, stime, cutime, cstime, num_threads are fields 4, 14 to 17 and 20; the first
+        # item here is field 3.
         own = (int(fields[11]) + int(fields[12])) * TICK_S
         reaped = (int(fields[13]) + int(fields[14])) * TICK_S
         if self._precise:
             try:
                 # The process's own CPU clock, in nanoseconds: MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of Linux.
                 own = time.clock_gettime_ns((~pid << 3) | 2) / 1e9
-            except OSError:  # gone since its ticks were read, or a kernel that shows its ticks only
+            except OSError:  # ended since its ticks were read, or a kernel with ticks only
                 own = max(own, before.own_s if before else 0.0)
         if pid == self._own:
             reaped = _waited_s()
         return ProcessTimes(int(fields[1]), own, reaped, int(fields[17]))
 
     def _add_listed(self, found: dict[ProcessKey, ProcessTimes], known: Snapshot) -> None:
-        """Follow what each thread lists as its children; one that is missed while another ends is in the next look."""
+        """Follow the list of each thread's children; one that is missed while another ends is in the next scan."""
         queue = [key.pid for key in found]
         while queue:
             for pid in self._children(queue.pop()):
@@ -154,7 +154,7 @@ class LinuxProcesses:
             return
 
     def _add_scanned(self, pids: list[int], found: dict[ProcessKey, ProcessTimes], known: Snapshot) -> None:
-        """Look at all processes and take those whose parents are in."""
+        """Read all processes and add those whose parents are in."""
         inside = {key.pid for key in found}
         children: dict[int, list[int]] = {}
         for pid in pids:
@@ -167,18 +167,18 @@ class LinuxProcesses:
                     queue.append(pid)
 
     def _stat(self, pid: int) -> list[bytes] | None:
-        """The fields of a process behind its name, from its state on; ``None`` if it is gone or hidden."""
+        """Return the fields of a process after its name, from its state on; ``None`` if it has ended or is hidden."""
         try:
             # The name may hold spaces and brackets: fields count from the last bracket.
             fields = _content(f"{self._proc}/{pid}/stat").rpartition(b")")[2].split()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return None
-        # Without a thread it is just being taken away: waited for already, its parent's id shown as 0.
+        # Without a thread it is being removed: its parent has waited for it, and its parent's id reads 0.
         return fields if int(fields[17]) else None
 
 
 def _waited_s() -> float:
-    """What /proc says of this process's children in ticks, in microseconds: CPU seconds of those it has waited for."""
+    """Return the CPU seconds of the children that this process has waited for, finer than /proc's ticks."""
     import resource  # not on every system
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -197,7 +197,7 @@ def _content(path: str) -> bytes:
 
 
 class PsutilProcesses:
-    """The process table where there is no procfs; tried out on Linux only.
+    """The process table where there is no procfs; tested on Linux only.
 
     Args:
         root: The process at the top.
@@ -207,7 +207,7 @@ class PsutilProcesses:
         self._root: int | None = root
 
     def family(self, known: Snapshot) -> Snapshot:
-        """What is left of the known members (at first: the root), and what descends from them."""
+        """Return the known members (at first: the root) that still run and their descendants."""
         found: dict[ProcessKey, ProcessTimes] = {}
         queue = [key.pid for key in known] if self._root is None else [self._root]
         self._root = None
@@ -219,8 +219,8 @@ class PsutilProcesses:
                 if key in found or (key.pid in ids and key not in known):
                     continue
                 times = process.cpu_times()
-                # Windows and macOS do not count the time of children that were waited for: it is taken from what was
-                # last seen of them.
+                # Windows and macOS do not count the time of children that were waited for: it is taken from the
+                # last scan that found them.
                 found[key] = ProcessTimes(process.ppid(), times.user + times.system, 0.0)
                 queue += [child.pid for child in process.children()]
             except psutil.Error:

@@ -1,4 +1,4 @@
-"""Energy of CPUs and memory from the processor's own counters (RAPL), as Linux shows them in the powercap tree."""
+"""Read energy of CPUs and memory from the processor's counters (RAPL), in Linux's powercap tree."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.counters import UJ_PER_J, Counters
 from eco2ai_callbacks.meters.cpu.powercap import DRAM, PACKAGE, locate, unreadable
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method
 
 _AMD = ("AuthenticAMD", "HygonGenuine")
 
 
 class RaplCpu:
-    """Energy of all processor packages of the machine, all of it active.
+    """The energy of all processor packages of the machine, all of it active.
 
     Args:
         counters: The packages' counters.
-        method: How far off they may be.
+        method: Their accuracy.
     """
 
     name = "RAPL"
@@ -32,14 +33,14 @@ class RaplCpu:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Gaps, failed reads and lost packages, each named once."""
+        """Gaps, failed reads and lost packages, each reported once."""
         return self._counters.failures.sentences
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:  # noqa: ARG002 - the protocol's names
-        """Joules of the packages since the last call, and 0.
+        """Return the joules of the packages since the last call, and 0.
 
-        A package that cannot be read adds nothing; what it used meanwhile is counted when it can be read again, if
-        that is certain. Raises ``OSError`` once no package is left.
+        A package that cannot be read adds nothing. What it used meanwhile is counted once it can be read again, if
+        that figure is certain. Raises ``OSError`` once no package is left.
 
         Args:
             busy_s: Not used.
@@ -48,11 +49,11 @@ class RaplCpu:
         return self._counters.read_uj() / UJ_PER_J, 0.0
 
     def close(self) -> None:
-        """Nothing is held between reads."""
+        """Do nothing: nothing is held between reads."""
 
 
 class RaplDram:
-    """Energy of the machine's memory, where the processor counts it.
+    """The energy of the machine's memory, where the processor counts it.
 
     Args:
         counters: The counters of the packages' memory.
@@ -60,9 +61,10 @@ class RaplDram:
 
     name = "RAPL"
     covers = frozenset({"ram"})
-    # Off by a constant that differs between machines and matters most at idle (Desrochers, Paradis and Weaver, MEMSYS
-    # 2016); 20 % is this project's figure for it.
-    methods: Mapping[str, Method] = {"ram": Method("rapl", 0.8, 1.2, counter=True, attribution="whole machine")}
+    devices: tuple[Device, ...] = ()
+    # The error is a constant that differs between machines and matters most at idle (Desrochers, Paradis and Weaver,
+    # MEMSYS 2016); 20 % is this project's figure for it.
+    methods: Mapping[str, Method] = {"ram": Method("rapl", 0.8, 1.2, counter=True)}
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -71,16 +73,16 @@ class RaplDram:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Gaps, failed reads and lost zones, each named once."""
+        """Gaps, failed reads and lost zones, each reported once."""
         return self._counters.failures.sentences
 
     def read(self) -> Mapping[str, float]:
-        """Joules of the memory since it was opened; raises ``OSError`` once no zone is left."""
+        """Return the joules of the memory since it was opened; raises ``OSError`` once no zone is left."""
         self._energy_uj += self._counters.read_uj()
         return {"ram": self._energy_uj / UJ_PER_J}
 
     def close(self) -> None:
-        """Nothing is held between reads."""
+        """Do nothing: nothing is held between reads."""
 
 
 def open_rapl(
@@ -97,7 +99,7 @@ def open_rapl(
         root: The powercap tree: its class folder, or the devices folder that a container mounts.
         host: The machine.
         clock: Monotonic seconds.
-        boottime: Seconds that go on while the machine is suspended; the system's own unless ``clock`` is replaced.
+        boottime: Seconds that include the time in suspend; the system's clock unless ``clock`` is replaced.
 
     Example:
         >>> cpu, dram = open_rapl(Path("/sys/class/powercap"), read_host())  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""What a processor's name tells: TDP, cores and threads of a model, or watts per hardware thread of a family."""
+"""Look a processor's name up: TDP, cores and threads of a model, or watts per hardware thread of a family."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Cpu:
     """One processor model.
 
     Args:
-        name: The model, without what systems write around it.
+        name: The model, without what systems add to it.
         tdp_w: The maker's base power of one package in watts (Intel's Processor Base Power, AMD's default TDP).
         cores: Physical cores of one package, where known.
         threads: Hardware threads of one package, where known.
@@ -33,7 +33,7 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A generation of processors, for those whose model is not known or not wholly ours.
+    """A generation of processors, for those whose model is not known or of which only a part is used.
 
     Args:
         name: The generation; ``unknown`` where not even the maker is known.
@@ -49,13 +49,13 @@ class Family:
 
 
 def lookup(model_name: str, table: Path = TABLE) -> Cpu | None:
-    """The one model that a name identifies; ``None`` where it names a family, a virtual processor or nothing known.
+    """Return the model that a name identifies; ``None`` for a family, a virtual or an unknown processor.
 
-    Only a whole designation matches: never part of one, and never the nearest.
+    Only a whole designation matches, never a part of one and never the nearest.
 
     Args:
         model_name: The name as ``/proc/cpuinfo``, ``lscpu`` or Windows spells it.
-        table: The table to look in.
+        table: The table to search.
 
     Example:
         >>> lookup("Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz").tdp_w
@@ -84,7 +84,7 @@ def _integer(text: str) -> int | None:
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©\u00a0\u200b]")
 _BRACKETS = re.compile(r"\([^)]*\)?|\[[^]]*\]?")
 _SAMPLE = re.compile(r"\beng(?:ineering)?\s+sample\b|(?<=\s)(?:es|qs)\d?\s*$")
-# What may stand behind a model's number: its clock, its graphics, what firmware was not told.
+# What may follow a model's number: its clock, its graphics, placeholders of the firmware.
 _TAIL = re.compile(
     r"[@,].*"
     r"|\bwith\b.*|\bw/.*|(?<=\s)radeon\b.*"
@@ -98,7 +98,7 @@ _WORDS = re.compile(
     r"(?<!\S)(?:intel|amd|genuine|cpus?|processors?|apu|soc|mobile|embedded|nvidia|aws|annapurna|labs|huawei|hygon|graphics|gfx"
     r"|[grx]-series)(?!\S)"
 )
-# Differences of spelling between what makers publish and what the hardware says, one line each.
+# Differences of spelling between what makers publish and what the hardware reports, one line each.
 _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -124,7 +124,7 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def designation(model_name: str) -> str:
-    """A model's designation alone, in lower case, without what makers and systems write around it.
+    """Return a model's designation in lower case, without what makers and systems add to it.
 
     Args:
         model_name: The name as ``/proc/cpuinfo``, ``lscpu``, Windows or a maker's page spells it.
@@ -252,7 +252,7 @@ _WINDOWS = re.compile(r"family (\d+) model (\d+) stepping \d+,? *(genuineintel|a
 
 
 def family(host_vendor: str, cpu_family: int | None, cpu_number: int | None, name: str) -> Family:
-    """The generation of a processor whose model is not known, with watts per hardware thread.
+    """Return the generation of a processor whose model is not known, with watts per hardware thread.
 
     Args:
         host_vendor: The processor's maker as ``/proc/cpuinfo`` spells it (``GenuineIntel``, ``AuthenticAMD``, ``ARM``).

@@ -1,1 +1,1 @@
-"""The energy of GPUs."""
+"""Measure the energy of GPUs."""

@@ -1,4 +1,4 @@
-"""How well a GPU's energy counter and its power sensor agree, for ``eco2ai doctor --gpu``."""
+"""Compare a GPU's energy counter with its power sensor, for ``eco2ai doctor --gpu``."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.gpu.selection import Gpu
 
-# A difference above this is named.
+# A difference above this is reported.
 TOLERANCE = 0.10
-# As often as the sensor has something new on recent cards (arXiv 2312.02741).
+# The sensor is updated this often on recent cards (arXiv 2312.02741).
 PERIOD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class GpuAgreement:
-    """What one GPU's two ways of telling its energy gave for the same stretch.
+    """The energy of one GPU by its counter and by its power, for the same interval.
 
     Args:
         index: The board's number in NVML's order.
         name: The model's name.
         uuid: The board's UUID.
-        seconds: Length of the stretch.
+        seconds: Length of the interval.
         counter_j: Joules by the counter; ``None`` where there is none.
         sampled_j: Joules by integrated power; ``None`` where it cannot be read.
-        difference: Sampled less counter, as a share of the counter; ``None`` where one of them is missing or zero.
+        difference: Sampled minus counter, as a share of the counter; ``None`` where one of them is missing or zero.
         verdict: One sentence.
     """
 
@@ -73,11 +73,11 @@ def compare(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[GpuAgreement]:
-    """Watch every GPU for some time, by its counter and by its power.
+    """Measure every GPU for some time, by its counter and by its power.
 
     Args:
-        seconds: How long; the counter's step of 0.1 s at each end is a share of it.
-        library: ``pynvml`` or what stands for it.
+        seconds: How long; the counter's step of 0.1 s at each end is a part of it.
+        library: ``pynvml`` or a replacement.
         clock: Monotonic seconds.
         sleep: Waits.
 

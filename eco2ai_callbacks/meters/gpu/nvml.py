@@ -1,4 +1,4 @@
-"""The energy of NVIDIA GPUs, through NVML: the board's own counter where it has one, else its power over time."""
+"""Read the energy of NVIDIA GPUs through NVML: by the board's counter where it has one, else by sampled power."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
 
 import psutil
 
@@ -16,27 +15,12 @@ from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.nvml_board import Board, open_board
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
 from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method
 
 
-class MeasuredGpu(NamedTuple):
-    """One channel of the meter, for display.
-
-    Args:
-        number: The board's number in NVML's order, as ``nvidia-smi`` shows it.
-        name: The model's name.
-        uuid: The board's or slice's UUID, the part of the channel's name after ``gpu:``.
-        how: How its energy is known, and whose it is.
-    """
-
-    number: int
-    name: str
-    uuid: str
-    how: str
-
-
 def own_processes() -> frozenset[int]:
-    """Ids of this process and its descendants."""
+    """Return the ids of this process and its descendants."""
     own = os.getpid()
     try:
         return frozenset([own, *(child.pid for child in psutil.Process(own).children(recursive=True))])
@@ -59,16 +43,16 @@ def open_nvml(
     Args:
         gpus: ``auto`` (those that the framework trains on; else those on which the job's processes compute; else the
             visible ones), ``visible`` by ``CUDA_VISIBLE_DEVICES``, ``all``, indices or UUIDs.
-        sample_s: Seconds between two reads where a board tells its power only.
-        environ: Where ``CUDA_VISIBLE_DEVICES`` and ``CUDA_DEVICE_ORDER`` are looked up.
-        job_pids: Lists the processes of the job; none where the whole machine is measured.
-        used_by_framework: UUIDs of the devices that the framework trains on, where it says.
+        sample_s: Seconds between two reads where a board has no energy counter.
+        environ: The environment, for ``CUDA_VISIBLE_DEVICES`` and ``CUDA_DEVICE_ORDER``.
+        job_pids: Returns the processes of the job; none where the whole machine is measured.
+        used_by_framework: UUIDs of the devices that the framework trains on, where it reports them.
         clock: Monotonic seconds.
-        library: ``pynvml`` or what stands for it.
+        library: ``pynvml`` or a replacement.
 
     Raises:
         MeterUnavailable: Where there is no driver, nothing is selected, or nothing can be read.
-        SettingsError: Where an index or UUID is named that is not there.
+        SettingsError: Where an index or UUID is named that does not exist.
 
     Example:
         >>> meter = open_nvml([0])  # doctest: +SKIP
@@ -99,16 +83,16 @@ def open_nvml(
 
 
 class NvmlMeter:
-    """The energy of some GPUs since they were opened; :func:`open_nvml` makes it.
+    """The energy of some GPUs since they were opened; :func:`open_nvml` creates it.
 
-    A read asks each board once. Where the counter is read, a stretch shorter than its step of some 100 ms may show no
-    energy at all; that energy is in the next one, and each edge's band says so.
+    A read calls each board once. The counter is updated about every 100 ms, so a shorter interval may have no energy;
+    that energy is in the next one, and the band of each edge includes it.
 
     Args:
         nvml: The library, initialised once for this meter.
-        boards: What is measured.
-        rule: How they were chosen, as :class:`~eco2ai_callbacks.meters.gpu.selection.Choice` has it.
-        failures: What went wrong at opening.
+        boards: The boards to read.
+        rule: How they were chosen, as in :class:`~eco2ai_callbacks.meters.gpu.selection.Choice`.
+        failures: What failed at opening.
         sample_s: Seconds between two reads where power is read.
     """
 
@@ -128,35 +112,45 @@ class NvmlMeter:
 
     @property
     def covers(self) -> frozenset[str]:
-        """``gpu``; on a Grace Hopper module its processor and memory too, which are in the same counter."""
+        """``gpu``; on a Grace Hopper module also ``cpu`` and ``ram``, which are in the same counter."""
         return frozenset({"gpu", "cpu", "ram"} if any(board.module for board in self._boards) else {"gpu"})
 
     @property
     def max_gap_s(self) -> float:
-        """The sampling period, where the power of some board is integrated; else infinite."""
+        """The sampling period where the power of some board is integrated; infinite otherwise."""
         return math.inf if all(board.counter or board.retired for board in self._boards) else self._sample_s
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """How each channel is known; the edges follow the power that was last seen."""
+        """The method of each channel; the edges follow the power that was last read."""
         return {_channel(part): board.method(part) for board in self._boards for part in board.parts}
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What went wrong, a sentence each."""
+        """What failed, one sentence each."""
         return (*self._failures, *(failure for board in self._boards for failure in board.failures))
 
     @property
-    def devices(self) -> tuple[MeasuredGpu, ...]:
-        """The channels, for display."""
+    def devices(self) -> tuple[Device, ...]:
+        """The board or slice of each channel, in the order of the channels."""
         return tuple(
-            MeasuredGpu(board.gpu.index, board.gpu.name, part.uuid, f"{self._how(board)}, {board.whose(part)}")
+            Device("nvidia", board.gpu.index, part.uuid, board.gpu.name)
             for board in self._boards
             for part in board.parts
         )
 
+    @property
+    def detail(self) -> str:
+        """The boards, how each is read and how they were chosen, for ``doctor`` and the ``start`` record."""
+        shown = ", ".join(
+            f"{board.gpu.index}: {board.gpu.name} ({self._how(board)}, {board.method(part).attribution})"
+            for board in self._boards
+            for part in board.parts
+        )
+        return f"{shown}; chosen by {self.rule}"
+
     def read(self) -> Mapping[str, float]:
-        """Joules per channel since the meter was opened.
+        """Return the joules of each channel since the meter was opened.
 
         Raises:
             Eco2AIError: Where no board is left, after :meth:`close`, and in a forked child.
@@ -183,7 +177,7 @@ class NvmlMeter:
         return "energy counter" if board.counter else f"power every {self._sample_s:g} s"
 
     def _reopen(self) -> bool:
-        """Initialise the library again, once, where other code in this process has shut it down under us."""
+        """Initialise the library again, once, where other code in this process has shut it down."""
         if self._reopened or driver.code_of(self._nvml, self._nvml.nvmlInit) is not None:
             return False
         self._reopened = True
@@ -200,7 +194,7 @@ def _channel(part: Part) -> str:
 def _open_boards(
     nvml: Nvml, listing: Listing, choice: Choice, pids: frozenset[int], clock: Callable[[], float]
 ) -> tuple[list[Board], list[str]]:
-    """The chosen boards that can be read, and a sentence for each that cannot.
+    """Return the chosen boards that can be read, and a sentence for each that cannot.
 
     Raises:
         MeterUnavailable: Where none can.
@@ -231,9 +225,9 @@ def _open_boards(
 
 
 def _is_shared(computing: frozenset[int], job: frozenset[int]) -> bool:
-    """Whether processes outside the job compute on a device.
+    """Return whether processes outside the job compute on a device.
 
-    In a container the driver gives the host's process ids, which nobody here can match: one may be the job's own.
+    In a container the driver reports the host's process ids, which cannot be matched here: one may be the job's own.
     """
     if not job:  # the whole machine is measured, so that there are no others
         return False

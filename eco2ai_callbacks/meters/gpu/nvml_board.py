@@ -1,4 +1,4 @@
-"""One NVIDIA board: its energy since it was opened, by its counter or by its power over time."""
+"""Read one NVIDIA board: its energy since it was opened, by its counter or by its sampled power."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.gpu.selection import Gpu, Part
 from eco2ai_callbacks.usage import Method
 
-# The counter moves about every 100 ms (arXiv 2312.02741): a stretch misses or gains up to a step at each edge.
+# The counter is updated about every 100 ms (arXiv 2312.02741): an interval misses or gains up to a step at each edge.
 COUNTER_STEP_S = 0.1
-# Relative bands: NVIDIA's 5 % for the sensor behind the counter; for sampled power 15 %, since the sensor looks at a
-# part of the time only (arXiv 2312.02741).
+# Relative bands: NVIDIA's 5 % for the sensor behind the counter; for sampled power 15 %, since the sensor measures
+# during a part of the time only (arXiv 2312.02741).
 COUNTER_BAND = (0.95, 1.05)
 POWER_BAND = (0.85, 1.15)
-# Shortest stretch for a mean power: ten steps of the counter.
+# Shortest interval for a mean power: ten steps of the counter.
 MEAN_S = 10 * COUNTER_STEP_S
 # A call cannot be timed out; one that took this long may hang the next time.
 SLOW_CALL_S = 1.0
-# Reads in a row without an answer after which a board is given up.
+# Failed reads in a row after which a board is given up.
 MISSES = 3
-# No board draws more (a Grace-Blackwell module is limited to 2.9 kW): a larger step is no energy.
+# No board draws more (a Grace-Blackwell module is limited to 2.9 kW): a larger step is an error.
 MAX_POWER_W = 5000.0
-# Periods without a sample after which the power read at both ends says little of what lay between.
+# Periods without a sample after which the power at both ends is a poor estimate of the interval between.
 SPARSE_PERIODS = 10
-# On Grace Hopper the counter is the module's, with its processor and memory (ml-energy/zeus, pull request 172).
-_MODULE = "GH200"
+# On Grace Hopper the counter includes the module's processor and memory (ml-energy/zeus, pull request 172).
+_MODULE, _WHOLE_MODULE = "GH200", "module (GPU, CPU and memory)"
 
 
 @dataclass(slots=True)
 class Board:
-    """A board that is being measured: asked once per read for all of its parts.
+    """A board that is being measured: called once per read for all of its parts.
 
     Args:
         nvml: The library.
         clock: Monotonic seconds.
-        gpu: What the board is.
+        gpu: The board's description.
         parts: The board, or the slices of it, whose energy is wanted.
         handle: NVML's handle.
         counter: Whether its energy counter is read; else its power.
         value: The last reading: millijoules of the counter, else milliwatts.
         time: When that was.
-        power_w: The power last seen.
-        shared: UUIDs of the parts on which others compute too.
+        power_w: The power at the last reading.
+        shared: UUIDs of the parts on which other processes compute too.
         joules: What it has used since it was opened.
-        retired: Whether it is not read any more.
-        failures: What went wrong, a sentence each.
+        retired: Whether it is no longer read.
+        failures: What failed, one sentence each.
     """
 
     nvml: Nvml
@@ -69,26 +69,31 @@ class Board:
 
     @property
     def module(self) -> bool:
-        """Whether the figures are those of a module that holds the CPU and its memory too."""
+        """Whether the figures are those of a module that includes the CPU and its memory."""
         return self.counter and _MODULE in self.gpu.name
 
-    def whose(self, part: Part) -> str:
-        """Whose joules a part's are, as one phrase."""
-        whose = part.whose.replace("device", "module (GPU, CPU and memory)") if self.module else part.whose
-        return f"{whose}, shared with other processes" if part.uuid in self.shared else whose
-
     def method(self, part: Part) -> Method:
-        """How a part's joules are known; the edge follows the power last seen."""
+        """Return the method of a part's joules; the edge follows the power at the last reading."""
         name, (low, high) = ("nvml-energy", COUNTER_BAND) if self.counter else ("nvml-power", POWER_BAND)
         edge_j = self.power_w * (part.share or 0.0) * COUNTER_STEP_S
-        return Method(name, low, high, edge_j, counter=self.counter, attribution=self.whose(part))
+        return Method(
+            name,
+            low,
+            high,
+            edge_j,
+            counter=self.counter,
+            sensor=not self.counter,
+            scope="device",
+            part=(part.described(_WHOLE_MODULE) or f"whole {_WHOLE_MODULE}") if self.module else part.described(),
+            note="shared with other processes" if part.uuid in self.shared else "",
+        )
 
     def update(self, sample_s: float, reopen: Callable[[], bool]) -> bool:
-        """Count what was used since the last reading; whether ``joules`` still stands.
+        """Add what was used since the last reading, and return whether ``joules`` is still valid.
 
         Args:
-            sample_s: The period at which power is meant to be read.
-            reopen: Initialises the library again; whether it could.
+            sample_s: The period at which power should be read.
+            reopen: Initialises the library again, and returns whether it succeeded.
         """
         answer = self._ask(reopen)
         if answer is None:
@@ -110,7 +115,7 @@ class Board:
         return True
 
     def fail(self, what: str) -> None:
-        """Note what went wrong."""
+        """Record what failed."""
         self.failures[f"NVML: GPU {self.gpu.index} ({self.gpu.name}): {what}"] = None
 
     def _count(self, step_j: float, seconds: float) -> None:
@@ -122,7 +127,7 @@ class Board:
             self.joules += step_j
 
     def _ask(self, reopen: Callable[[], bool]) -> tuple[int, float] | None:
-        """A reading and its time; ``None`` where there is none."""
+        """Return a reading and its time; ``None`` where there is none."""
         code = driver.UNKNOWN
         for _ in range(2):
             began = self.clock()
@@ -164,18 +169,18 @@ class Board:
 def open_board(
     nvml: Nvml, gpu: Gpu, parts: tuple[Part, ...], handle: Any, clock: Callable[[], float]
 ) -> tuple[Board, int] | tuple[None, int]:
-    """A board by its counter, or else by its power; where neither can be read, the code that says why.
+    """Return a board by its counter, or else by its power; where neither can be read, the error's code.
 
     Args:
         nvml: The initialised library.
-        gpu: What the board is.
+        gpu: The board's description.
         parts: The board, or the slices of it, whose energy is wanted.
         handle: NVML's handle.
         clock: Monotonic seconds.
     """
     energy_mj, code = driver.ask(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
     now = clock()
-    # Beside the counter, power is the first guess of how much one step of it may hold.
+    # Beside the counter, power is the first estimate of the energy of one step.
     power_mw, power_code = driver.ask(nvml, nvml.nvmlDeviceGetPowerUsage, handle)
     if energy_mj is not None:
         return Board(nvml, clock, gpu, parts, handle, True, energy_mj, now, (power_mw or 0) / 1000.0), 0

@@ -1,4 +1,4 @@
-"""NVIDIA's management library as this package calls it: loading, what its codes mean, and which boards it lists."""
+"""Call NVIDIA's management library: load it, explain its return codes, and list its boards."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Listing:
 
 
 def load_nvml() -> Nvml:
-    """The binding ``pynvml``, imported here and not before.
+    """Import and return the binding ``pynvml``.
 
     Raises:
         MeterUnavailable: Where it is not installed.
@@ -97,7 +97,7 @@ def load_nvml() -> Nvml:
 
 
 def initialise(nvml: Nvml) -> None:
-    """Initialise the library; the caller owes it one ``nvmlShutdown``.
+    """Initialise the library; the caller has to call ``nvmlShutdown`` once.
 
     Raises:
         MeterUnavailable: Where there is no driver, or none that can be used.
@@ -108,17 +108,17 @@ def initialise(nvml: Nvml) -> None:
 
 
 def hint(code: int) -> str | None:
-    """What would help against a code, where something would."""
+    """Return what the user can do about a code; ``None`` where nothing is known to help."""
     return _HINTS.get(code)
 
 
 def reason(code: int) -> str:
-    """What a return code means, as one clause."""
+    """Return the meaning of a return code, as one clause."""
     return _REASONS.get(code, f"NVML error {code}")
 
 
 def ask(nvml: Nvml, function: Callable[..., T], *arguments: Any) -> tuple[T, None] | tuple[None, int]:
-    """What a function of NVML returns, and the code that it failed with; a passing failure is tried once more."""
+    """Return the result of a function of NVML, or the code that it failed with; retry once on a transient one."""
     code = UNKNOWN
     for _ in range(2):
         try:
@@ -131,17 +131,17 @@ def ask(nvml: Nvml, function: Callable[..., T], *arguments: Any) -> tuple[T, Non
 
 
 def code_of(nvml: Nvml, function: Callable[..., Any], *arguments: Any) -> int | None:
-    """The code that a call fails with; ``None`` where it succeeds."""
+    """Return the code that a call fails with; ``None`` where it succeeds."""
     return ask(nvml, function, *arguments)[1]
 
 
 def error_code(error: Exception) -> int:
-    """The code that an exception of the binding carries."""
+    """Return the code of an exception of the binding."""
     return int(getattr(error, "value", UNKNOWN))
 
 
 def list_gpus(nvml: Nvml) -> Listing:
-    """Ask an initialised library for its boards and their multi-instance slices.
+    """List the boards of an initialised library and their multi-instance slices.
 
     Raises:
         MeterUnavailable: Where there is none that this process may use.
@@ -174,7 +174,7 @@ def list_gpus(nvml: Nvml) -> Listing:
 
 
 def processes(nvml: Nvml, handle: Any) -> frozenset[int]:
-    """Ids of the processes that compute on a board or slice; in a container they are the host's numbers."""
+    """Return the ids of the processes that compute on a board or slice; in a container they are the host's ids."""
     rows, code = ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle)
     if code == FUNCTION_NOT_FOUND:  # drivers before 510 have the second version only
         older = getattr(nvml, "nvmlDeviceGetComputeRunningProcesses_v2", None)
@@ -183,7 +183,7 @@ def processes(nvml: Nvml, handle: Any) -> frozenset[int]:
 
 
 def parts_in_use(nvml: Nvml, listing: Listing, pids: Collection[int]) -> tuple[Part, ...]:
-    """The boards and slices on which one of these processes computes."""
+    """Return the boards and slices on which one of these processes computes."""
     found: list[Part] = []
     for gpu in listing.gpus:
         for part in [Part(gpu, mig) for mig in gpu.mig] or [Part(gpu)]:
@@ -193,7 +193,7 @@ def parts_in_use(nvml: Nvml, listing: Listing, pids: Collection[int]) -> tuple[P
 
 
 def _mig_slices(nvml: Nvml, handle: Any) -> int:
-    """Compute slices of a board in multi-instance mode; 0 out of it."""
+    """Return the compute slices of a board in multi-instance mode; 0 where that mode is off."""
     mode, _ = ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
     if mode is None or not mode[0]:
         return 0

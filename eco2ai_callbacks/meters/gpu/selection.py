@@ -1,4 +1,4 @@
-"""Which GPUs to measure: what CUDA shows to this process, and what the setting ``gpus`` asks for."""
+"""Choose the GPUs to measure: those that CUDA shows to this process, or those that the setting ``gpus`` names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _ACCEPTED = "'auto', 'visible', 'all', (), or indices or UUIDs"
 
 @dataclass(frozen=True, slots=True)
 class MigDevice:
-    """A slice of a board that NVIDIA's multi-instance mode presents as a device of its own.
+    """A slice of a board in NVIDIA's multi-instance mode, which is a device of its own.
 
     Args:
         uuid: ``MIG-...``.
         gpu_instance: Number of its GPU instance.
         compute_instance: Number of its compute instance within that.
-        slices: Compute slices that it has; ``None`` where the driver does not say.
+        slices: Number of its compute slices; ``None`` where the driver does not report it.
     """
 
     uuid: str
@@ -49,7 +49,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A board or one slice of it: what a channel stands for."""
+    """A board or one slice of it: the device of one channel."""
 
     gpu: Gpu
     mig: MigDevice | None = None
@@ -61,15 +61,18 @@ class Part:
 
     @property
     def share(self) -> float | None:
-        """The part of the board's energy that is this part's, by compute slices; ``None`` where it is not known."""
+        """The part of the board's energy that is this part's, by compute slices; ``None`` where it is unknown."""
         if self.mig is None:
             return 1.0
         return self.mig.slices / self.gpu.mig_slices if self.mig.slices and self.gpu.mig_slices else None
 
-    @property
-    def whose(self) -> str:
-        """What is measured, as one phrase."""
-        return "whole device" if self.mig is None else f"MIG {self.mig.slices}/{self.gpu.mig_slices} of device"
+    def described(self, whole: str = "device") -> str:
+        """Return which part of the board this is; empty where it is all of it.
+
+        Args:
+            whole: What the board is called.
+        """
+        return "" if self.mig is None else f"MIG {self.mig.slices}/{self.gpu.mig_slices} of {whole}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,9 @@ class Choice:
 
     Args:
         parts: Boards and slices, each once.
-        rule: How they were found: ``auto: framework``, ``auto: processes``, ``auto: visible``, ``visible``, ``all``
+        rule: How they were chosen: ``auto: framework``, ``auto: processes``, ``auto: visible``, ``visible``, ``all``
             or ``named``.
-        missing: Indices of boards that were asked for and that the driver does not let us use.
+        missing: Indices of boards that were named and that this process may not use.
     """
 
     parts: tuple[Part, ...]
@@ -89,7 +92,7 @@ class Choice:
 
 
 def parse_visible(value: str) -> tuple[int | str, ...]:
-    """The entries of ``CUDA_VISIBLE_DEVICES`` that CUDA takes: those before the first invalid one.
+    """Return the entries of ``CUDA_VISIBLE_DEVICES`` that CUDA accepts: those before the first invalid one.
 
     The rules are those of the CUDA programming guide (environment variables) and, where it is silent, PyTorch's
     (``test_cuda_nvml_based_avail.py``): a number is read as far as it goes, a list that begins with ``GPU-`` or
@@ -118,15 +121,15 @@ def parse_visible(value: str) -> tuple[int | str, ...]:
 
 
 def hides_all(environ: Mapping[str, str]) -> bool:
-    """Whether the environment alone says that CUDA shows no GPU, whatever the machine has."""
+    """Return whether the environment hides all GPUs from CUDA."""
     value = environ.get("CUDA_VISIBLE_DEVICES")
     return value is not None and not parse_visible(value)
 
 
 def visible(gpus: Sequence[Gpu], environ: Mapping[str, str]) -> tuple[Part, ...]:
-    """The devices that CUDA shows to a process with this environment, in its order.
+    """Return the devices that CUDA shows to a process with this environment, in its order.
 
-    A process sees either whole boards or a single MIG slice, the first (NVIDIA's MIG user guide, "CUDA device
+    CUDA shows either whole boards or a single MIG slice, the first (NVIDIA's MIG user guide, "CUDA device
     enumeration").
 
     Args:
@@ -134,7 +137,7 @@ def visible(gpus: Sequence[Gpu], environ: Mapping[str, str]) -> tuple[Part, ...]
         environ: ``CUDA_VISIBLE_DEVICES`` and ``CUDA_DEVICE_ORDER`` are read.
 
     Raises:
-        MeterUnavailable: Where the numbers may stand for different boards in CUDA's order and in NVML's.
+        MeterUnavailable: Where a number may mean different boards in CUDA's order and in NVML's.
     """
     # A board in multi-instance mode without any instance is no CUDA device.
     listed = [gpu for gpu in gpus if not gpu.mig_slices or gpu.mig]
@@ -163,18 +166,18 @@ def choose(
     framework: Sequence[str] | None = None,
     in_use: Callable[[], Sequence[Part]] = tuple,
 ) -> Choice:
-    """The GPUs that the setting asks for.
+    """Return the GPUs that the setting asks for.
 
     Args:
         setting: The setting ``gpus``.
         gpus: The boards that this process may use, in NVML's order.
-        unreadable: Indices of boards that are there and that it may not use.
-        environ: Where ``CUDA_VISIBLE_DEVICES`` is looked up.
-        framework: UUIDs of the devices that the framework trains on, where it says.
-        in_use: Finds the parts on which processes of the job run; called only where the framework does not say.
+        unreadable: Indices of the boards that it may not use.
+        environ: The environment, for ``CUDA_VISIBLE_DEVICES``.
+        framework: UUIDs of the devices that the framework trains on, where it reports them.
+        in_use: Finds the parts on which processes of the job run; called only where the framework reports none.
 
     Raises:
-        SettingsError: Where an index or UUID is named that is not there.
+        SettingsError: Where an index or UUID is named that does not exist.
         MeterUnavailable: Where nothing is selected.
     """
     if setting == "all":
@@ -194,7 +197,7 @@ def _automatic(
     gpus: Sequence[Gpu], environ: Mapping[str, str], framework: Sequence[str], in_use: Callable[[], Sequence[Part]]
 ) -> Choice:
     everything = _everything(gpus)
-    # CUDA gives a device's UUID without the prefix that NVML puts before it.
+    # CUDA reports a device's UUID without NVML's prefix.
     wanted = {_bare(uuid) for uuid in framework}
     trained_on = tuple(part for part in everything if _bare(part.uuid) in wanted)
     if trained_on:
@@ -227,13 +230,13 @@ def _everything(gpus: Sequence[Gpu]) -> list[Part]:
 
 
 def _without_nested(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """The parts without slices of boards that are there as a whole: domains that contain each other are never added."""
+    """Return the parts without slices of boards that are included as a whole, lest their energy count twice."""
     whole = {part.gpu.uuid for part in parts if part.mig is None}
     return tuple(part for part in parts if part.mig is None or part.gpu.uuid not in whole)
 
 
 def _as_seen(gpu: Gpu) -> Part:
-    """What CUDA shows of a board: itself, or its first slice."""
+    """Return what CUDA shows of a board: itself, or its first slice."""
     return Part(gpu, gpu.mig[0]) if gpu.mig else Part(gpu)
 
 
@@ -242,12 +245,12 @@ def _first_slice_alone(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def _as_numbered(gpus: Sequence[Gpu], number: int) -> Part | None:
-    # Boards that a control group hides have no number in CUDA, so it counts what is listed, not NVML's index.
+    # Boards that a control group hides have no number in CUDA: its numbers count the listed boards.
     return _as_seen(gpus[number]) if number < len(gpus) else None
 
 
 def _as_spelt(gpus: Sequence[Gpu], text: str, *, whole: bool = False) -> Part | None:
-    """The one part that a UUID, its beginning, or ``MIG-GPU-<uuid>/<gi>/<ci>`` stands for."""
+    """Return the one part that a UUID, its beginning, or ``MIG-GPU-<uuid>/<gi>/<ci>`` identifies."""
     if text.startswith("MIG-GPU-"):
         uuid, _, instances = text.removeprefix("MIG-").partition("/")
         found = [
@@ -266,7 +269,7 @@ def _as_spelt(gpus: Sequence[Gpu], text: str, *, whole: bool = False) -> Part | 
 
 
 def _check_order(gpus: Sequence[Gpu], taken: int, environ: Mapping[str, str]) -> None:
-    """Refuse to guess which boards numbers stand for: CUDA's own order is the fastest first, NVML's is the bus's."""
+    """Raise where numbers are ambiguous: CUDA orders boards by speed, NVML by the PCI bus."""
     one_model = len({gpu.name for gpu in gpus}) <= 1
     if not one_model and taken < len(gpus) and environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" and taken:
         raise MeterUnavailable(

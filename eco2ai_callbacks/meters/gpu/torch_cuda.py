@@ -1,4 +1,4 @@
-"""What torch, where it is loaded already, says of its CUDA devices: which they are, and when their work is done."""
+"""Ask torch, where it is loaded, for the CUDA devices that it uses, and wait for their work."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 
 def synchronize(modules: Mapping[str, Any] = sys.modules) -> None:
-    """Wait until the work that torch has given to its CUDA devices is done, so that its energy falls before a mark.
+    """Wait for the work that torch has queued on its CUDA devices, so that its energy counts before a mark.
 
-    Does nothing where torch is not loaded or has no CUDA context in this process, and never creates one. An error of
-    the work itself is raised by torch here, as at any other synchronisation.
+    Do nothing where torch is not loaded or has no CUDA context in this process; never create one. An error of the
+    work itself is raised by torch here, as at any other synchronisation.
 
     Args:
         modules: The loaded modules.
     """
     cuda = _initialised_cuda(modules)
-    # A graph that is being captured would be spoilt.
+    # Synchronising breaks the capture of a graph.
     if cuda is None or cuda.is_current_stream_capturing():
         return
     for index in _in_use(cuda):
@@ -25,13 +25,13 @@ def synchronize(modules: Mapping[str, Any] = sys.modules) -> None:
 
 
 def used_devices(modules: Mapping[str, Any] = sys.modules) -> list[str] | None:
-    """UUIDs (``GPU-...``) of the CUDA devices that torch uses in this process.
+    """Return the UUIDs (``GPU-...``) of the CUDA devices that torch uses in this process.
 
     Args:
         modules: The loaded modules.
 
     Returns:
-        ``None`` where torch is not loaded, uses none, or does not know their UUIDs (before 2.5; AMD's devices).
+        ``None`` where torch is not loaded, uses none, or reports no UUIDs of NVIDIA's (before 2.5; AMD's devices).
     """
     cuda = _initialised_cuda(modules)
     if cuda is None or getattr(getattr(modules["torch"], "version", None), "hip", None):
@@ -43,17 +43,17 @@ def used_devices(modules: Mapping[str, Any] = sys.modules) -> list[str] | None:
 
 
 def _initialised_cuda(modules: Mapping[str, Any]) -> Any | None:
-    """``torch.cuda``, where this process has initialised it (a forked child has not)."""
+    """Return ``torch.cuda`` where this process has initialised it (a forked child has not)."""
     cuda = getattr(modules.get("torch"), "cuda", None)
     return cuda if cuda is not None and cuda.is_initialized() else None
 
 
 def _in_use(cuda: Any) -> list[int]:
-    """Numbers of the devices on which this process has or had memory.
+    """Return the numbers of the devices on which this process has or had memory.
 
-    The others have no context, and synchronising one would make it: hundreds of megabytes on a GPU of someone else.
+    The others have no context, and synchronising one would create it: hundreds of megabytes on someone else's GPU.
     """
     try:
         return [index for index in range(cuda.device_count()) if cuda.max_memory_reserved(index) > 0]
-    except RuntimeError:  # an allocator of the user's own keeps no statistics
+    except RuntimeError:  # a custom allocator has no statistics
         return [int(cuda.current_device())]

@@ -32,14 +32,13 @@ from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeMeter, fake_platform
 from eco2ai_callbacks.usage import Method, Usage
 
-JOB, MACHINE, DEVICE = "job's process tree", "whole machine", "whole device"
+JOB, MACHINE, DEVICE = "job", "machine", "device"
 
 
 def draws(clock: Clock, channels: Mapping[str, tuple[float, str]], name: str = "constant") -> FakeMeter:
     """A meter of constant powers: watts and whose they are, by channel."""
     methods = {
-        channel: Method("constant", 0.9, 1.1, counter=True, attribution=whose)
-        for channel, (_, whose) in channels.items()
+        channel: Method("constant", 0.9, 1.1, counter=True, scope=whose) for channel, (_, whose) in channels.items()
     }
     return FakeMeter(clock, {channel: watts for channel, (watts, _) in channels.items()}, method=methods, name=name)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,20 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters import discovery as meters
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source, discover
+from eco2ai_callbacks.meters.discovery import (
+    CANDIDATES,
+    Candidate,
+    Discovery,
+    MeterContext,
+    Opened,
+    Source,
+    discover,
+)
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeNvml, PowercapTree
+from eco2ai_callbacks.usage import Method
 
 LXCFS = dataclasses.replace(BARE_METAL, lxcfs=True)
 
@@ -33,11 +43,19 @@ class Machine:
     nvml: FakeNvml
     base: Path
 
-    def discover(self, host: Host, *, scope: str = "process", guard: Guard | None = None, **settings: Any) -> Discovery:
+    def discover(
+        self,
+        host: Host,
+        *,
+        scope: str = "process",
+        guard: Guard | None = None,
+        candidates: Iterable[Candidate] = CANDIDATES,
+        **settings: Any,
+    ) -> Discovery:
         job = JobBusy(100, self.proc.root) if scope == "process" else None
         around = MeterContext(host, job, self.proc.root, self.base, environ={}, clock=self.clock, nvml=self.nvml)
         wanted = Settings(scope=scope, powercap_root=self.powercap.root, **settings)
-        return discover(wanted, around, guard)
+        return discover(wanted, around, guard, candidates)
 
 
 @pytest.fixture
@@ -153,31 +171,95 @@ def test_a_module_whose_counter_holds_its_processor_leaves_nothing_to_the_others
         assert sources(found)[name].reason == "not needed: NVML covers it"
 
 
-def test_what_is_found_covered_once_it_is_open_is_closed_again(
-    make: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Other:
+    """A meter of some components, which counts how often it was closed."""
+
+    name = "other"
+    max_gap_s = math.inf
+    failures: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+    def __init__(self, *covers: str) -> None:
+        self.covers = frozenset(covers)
+        self.methods = {component: Method("other", 0.9, 1.1) for component in covers}
+        self.closed = 0
+
+    def read(self) -> dict[str, float]:
+        return dict.fromkeys(self.methods, 0.0)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def opens(*meters: Other) -> Callable[[Settings, MeterContext], Iterator[Opened]]:
+    return lambda settings, context: iter([(meter, "made up") for meter in meters])
+
+
+def test_what_is_found_covered_once_it_is_open_is_closed_again(make: Callable[..., Machine]) -> None:
     """As a source of the processor would be that turns out to hold the memory, behind another's memory."""
-    closed = []
-
-    @dataclasses.dataclass
-    class Both:
-        name: str = "both"
-        covers: frozenset[str] = frozenset({"cpu", "ram"})
-
-        def close(self) -> None:
-            closed.append(self.name)
-
-    def other(settings: Settings, around: MeterContext) -> Iterator[Any]:
-        yield Both(), "two in one"
-
-    # The list of sources is what a new meter is added to.
-    by_name = {candidate[0]: candidate for candidate in meters._CANDIDATES}
-    candidates = (by_name["RAM model"], ("OTHER", frozenset({"cpu"}), other), by_name["CPU model"])
-    monkeypatch.setattr(meters, "_CANDIDATES", candidates)
-    found = make().discover(BARE_METAL)
-    assert closed == ["both"]
-    assert sources(found)["OTHER"].reason == "not needed: RAM model covers ram"
+    both = Other("cpu", "ram")
+    by_name = {candidate.name: candidate for candidate in CANDIDATES}
+    candidates = (
+        by_name["RAM model"],
+        Candidate("OTHER", frozenset({"cpu"}), opens(both)),
+        by_name["CPU model"],
+    )
+    found = make().discover(BARE_METAL, candidates=candidates)
+    assert both.closed == 1
+    other = sources(found)["OTHER"]
+    assert (other.status, other.reason) == ("displaced", "not needed: RAM model covers ram")
     assert used(found) == [("RAM model", "ram"), ("CPU model", "cpu")]
+
+
+def test_gpus_of_two_makers_are_two_domains_and_those_of_one_maker_are_one(make: Callable[..., Machine]) -> None:
+    amd, again, nvidia = Other("gpu"), Other("gpu"), Other("gpu")
+    found = make().discover(
+        BARE_METAL,
+        candidates=[
+            Candidate("AMD", frozenset({"gpu:amd"}), opens(amd)),
+            Candidate("AMD again", frozenset({"gpu:amd"}), opens(again)),
+            Candidate("NVIDIA", frozenset({"gpu:nvidia"}), opens(nvidia)),
+        ],
+    )
+    assert found.meters == (amd, nvidia)
+    assert [source.status for source in found.sources] == ["used", "displaced", "used"]
+    assert sources(found)["AMD again"].reason == "not needed: AMD covers it"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_whatever_ends_the_search_closes_what_was_opened(
+    make: Callable[..., Machine], error: type[BaseException]
+) -> None:
+    first, second = Other("gpu"), Other("cpu")
+
+    def interrupted(*_: Any) -> Iterator[Opened]:
+        raise error
+
+    candidates = [
+        Candidate("first", frozenset({"gpu:nvidia"}), opens(first)),
+        Candidate("second", frozenset({"cpu"}), opens(second)),
+        Candidate("third", frozenset({"ram"}), interrupted),
+    ]
+    machine = make()
+    with pytest.raises(error):
+        machine.discover(BARE_METAL, candidates=candidates)
+    assert (first.closed, second.closed) == (1, 1)
+    candidates.pop()
+    assert machine.discover(BARE_METAL, candidates=candidates).meters == (first, second)
+    assert (first.closed, second.closed) == (1, 1)  # once all are found, they are the caller's to close
+
+
+def test_a_meter_that_does_not_say_how_it_knows_is_closed_and_not_used(make: Callable[..., Machine]) -> None:
+    class Mute(Other):
+        methods = property(lambda self: 1 / 0, lambda self, value: None)  # type: ignore[assignment]
+
+    mute = Mute("ram")
+    by_name = {candidate.name: candidate for candidate in CANDIDATES}
+    candidates = [Candidate("MUTE", frozenset({"ram"}), opens(mute)), by_name["RAM model"]]
+    found = make().discover(BARE_METAL, candidates=candidates)
+    assert mute.closed == 1
+    assert sources(found)["MUTE"].status == "failed"
+    assert used(found) == [("RAM model", "ram")]
 
 
 def test_a_machine_is_measured_whole_where_no_job_is_named(make: Callable[..., Machine]) -> None:
@@ -258,7 +340,8 @@ def test_a_failure_that_is_no_longer_listed_still_leaves_a_reason(make: Callable
     guard = Guard()
     for number in range(60):
         guard.record(f"sink: failed in way {number}")
-    assert sources(machine.discover(CLOUD_VM, guard=guard))["NVML"].reason == "failed while it was opened"
+    nvml = sources(machine.discover(CLOUD_VM, guard=guard))["NVML"]
+    assert (nvml.status, nvml.reason) == ("failed", "the binding is broken (RuntimeError)")
 
 
 def test_a_board_that_is_not_there_breaks_nothing_once_a_run_has_begun(make: Callable[..., Machine]) -> None:
@@ -313,14 +396,55 @@ def test_accelerators_that_nothing_here_can_read_are_named(make: Callable[..., M
 
 
 def test_a_source_is_plain_values_in_a_record() -> None:
-    source = Source("RAPL", True, "energy counters", "a hint", {"cpu": "rapl"}, ("cpu",))
-    assert source.to_dict() == {
-        "name": "RAPL",
-        "used": True,
-        "reason": "energy counters",
-        "methods": {"cpu": "rapl"},
-        "covers": ["cpu"],
-    }
-    assert json.dumps(Source("NVML", False, "no driver").to_dict()) == (
-        '{"name": "NVML", "used": false, "reason": "no driver", "methods": null, "covers": []}'
+    gpu = Device("nvidia", 0, "GPU-a", "NVIDIA L4")
+    source = Source(
+        "NVML", "used", "0: NVIDIA L4", "a hint", {"gpu:GPU-a": "nvml-power"}, ("gpu",), (gpu,), ("nvml-power",)
     )
+    assert source.to_dict() == {
+        "name": "NVML",
+        "used": True,
+        "reason": "0: NVIDIA L4",
+        "methods": {"gpu:GPU-a": "nvml-power"},
+        "covers": ["gpu"],
+        "status": "used",
+        "measured": ["nvml-power"],
+        "devices": [{"vendor": "nvidia", "index": 0, "uuid": "GPU-a", "name": "NVIDIA L4"}],
+    }
+    assert json.dumps(Source("NVML", "unavailable", "no driver").to_dict()) == (
+        '{"name": "NVML", "used": false, "reason": "no driver", "methods": null, "covers": [], '
+        '"status": "unavailable", "measured": [], "devices": []}'
+    )
+
+
+# --- what kind of reason ----------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_another_or_a_setting_replaces_is_displaced(make: Callable[..., Machine]) -> None:
+    machine = make()
+    machine.powercap.add_package(0)
+    assert sources(machine.discover(BARE_METAL))["CPU model"].status == "displaced"
+    for host, settings in ((BARE_METAL, {"cpu_model": "paper"}), (LXCFS, {})):
+        rapl = sources(machine.discover(host, **settings))["RAPL"]
+        assert (rapl.status, rapl.used) == ("displaced", False)
+
+
+@pytest.mark.parametrize("code", [3, 4, 9])  # NVML_ERROR_NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED
+def test_a_source_that_cannot_be_used_is_unavailable_whatever_its_reason_sounds_like(
+    make: Callable[..., Machine], code: int
+) -> None:
+    machine = make(FakeGpu("GPU-a"))
+    machine.nvml.fail("nvmlInit", code)
+    assert sources(machine.discover(CLOUD_VM))["NVML"].status == "unavailable"
+
+
+def test_what_reads_hardware_is_named_and_so_are_its_devices(make: Callable[..., Machine]) -> None:
+    machine = make(FakeGpu("GPU-a"), FakeGpu("GPU-b", counter=False))
+    machine.powercap.add_package(0)
+    found = sources(machine.discover(BARE_METAL))
+    assert found["NVML"].measured == ("nvml-energy", "nvml-power")
+    assert [(device.vendor, device.uuid) for device in found["NVML"].devices] == [
+        ("nvidia", "GPU-a"),
+        ("nvidia", "GPU-b"),
+    ]
+    assert (found["RAPL"].measured, found["RAPL"].devices) == (("rapl",), ())
+    assert (found["RAM model"].measured, found["RAM model"].devices) == ((), ())

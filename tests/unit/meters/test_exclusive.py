@@ -6,7 +6,7 @@ from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method
 
-NVML = Method("nvml-energy", 0.95, 1.05, attribution="whole device")
+NVML = Method("nvml-energy", 0.95, 1.05, scope="device")
 
 
 class Setting:
@@ -69,6 +69,7 @@ def test_two_looks_at_one_moment_count_nothing_twice() -> None:
 def test_it_passes_on_what_the_other_meter_says_of_itself() -> None:
     at = Setting()
     assert (at.meter.name, at.meter.covers, at.meter.max_gap_s) == ("NVML", frozenset({"gpu"}), 0.5)
+    assert at.meter.devices == at.gpus.devices
     assert at.meter.failures == ("NVML: a gap",)
     at.meter.close()
     assert at.gpus.closed

@@ -11,6 +11,7 @@ from sessions import Written
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.record import EVENTS, FIELDS, SCHEMA, STAGES, Record
+from eco2ai_callbacks.runlog.validate import is_record
 
 TOTAL = {"energy_kwh": 1.0, "co2_kg": 2.0, "seconds": 3.0}
 
@@ -95,6 +96,32 @@ def test_other_lines_are_not(validator: jsonschema.Draft202012Validator, wrong: 
     right = json.loads(json.dumps(Record(run="run", writer="w", event="epoch", total=TOTAL).to_dict()))
     validator.validate(right)
     assert not validator.is_valid(right | wrong)
+
+
+EARLY = {"name": "NVML", "used": True, "reason": "", "methods": {"gpu:a": "nvml-energy"}, "covers": ["gpu"]}
+GPU = {"vendor": "nvidia", "index": 0, "uuid": "a", "name": "NVIDIA L4"}
+SOURCE = EARLY | {"status": "used", "measured": ["nvml-energy"], "devices": [GPU]}
+
+
+@pytest.mark.parametrize(
+    ("source", "valid"),
+    [
+        (EARLY, True),  # a log of before the facts were written
+        (SOURCE, True),
+        (SOURCE | {"used": False, "status": "displaced", "measured": [], "devices": []}, True),
+        (SOURCE | {"status": "not needed"}, False),
+        (SOURCE | {"measured": None}, False),
+        (SOURCE | {"devices": [{"name": "NVIDIA L4"}]}, False),
+        ({"name": "NVML"}, False),
+    ],
+)
+def test_a_source_is_described_by_facts(
+    validator: jsonschema.Draft202012Validator, source: dict[str, Any], valid: bool
+):
+    row = json.loads(json.dumps(Record(run="run", writer="w", event="start").to_dict()))
+    row["sources"] = [source]
+    assert is_record(row)
+    assert validator.is_valid(row) is valid
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -19,9 +19,13 @@ class Taking:
 
     def __init__(self) -> None:
         self.seen: list[Record] = []
+        self.closed = 0
 
     def write(self, record: Record) -> None:
         self.seen.append(record)
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Broken:
@@ -29,6 +33,9 @@ class Broken:
 
     def write(self, record: Record) -> None:
         raise RuntimeError("no")
+
+    def close(self) -> None:
+        raise RuntimeError("still no")
 
 
 def rows(path: Path) -> list[dict[str, object]]:
@@ -59,6 +66,17 @@ def test_a_sink_that_fails_is_named_and_the_others_go_on(tmp_path: Path, caplog:
     publisher.publish(RECORD)
     assert guard.failures == ("broken: no (RuntimeError)",)
     assert len(sink.seen) == len(rows(tmp_path / "log.jsonl")) == 2
+
+
+def test_every_sink_is_closed_once_whatever_the_others_do(caplog: pytest.LogCaptureFixture):
+    sink, guard = Taking(), Guard()
+    publisher = Publisher(None, [Broken(), sink], guard)
+    for _ in range(2):
+        publisher.close()
+    assert sink.closed == 1
+    assert guard.failures == ("broken: still no (RuntimeError)",)
+    publisher.publish(RECORD)
+    assert sink.seen == []
 
 
 def test_a_log_that_cannot_be_written_is_named_and_the_sinks_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):

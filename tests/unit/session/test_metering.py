@@ -21,6 +21,7 @@ class Counter:
     """A meter of one channel that counts up by a joule at each reading."""
 
     covers = frozenset({"cpu"})
+    devices = ()
     methods: Mapping[str, Method] = {}
 
     def __init__(self, name: str = "good", max_gap_s: float = math.inf) -> None:

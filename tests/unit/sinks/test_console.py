@@ -5,20 +5,37 @@ from typing import Any
 
 import pytest
 
+from eco2ai_callbacks.meters.discovery import Source, Status
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.sinks.console import Console, amount, duration, forecast_line, line
 
 GRID = {"name": "France", "region": "FR", "g_per_kwh": 44.18, "kind": "lifecycle", "year": 2023, "found_by": "setting"}
-RAPL = {"name": "RAPL", "used": True, "reason": "", "methods": {"cpu": "rapl"}, "covers": ["cpu"]}
-MODEL = {"name": "CPU model", "used": True, "reason": "", "methods": {"cpu": "cpu-model:vm"}, "covers": ["cpu", "ram"]}
-RAM = {"name": "RAM model", "used": True, "reason": "", "methods": {"ram": "ram-model"}, "covers": ["ram"]}
-NVML = {
-    "name": "NVML",
-    "used": True,
-    "reason": "0: A100",
-    "methods": {"gpu:a": "nvml-energy", "gpu:b": "nvml-power", "gpu:c": "nvml-energy"},
-    "covers": ["gpu"],
-}
+
+
+def used(name: str, methods: dict[str, str], covers: tuple[str, ...], measured: tuple[str, ...] = ()) -> dict[str, Any]:
+    source = Source(name, "used", "", methods=methods, covers=covers, measured=measured)
+    return source.to_dict()
+
+
+def unused(name: str, reason: str, status: Status = "unavailable") -> dict[str, Any]:
+    return Source(name, status, reason).to_dict()
+
+
+def early(source: dict[str, Any]) -> dict[str, Any]:
+    """As a log holds it that was written before the facts were."""
+    return {key: value for key, value in source.items() if key not in ("status", "measured", "devices")}
+
+
+RAPL = used("RAPL", {"cpu": "rapl"}, ("cpu",), ("rapl",))
+MODEL = used("CPU model", {"cpu": "cpu-model:vm"}, ("cpu", "ram"))
+RAM = used("RAM model", {"ram": "ram-model"}, ("ram",))
+NVML = used(
+    "NVML",
+    {"gpu:a": "nvml-energy", "gpu:b": "nvml-power", "gpu:c": "nvml-energy"},
+    ("gpu",),
+    ("nvml-energy", "nvml-power"),
+)
+AMD = used("ROCm", {"gpu:d": "rocm-energy"}, ("gpu",), ("rocm-energy",))
 TOTAL = {
     "energy_kwh": 0.0123456,
     "co2_kg": 0.000545,
@@ -26,10 +43,6 @@ TOTAL = {
     "energy_band_kwh": (0.011, 0.0137),
     "co2_band_kg": (0.0004, 0.0007),
 }
-
-
-def unused(name: str, reason: str) -> dict[str, Any]:
-    return {"name": name, "used": False, "reason": reason, "methods": None, "covers": []}
 
 
 def stop(**fields: Any) -> Record:
@@ -55,7 +68,7 @@ class TestLine:
                 start(
                     MODEL,
                     unused("RAPL", "absent: virtual machine"),
-                    unused("RAM model", "not needed: CPU model covers it"),
+                    unused("RAM model", "not needed: CPU model covers it", "displaced"),
                 ),
                 f"{HEAD} | estimated: cpu+ram by cpu-model:vm | not read: RAPL (absent: virtual machine) | {FRANCE}",
                 id="estimated",
@@ -66,6 +79,20 @@ class TestLine:
                 f"{HEAD} | measured: gpu by nvml-energy, gpu by nvml-power, cpu by rapl | estimated: ram by ram-model"
                 f" | {FRANCE}",
                 id="both",
+            ),
+            pytest.param(
+                stop(),
+                start(RAPL, AMD, unused("NVML", "not supported"), unused("Other", "broken (OSError)", "failed")),
+                f"{HEAD} | measured: cpu by rapl, gpu by rocm-energy"
+                f" | not read: NVML (not supported), Other (broken (OSError)) | {FRANCE}",
+                id="by facts, not by names and sentences",
+            ),
+            pytest.param(
+                stop(),
+                start(*map(early, (NVML, RAPL, RAM, unused("RAM model", "not needed: RAPL covers it", "displaced")))),
+                f"{HEAD} | measured: gpu by nvml-energy, gpu by nvml-power, cpu by rapl | estimated: ram by ram-model"
+                f" | not read: RAM model (not needed: RAPL covers it) | {FRANCE}",
+                id="early log",
             ),
             pytest.param(
                 stop(failures=("NVML: GPU is lost", "log file: disk full")),

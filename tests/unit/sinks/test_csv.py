@@ -7,17 +7,26 @@ from typing import Any
 
 import pytest
 
+from eco2ai_callbacks.meters.discovery import Source
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.sinks.csv import COLUMNS, CsvFile
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.sinks.csv import COLUMNS, CsvFile, open_csv
+from eco2ai_callbacks.testing import CLOUD_VM
 
 GRID = {"name": "France", "g_per_kwh": 44.0}
-NVML = {
-    "name": "NVML",
-    "used": True,
-    "reason": "0: A100 (energy counter); chosen by the job",
-    "methods": {},
-    "covers": [],
-}
+NVML = Source(
+    "NVML",
+    "used",
+    "0: A100 (energy counter, whole device); chosen by auto: visible",
+    devices=(
+        Device("nvidia", 0, "MIG-a", "A100"),
+        Device("nvidia", 0, "MIG-b", "A100"),  # two slices of one board
+        Device("nvidia", 1, "GPU-b", "A100"),
+    ),
+).to_dict()
+AMD = Source("ROCm", "used", "", devices=(Device("amd", 0, "c", "MI300X"),)).to_dict()
+OFF = AMD | {"used": False, "status": "displaced"}
 
 
 def record(event: str, stage: str = "train", at: int = 0, **fields: Any) -> Record:
@@ -76,12 +85,37 @@ def test_an_epoch_is_a_row_whose_energy_includes_the_overhead(path: Path):
             "power_consumption(kWh)": "0.6",
             "CO2_emissions(kg)": "0.25",
             "CPU_name": "AMD EPYC",
-            "GPU_name": "0: A100 (energy counter)",
+            "GPU_name": "0: A100, 1: A100",
             "OS": platform.system(),
             "region/country": "France",
             "cost": "0.125",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "named"),
+    [
+        ((NVML, AMD), "0: A100, 1: A100, 0: MI300X"),
+        ((NVML, OFF), "0: A100, 1: A100"),
+        ((OFF,), "N/A"),
+        (({"name": "RAPL", "used": True, "reason": "", "methods": {}, "covers": []},), "N/A"),  # an early log's
+    ],
+)
+def test_the_devices_of_all_sources_in_use_are_named(path: Path, sources: tuple[dict[str, Any], ...], named: str):
+    sink = CsvFile(path)
+    sink.write(start(*sources))
+    sink.write(record("epoch", epoch=0))
+    sink.close()
+    assert rows(path)[0]["GPU_name"] == named
+
+
+def test_it_is_opened_where_the_settings_ask_for_it(tmp_path: Path):
+    assert open_csv(Settings(), CLOUD_VM) is None
+    sink = open_csv(Settings(csv_file=Path("emission.csv")), CLOUD_VM)
+    assert sink is not None
+    sink.write(record("epoch", epoch=0))
+    assert rows(Path.cwd() / "emission.csv")[0]["CPU_name"] == CLOUD_VM.cpu_name
 
 
 def test_the_marks_of_an_epoch_are_one_row_and_what_lies_beside_another(path: Path):

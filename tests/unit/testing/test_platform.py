@@ -25,7 +25,7 @@ def test_its_sources_are_its_meters() -> None:
 
 def test_all_of_it_can_be_named(tmp_path: Path) -> None:
     clock = Clock(7.0)
-    source = Source("RAPL", False, "absent")
+    source = Source("RAPL", "unavailable", "absent")
     made = fake_platform(
         clock,
         host=BARE_METAL,

@@ -17,6 +17,7 @@ from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable, SettingsError
 from eco2ai_callbacks.meters.gpu import nvml_driver
 from eco2ai_callbacks.meters.gpu.cross_check import compare
 from eco2ai_callbacks.meters.gpu.nvml import NvmlMeter, open_nvml, own_processes
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.testing import Clock, FakeGpu, FakeNvml
 
 A, B = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-e429a63e-c61c-4795-b757-5132caeb8e70"
@@ -83,11 +84,16 @@ def test_methods_say_how_each_board_is_known(clock: Clock) -> None:
     assert (energy.name, energy.low, energy.high, energy.counter) == ("nvml-energy", 0.95, 1.05, True)
     assert (power.name, power.low, power.high, power.counter) == ("nvml-power", 0.85, 1.15, False)
     assert energy.attribution == power.attribution == "whole device"
+    assert (energy.sensor, power.sensor, energy.measured, power.measured) == (False, True, True, True)
+    assert energy.scope == power.scope == "device"
     assert meter.devices == (
-        (0, "NVIDIA A100-SXM4-80GB", A, "energy counter, whole device"),
-        (1, "NVIDIA P100", B, "power every 0.5 s, whole device"),
+        Device("nvidia", 0, A, "NVIDIA A100-SXM4-80GB"),
+        Device("nvidia", 1, B, "NVIDIA P100"),
     )
-    assert meter.rule == "all"
+    assert meter.detail == (
+        "0: NVIDIA A100-SXM4-80GB (energy counter, whole device), "
+        "1: NVIDIA P100 (power every 0.5 s, whole device); chosen by all"
+    )
 
 
 def test_an_edge_is_a_step_of_the_counter_at_the_power_last_seen(clock: Clock) -> None:
@@ -814,11 +820,15 @@ def test_where_the_variable_hides_all_the_library_is_not_even_loaded(stub: NvmlS
 def test_the_variable_chooses_through_the_real_binding(stub: NvmlStub) -> None:
     stub.gpu(A, 250.0)
     stub.gpu(B, 70.0)
-    script = (
-        "import json\nfrom eco2ai_callbacks.meters.gpu.nvml import open_nvml\nprint(json.dumps(open_nvml().devices))"
-    )
-    (device,) = stub.run(script, CUDA_VISIBLE_DEVICES="1")
-    assert device == [1, "NVIDIA A100-SXM4-80GB", B, "energy counter, whole device"]
+    script = """
+import json
+from eco2ai_callbacks.meters.gpu.nvml import open_nvml
+meter = open_nvml()
+print(json.dumps([[device.to_dict() for device in meter.devices], meter.detail]))
+"""
+    (device,), detail = stub.run(script, CUDA_VISIBLE_DEVICES="1")
+    assert device == {"vendor": "nvidia", "index": 1, "uuid": B, "name": "NVIDIA A100-SXM4-80GB"}
+    assert detail == "1: NVIDIA A100-SXM4-80GB (energy counter, whole device); chosen by auto: visible"
 
 
 @pytest.mark.parametrize(("factor", "agree"), [(1.15, False), (1.05, True)])

@@ -216,6 +216,6 @@ def test_nothing_selected_is_an_absence(setting: str) -> None:
 
 def test_the_share_of_a_slice_is_by_compute_slices() -> None:
     assert Part(CUT, SLICES[0]).share == pytest.approx(3 / 7)
-    assert Part(CUT, SLICES[0]).whose == "MIG 3/7 of device"
-    assert (Part(CUT).share, Part(CUT).whose) == (1.0, "whole device")
+    assert Part(CUT, SLICES[0]).described() == "MIG 3/7 of device"
+    assert (Part(CUT).share, Part(CUT).described()) == (1.0, "")
     assert Part(CUT, MigDevice("MIG-x", 3, 0, None)).share is None

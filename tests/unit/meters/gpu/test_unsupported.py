@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from eco2ai_callbacks.meters.gpu.unsupported import unreadable
+from eco2ai_callbacks.meters.gpu.unsupported import unsupported
 
 
 def look(root: Path, modules: dict[str, Any] | None = None, system: str = "Linux", machine: str = "x86_64") -> Any:
-    return unreadable(root, modules or {}, system=system, machine=machine)
+    return unsupported(root, modules or {}, system=system, machine=machine)
 
 
 def put(root: Path, path: str, text: str = "") -> None:
@@ -104,6 +104,17 @@ def test_several_are_all_named(tmp_path: Path) -> None:
     assert look(tmp_path) == ("AMD GPU (ROCm)", "Intel Gaudi (HPU)", "AWS Neuron")
 
 
+def test_what_a_meter_covers_is_left_out(tmp_path: Path) -> None:
+    for device in ("kfd", "hl0", "neuron0"):
+        put(tmp_path, f"dev/{device}")
+    for covered, named in (
+        ({"gpu:nvidia", "cpu"}, ("AMD GPU (ROCm)", "Intel Gaudi (HPU)", "AWS Neuron")),
+        ({"gpu:amd"}, ("Intel Gaudi (HPU)", "AWS Neuron")),
+        ({"gpu:amd", "hpu:intel", "neuron:aws"}, ()),
+    ):
+        assert unsupported(tmp_path, {}, covered=covered, system="Linux", machine="x86_64") == named
+
+
 def test_a_device_that_does_not_tell_its_vendor_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "sys/class/drm/renderD128").mkdir(parents=True)
     assert look(tmp_path) == ()
@@ -111,5 +122,5 @@ def test_a_device_that_does_not_tell_its_vendor_is_not_named(tmp_path: Path) -> 
 
 def test_looking_imports_nothing(tmp_path: Path) -> None:
     before = set(sys.modules)
-    unreadable(tmp_path)
+    unsupported(tmp_path)
     assert set(sys.modules) == before
