@@ -1,0 +1,127 @@
+"""One trip at an epoch's end: an exchange, then scalars, forecast and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from eco2ai_callbacks.distributed.job import JobTotals
+from eco2ai_callbacks.distributed.messages import RankUsage
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
+from eco2ai_callbacks.metrics.figures import JobFigures
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import Usage
+
+KWH = 3.6e6
+
+
+class Rank:
+    """The figures of a rank beside another that has used the same, and all that they do, in its order."""
+
+    def __init__(self, settings: Settings | None = None, *, others: int = 1, speaks: bool = True) -> None:
+        self.guard, self.order, self.total, self.speaks = Guard(), list[str](), Usage(), speaks
+        job = JobTotals(self.guard)
+        if others:
+            job.join(self.gather, 0)
+        self.others = others
+        self.notes: list[Mapping[str, Any]] = []
+        self.figures = JobFigures(settings or Settings(), self.guard, job, lambda: self.total)
+        self.figures.outlook.begin(continued=False)
+
+    def gather(self, message: Any) -> list[Any]:
+        self.order.append("exchange")
+        return [message] * (1 + self.others)
+
+    def note(self, forecast: Mapping[str, Any]) -> None:
+        self.order.append("forecast")
+        self.notes.append(forecast)
+
+    def epoch(self, number: int | None, used: Usage, validation: Usage | None = None, **options: Any) -> EpochReport:
+        self.total += used
+        message = RankUsage(used, validation, self.total, options.pop("samples", None), options.pop("tokens", None))
+        marked = MarkedEpoch(used, number, message, {}, self.speaks)
+        options = {"done": None, "planned": None, "note": self.note, **options}
+        return self.figures.end_epoch(marked, **options)
+
+
+def test_a_trip_is_one_exchange_and_its_figures_are_the_job_s() -> None:
+    rank = Rank(Settings(scalars="all"))
+    report = rank.epoch(0, Usage(10.0, {"cpu": KWH}, 50.0), Usage(1.0, {"cpu": KWH / 4}, 5.0), samples=100)
+    assert rank.order == ["exchange"]
+    assert report.train == {
+        "eco2ai/energy_kwh": 2.0,
+        "eco2ai/co2_kg": 0.1,
+        "eco2ai/cpu_kwh": 2.0,
+        "eco2ai/power_w": 2 * KWH / 10.0,
+        "eco2ai/j_per_sample": KWH / 100,
+    }
+    assert report.validation == {"eco2ai/val_energy_kwh": 0.5, "eco2ai/val_co2_kg": 0.01}
+    assert report.total == {"eco2ai/total_energy_kwh": 2.0, "eco2ai/total_co2_kg": 0.1}
+    assert report.scalars == report.train | report.validation | report.total
+    assert report.usage.total_j == KWH  # this process's own
+
+
+def test_forecast_and_budget_come_after_the_exchange_and_decide_by_its_sum(caplog: pytest.LogCaptureFixture) -> None:
+    rank = Rank(Settings(forecast_after=1, max_energy_kwh=3.0))
+    first = rank.epoch(0, Usage(10.0, {"cpu": KWH}, 50.0), planned=4)
+    second = rank.epoch(1, Usage(10.0, {"cpu": KWH}, 50.0), planned=4)
+    assert rank.order == ["exchange", "forecast", "exchange", "forecast"]
+    assert first.forecast["eco2ai/forecast_energy_kwh"] == pytest.approx(8.0)
+    assert (first.stop, second.stop) == (None, "the budget of 3 kWh is used up: 4 kWh after epoch 1")
+    assert caplog.messages == [f"{second.stop}; the run is to stop"]
+    assert rank.notes[0]["planned"] == 4
+
+
+def test_a_rank_that_does_not_speak_comes_to_the_same_and_writes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    rank = Rank(Settings(forecast_after=1, max_energy_kwh=1.0), speaks=False)
+    report = rank.epoch(0, Usage(10.0, {"cpu": KWH}, 50.0), planned=4)
+    assert report.forecast
+    assert report.stop
+    assert rank.notes == []
+    assert caplog.messages == []
+
+
+def test_after_the_end_ranks_meet_and_nothing_is_decided() -> None:
+    rank = Rank(Settings(forecast_after=1, max_energy_kwh=1.0))
+    report = rank.epoch(0, Usage(10.0, {"cpu": KWH}, 50.0), planned=4, decides=False)
+    assert rank.order == ["exchange"]
+    assert (report.forecast, report.stop) == ({}, None)
+    assert report.total["eco2ai/total_energy_kwh"] == 2.0
+
+
+def test_progress_is_in_epochs_unless_the_loop_counts_otherwise() -> None:
+    steps, epochs = Rank(Settings(forecast_after=1), others=0), Rank(Settings(forecast_after=1), others=0)
+    used = Usage(10.0, {"cpu": KWH}, 50.0)
+    assert steps.epoch(0, used, done=250, planned=1000).forecast == epochs.epoch(0, used, planned=4).forecast
+    unknown = Rank(Settings(forecast_after=1), others=0)
+    assert unknown.epoch(None, used, planned=4).forecast == {}
+
+
+def test_nonsense_costs_a_figure_and_not_the_training() -> None:
+    rank = Rank(Settings(scalars="all", forecast_after=1), others=0)
+    report = rank.epoch(0, Usage(10.0, {"cpu": KWH}, 50.0), samples="many", done="far", planned=9)
+    assert report == EpochReport(Usage(10.0, {"cpu": KWH}, 50.0))
+    assert len(rank.guard.failures) == 2
+
+
+def test_where_training_begins_is_where_the_forecast_counts_from() -> None:
+    rank = Rank(Settings(forecast_after=1), others=0)
+    rank.figures.outlook.begin(continued=True)
+    rank.figures.training_begins(6)
+    found = rank.epoch(6, Usage(10.0, {"cpu": KWH}, 50.0), planned=10).forecast
+    assert found["eco2ai/forecast_energy_kwh"] == pytest.approx(4.0)
+
+
+def test_an_evaluation_and_the_totals_are_one_exchange_each() -> None:
+    rank = Rank()
+    rank.total = Usage(9.0, {"cpu": KWH}, 30.0)
+    assert rank.figures.stage(Usage(1.0, {"cpu": KWH / 2}, 20.0), "test") == {
+        "eco2ai/test_energy_kwh": 1.0,
+        "eco2ai/test_co2_kg": 0.04,
+    }
+    assert rank.figures.totals() == {"eco2ai/total_energy_kwh": 2.0, "eco2ai/total_co2_kg": 0.06}
+    assert rank.order == ["exchange", "exchange"]
+    assert rank.figures.total == Usage(9.0, {"cpu": 2 * KWH}, 60.0)

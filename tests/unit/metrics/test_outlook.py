@@ -1,0 +1,74 @@
+"""Where a run is heading: its forecast and its budget, without a tracker."""
+
+from __future__ import annotations
+
+import pytest
+
+from eco2ai_callbacks.metrics.outlook import Outlook
+from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import Usage
+
+
+def used(seconds: float, watts: float = 100.0) -> Usage:
+    return Usage(seconds, {"cpu": watts * seconds}, seconds)
+
+
+def test_a_forecast_comes_after_as_many_epochs_as_the_setting_says() -> None:
+    outlook = Outlook(Settings(forecast_after=2))
+    outlook.begin(continued=False)
+    found = []
+    for epoch in range(1, 5):
+        total = used(10.0 * epoch)
+        outlook.reached(epoch, total, total)
+        found.append(outlook.forecast(4, total))
+    assert [each is not None for each in found] == [False, True, True, False]  # at the end nothing is left
+    assert found[1] is not None
+    assert found[1].seconds.expected == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("settings", [Settings(forecast_after=0), Settings()])
+def test_without_a_plan_or_with_the_setting_off_there_is_none(settings: Settings) -> None:
+    outlook = Outlook(settings)
+    outlook.begin(continued=False)
+    for epoch in range(1, 4):
+        outlook.reached(epoch, used(10.0 * epoch), used(10.0 * epoch))
+    assert outlook.forecast(None, used(30.0)) is None
+    assert (outlook.forecast(9, used(30.0)) is None) is (settings.forecast_after == 0)
+
+
+def test_how_far_a_run_that_goes_on_has_come_its_framework_says() -> None:
+    outlook = Outlook(Settings(forecast_after=1))
+    outlook.begin(continued=True)
+    outlook.reached(3, used(300.0), used(300.0))
+    outlook.reached(4, used(310.0), used(310.0))
+    found = outlook.forecast(6, used(310.0))
+    assert found is not None
+    assert found.seconds.expected == pytest.approx(330.0)
+
+
+def test_what_lies_between_two_epochs_belongs_to_none() -> None:
+    outlook = Outlook(Settings())
+    outlook.begin(continued=False)
+    outlook.reached(1, used(10.0), used(10.0))
+    outlook.resume_training(used(13.0))  # an evaluation of 3 s
+    outlook.reached(2, used(23.0), used(23.0))
+    found = outlook.forecast(3, used(23.0))
+    assert found is not None
+    assert found.seconds.expected == pytest.approx(23.0 + 13.0 + 3.0)
+
+
+def test_the_first_budget_that_is_used_up_is_how_the_run_ends() -> None:
+    outlook = Outlook(Settings(max_energy_kwh=0.001))
+    assert outlook.over_budget(used(10.0), 0) is None
+    assert outlook.ended == "finished"
+    sentence = "the budget of 0.001 kWh is used up: 0.00111 kWh after epoch 1"
+    assert outlook.over_budget(used(40.0), 1) == sentence
+    assert outlook.over_budget(used(80.0), 2) != sentence
+    assert outlook.over == sentence
+    assert outlook.ended == f"budget: {sentence}"
+
+
+def test_a_budget_that_nothing_measured_can_reach_is_named() -> None:
+    outlook = Outlook(Settings(max_co2_kg=1.0))
+    assert outlook.unenforceable_budget(used(1.0)) is None
+    assert outlook.unenforceable_budget(Usage(1.0)) == "budget: nothing is measured, so the 1 kg CO2e stop nothing"
