@@ -489,6 +489,7 @@ def test_a_counter_that_is_reset_loses_that_stretch_and_says_so(stub: NvmlStub) 
     assert joules[1:] == [0.0] * 3
 
 
+@pytest.mark.slow
 def test_a_call_that_hangs_retires_its_board_and_the_training_goes_on(stub: NvmlStub) -> None:
     stub.gpu(A, 250.0)
     stub.gpu(B, 70.0)
@@ -503,6 +504,7 @@ def test_a_call_that_hangs_retires_its_board_and_the_training_goes_on(stub: Nvml
     check_sums(log)
 
 
+@pytest.mark.slow
 def test_training_waits_no_longer_than_a_second_for_a_thread_that_hangs(stub: NvmlStub) -> None:
     stub.gpu(A, 250.0, counter=False)
     # The first answers are those at opening and at the start; the next is the thread's.

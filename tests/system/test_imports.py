@@ -212,3 +212,17 @@ def test_only_one_place_catches_everything() -> None:
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
     ]
     assert catching == ["guard.py"]
+
+
+def test_a_look_up_reads_one_file_and_imports_nothing_heavy() -> None:
+    code = """
+import sys
+from eco2ai_callbacks.meters.cpu import table as cpu_table
+opened, before = [], set(sys.modules)
+sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
+assert cpu_table.lookup("AMD EPYC 7763 64-Core Processor").tdp_w == 280
+assert [str(path) for path in opened] == [str(cpu_table.TABLE)], opened
+assert not {"pandas", "numpy", "csv"} & (set(sys.modules) - before)
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

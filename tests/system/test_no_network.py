@@ -216,3 +216,17 @@ def test_a_tracker_and_the_commands_leave_the_process_not_at_all(
     assert found["used"] == {}
     assert found["commands"] == {}
     assert found["ours"] == []
+
+
+def test_a_look_for_the_place_opens_no_socket_and_starts_no_program() -> None:
+    script = """
+import sys
+events = []
+sys.addaudithook(lambda event, _: events.append(event))
+from eco2ai_callbacks.carbon import intensity, location, pue
+place = location.locate()
+intensity.lookup("FR"), intensity.search("fra"), pue.provider_pue("aws:eu-west-3"), intensity.world()
+bad = ("socket", "subprocess", "urllib", "http", "os.exec", "os.system", "os.fork", "os.posix_spawn", "os.spawn")
+assert not [event for event in events if event.startswith(bad)]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -480,6 +480,7 @@ def test_keras_on_torch_logs_the_sum_of_its_processes() -> None:
     assert len(lines_of(printed)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("all_see_all", [False, True], ids=["a board each", "all see all boards"])
 def test_processes_that_know_their_rank_alone_count_each_board_once(boards: NvmlStub, all_see_all: bool) -> None:
     """They begin one after the other, the highest rank first: what another will count is counted until it comes."""

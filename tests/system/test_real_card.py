@@ -1,6 +1,6 @@
 """On a real NVIDIA card: the counter against integrated power, what a read costs, and a Lightning fit with its table.
 
-Run with ``pytest tests/gpu -m gpu -s``; the figures are printed.
+Run with ``pytest tests/system/test_real_card.py -m gpu -s``; the figures are printed.
 """
 
 from __future__ import annotations

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from logcheck import by_run, by_writer, check_whole, close, epochs, rows, stage_sum
+from logcheck import by_run, by_writer, close, epochs, rows, stage_sum
 
 from eco2ai_callbacks import Tracker, Usage, track
 from eco2ai_callbacks.errors import Eco2AIError, SettingsError
@@ -365,87 +361,7 @@ def test_no_signal_handler_is_touched(clock: Clock, meter: FakeMeter) -> None:
     assert {number: signal.getsignal(number) for number in known} == before
 
 
-def test_a_forked_child_measures_nothing(clock: Clock, meter: FakeMeter) -> None:
-    with tracker(clock, meter) as run:
-        clock.advance(1)
-        child = os.fork()
-        if child == 0:
-            silent = run.mark(epoch=0) == run.read() == Usage()
-            run.stop()
-            os._exit(0 if silent else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert run.mark(epoch=0).seconds == 1.0
-    assert [row["event"] for row in rows()] == ["start", "epoch", "stop"]
-
-
-PROGRAM = """
-import os, signal, sys, time
-from eco2ai_callbacks import Tracker
-run = Tracker(region="FR", heartbeat_s=0.2).start()
-end = time.process_time() + 0.2
-while time.process_time() < end: pass
-run.mark(epoch=0)
-print("marked", flush=True)
-{then}
-"""
-
-
-def program(then: str, **kwargs: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(then=then)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-@pytest.mark.parametrize(
-    ("then", "code"),
-    [("raise SystemExit(3)", 3), ("raise RuntimeError('theirs')", 1), ("pass", 0)],
-    ids=["exit", "exception", "end"],
-)
-def test_a_program_that_ends_without_stop_is_closed_at_its_exit(then: str, code: int) -> None:
-    process = program(then)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert ("theirs" in error) is (code == 1)
-    check_whole(rows())
-    assert rows()[-1]["ended"] == "interrupted"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_program_loses_at_most_what_was_used_since_the_heartbeat(number: signal.Signals) -> None:
-    process = program("while True: pass")
-    assert process.stdout is not None
-    process.stdout.readline()
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        beats = [row for row in rows() if row["event"] == "heartbeat"]
-        if len(beats) >= 3:
-            break
-        time.sleep(0.05)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode == -number
-    found = rows()
-    assert found[-1]["event"] == "heartbeat"
-    mark = next(row for row in found if row["event"] == "epoch")
-    assert found[-1]["seconds"] > 0.2  # what has been used since the last mark, not since the last heartbeat
-    assert found[-1]["total"]["energy_kwh"] == pytest.approx(mark["energy_kwh"] + found[-1]["energy_kwh"])
-    assert (found[-1]["stage"], found[-1]["epoch"]) == ("train", 1)
-
-
-def test_a_tracker_inside_another_names_its_parent() -> None:
-    with track(region="FR", console=False) as outer:
-        with track(region="FR", console=False) as inner:
-            pass
-        code = "from eco2ai_callbacks import track\nwith track(region='FR', console=False): pass"
-        subprocess.run([sys.executable, "-c", code], check=True)
-    runs = by_run(rows())
-    parents = {run: found[0]["parent"] for run, found in runs.items()}
-    assert parents[outer.run_id] is None
-    assert parents[inner.run_id] == outer.run_id
-    assert [parent for run, parent in parents.items() if run not in (outer.run_id, inner.run_id)] == [outer.run_id]
-
-
-# --- decorator -----------------------------------------------------------------------------------------------------
+# --- track ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_decorator_measures_each_call() -> None:

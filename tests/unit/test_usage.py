@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import doctest
 import math
 import pickle
 from types import MappingProxyType
@@ -10,17 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eco2ai_callbacks import usage as module
 from eco2ai_callbacks.usage import Method, Reading, Usage, combined_band, component_of, kwh, sum_parallel
 
 CHANNELS = st.sampled_from(["cpu", "ram", "gpu:GPU-a", "gpu:GPU-b"])
 # Figures so small that a division leaves the range of normal numbers are no figures of a meter.
 JOULES = st.just(0.0) | st.floats(1e-9, 1e12)
 USAGES = st.builds(Usage, st.floats(0, 1e9), st.dictionaries(CHANNELS, JOULES), st.none() | st.floats(0, 1e9))
-
-
-def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(module).failed == 0
 
 
 def test_a_kilowatt_hour_is_3_6_megajoules():

@@ -510,6 +510,7 @@ def spellings() -> set[str]:
     return known - {""}
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_other_text_is_refused_and_never_answered_with_a_neighbour(text: str) -> None:
@@ -518,6 +519,7 @@ def test_any_other_text_is_refused_and_never_answered_with_a_neighbour(text: str
         lookup(text)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.sampled_from(sorted(name for row in tables.every("places") for name in row[4].split("|") if name)), st.data())
 def test_a_misspelled_name_is_not_taken_for_its_neighbour(name: str, data: st.DataObject) -> None:

@@ -1,68 +1,72 @@
-"""``eco2ai doctor --gpu``: each card's counter against its power, through the real binding."""
+"""The command eco2ai doctor."""
 
 from __future__ import annotations
 
+import sys
+import time
+
 import pytest
-from nvml_stub import NvmlStub, ended
+from click.testing import CliRunner
 
-A, B = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-e429a63e-c61c-4795-b757-5132caeb8e70"
-C, D = "GPU-8e8d35e3-a134-0fdd-0e01-23811fdbd293", "GPU-e56257c4-947f-6a5b-7ec9-0f45567ccf4e"
-A100 = "NVIDIA A100-SXM4-80GB"
-
-
-def doctor(stub: NvmlStub, *arguments: str, **environ: str) -> list[str]:
-    out, err = ended(stub.start("-W", "error", "-m", "eco2ai_callbacks", "doctor", *arguments, **environ))
-    assert err == ""
-    return [line.strip() for line in out.splitlines()]
+from eco2ai_callbacks.cli import main
+from eco2ai_callbacks.settings import NAMES
+from eco2ai_callbacks.testing import FakeGpu, FakeNvml
 
 
-def test_a_difference_of_15_percent_is_named_and_one_of_5_is_not(stub: NvmlStub) -> None:
-    stub.gpu(A, 200.0, power_factor=1.15)
-    stub.gpu(B, 200.0, power_factor=0.85)
-    stub.gpu(C, 200.0, power_factor=1.05)
-    stub.gpu(D, 70.0, "NVIDIA Tesla P100", counter=False)
-    said = doctor(stub, "--gpu", "--seconds", "2")
-    found = said[said.index("GPU counters against power, 2 s") + 1 :]
-    assert len(found) == 4
-    for line, board, sign in zip(found, (f"0: {A100} ({A})", f"1: {A100} ({B})"), ("more", "less"), strict=False):
-        assert line.startswith(f"{board}: sampled power gives 1")
-        assert line.endswith(f"% {sign} than the energy counter")
-    assert found[2] == f"2: {A100} ({C}): the energy counter and sampled power agree within 10%"
-    assert found[3] == f"3: NVIDIA Tesla P100 ({D}): no energy counter: power is sampled, ±15 %"
-    # Once to see the sources, once to compare.
-    assert stub.calls()["nvmlInitWithFlags"] == stub.calls()["nvmlShutdown"] == 2
+def run(*args: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    done = CliRunner().invoke(main, list(args), env=env)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
 
 
-def test_the_sources_say_how_each_card_is_known(stub: NvmlStub) -> None:
-    stub.gpu(A, 200.0)
-    stub.gpu(B, 70.0, "NVIDIA Tesla P100", counter=False)
-    (line,) = [line for line in doctor(stub) if "NVML" in line]
-    assert line == (
-        "used  NVML (gpu) -> nvml-energy, nvml-power: "
-        f"0: {A100} (energy counter, whole device), 1: NVIDIA Tesla P100 (power every 0.5 s, whole device); "
-        "chosen by auto: visible"
-    )
+def test_doctor_says_of_every_source_whether_it_works_or_why_not() -> None:
+    code, text = run("doctor")
+    assert code == 0
+    for source in ("NVML", "RAPL", "CPU model", "RAM model"):
+        line = next(line for line in text.splitlines() if f" {source}" in line)
+        assert line.partition(":")[2].strip(), f"no reason at {source}"
 
 
-@pytest.mark.parametrize(
-    ("code", "said", "hint"),
-    [
-        (9, "no NVIDIA driver", None),
-        (18, "driver and library versions differ", "reboot after a driver update"),
-        (4, "insufficient permissions", "add this user to the group of /dev/nvidia*"),
-    ],
-)
-def test_a_driver_that_cannot_be_used_says_why(stub: NvmlStub, code: int, said: str, hint: str | None) -> None:
-    stub.gpu(A, 200.0)
-    stub.init(code)
-    lines = doctor(stub, "--gpu")
-    number = lines.index(f"-   NVML: {said}")
-    if hint:
-        assert lines[number + 1].startswith(hint)
-    assert lines[-2:] == ["GPU counters against power, 30 s", said]
+def test_doctor_shows_every_setting_with_where_it_came_from() -> None:
+    code, text = run("doctor", env={"ECO2AI_PUE": "1.25", "ECO2AI_REGION": "FR", "ECO2AI_REGON": "FR"})
+    assert code == 0
+    shown = {line.split()[0]: line for line in text.splitlines() if " = " in line}
+    assert set(NAMES) <= set(shown)
+    assert "1.25" in shown["pue"]
+    assert "ECO2AI_PUE" in shown["pue"]
+    assert shown["heartbeat_s"].split() == ["heartbeat_s", "=", "60.0", "default"]
+    assert "ECO2AI_REGON is set, and names no setting" in text
+    assert "France: 41.44 g CO2e/kWh (lifecycle, 2025" in text
 
 
-def test_without_a_driver_there_is_no_nvidia_driver(stub: NvmlStub) -> None:
-    lines = doctor(stub, "--gpu", **stub.without_driver())
-    assert "-   NVML: no NVIDIA driver" in lines
-    assert lines[-1] == "no NVIDIA driver"
+def test_doctor_refuses_a_wrong_setting_in_one_sentence() -> None:
+    code, text = run("doctor", env={"ECO2AI_SCOPE": "galaxy"})
+    assert code == 2
+    assert "scope='galaxy' (from ECO2AI_SCOPE) is not accepted: 'process' or 'machine'." in text
+
+
+def test_doctor_refuses_a_place_that_is_none_in_one_sentence() -> None:
+    code, text = run("doctor", env={"ECO2AI_REGION": "Atlantis"})
+    assert code == 2
+    assert "region='Atlantis' is no place of the table; nearest: " in text
+
+
+def test_doctor_compares_each_gpu_s_counter_with_its_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = FakeGpu("GPU-a", watts=200.0), FakeGpu("GPU-b", "NVIDIA Tesla P100", counter=False)
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(time.monotonic, *boards))
+    code, text = run("doctor", "--gpu", "--seconds", "1")
+    assert code == 0
+    shown = [line.strip() for line in text.splitlines()]
+    assert shown[shown.index("GPU counters against power, 1 s") + 1 :] == [
+        "0: NVIDIA A100-SXM4-80GB (GPU-a): the energy counter and sampled power agree within 10%",
+        "1: NVIDIA Tesla P100 (GPU-b): no energy counter: power is sampled, ±15 %",
+    ]
+
+
+def test_doctor_says_where_there_is_no_gpu_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = FakeNvml(time.monotonic)
+    nvml.fail("nvmlInit", 9)
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    code, text = run("doctor", "--gpu")
+    assert code == 0
+    assert [line.strip() for line in text.splitlines()][-2:] == ["GPU counters against power, 30 s", "no NVIDIA driver"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,21 @@ def test_a_log_that_is_not_there_is_one_sentence() -> None:
     code, text = verify("nowhere.jsonl")
     assert code == 2
     assert "LOG='nowhere.jsonl' is not there" in text
+
+
+def test_a_torn_last_line_is_named_and_altered_nothing(log: Path) -> None:
+    log.write_text(log.read_text()[:-40])
+    code, text = verify()
+    assert code == 0
+    assert "eco2ai.jsonl, line 5: torn, as a crash or a full disk leaves a line" in text
+
+
+def test_a_log_that_cannot_be_read_is_one_sentence(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(log))
+
+    # The tests may run as root, whom no permission stops.
+    monkeypatch.setattr(Path, "open", refuse)
+    code, text = verify()
+    assert code == 2
+    assert "LOG='eco2ai.jsonl' cannot be read: Permission denied." in text

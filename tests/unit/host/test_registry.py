@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -64,16 +62,6 @@ def test_a_container_that_numbers_its_processes_by_itself_is_left_alone(registry
     file.write_text(json.dumps(json.loads(file.read_text()) | {"numbered_by": "pid:[1]"}))
     assert registry.living() == []
     assert file.exists()
-
-
-def test_what_a_killed_process_left_is_taken_away(registry: Registry, tmp_path: Path):
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    registry.enter(entry(pid=child.pid))
-    assert [one.pid for one in registry.living()] == [child.pid]
-    child.kill()
-    child.communicate()
-    assert registry.living() == []
-    assert not list((tmp_path / "trackers").glob("*.json"))
 
 
 def test_a_later_process_of_the_same_number_is_another_one(registry: Registry):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -228,20 +227,6 @@ def test_a_look_up_takes_less_than_2_ms() -> None:
     assert sorted(times)[len(times) // 2] < 0.002
 
 
-def test_a_look_up_reads_one_file_and_imports_nothing_heavy() -> None:
-    code = """
-import sys
-from eco2ai_callbacks.meters.cpu import table as cpu_table
-opened, before = [], set(sys.modules)
-sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
-assert cpu_table.lookup("AMD EPYC 7763 64-Core Processor").tdp_w == 280
-assert [str(path) for path in opened] == [str(cpu_table.TABLE)], opened
-assert not {"pandas", "numpy", "csv"} & (set(sys.modules) - before)
-assert "pandas" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 # --- how it is built
 
 
@@ -256,6 +241,7 @@ def build() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_building_again_gives_the_shipped_table_byte_for_byte(build: ModuleType) -> None:
     assert build.text().encode("utf-8") == cpu_table.TABLE.read_bytes()
 

@@ -1,0 +1,65 @@
+"""The unit tests mirror the package, file for file: whoever changes a module knows where its tests are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import eco2ai_callbacks
+
+PACKAGE = Path(eco2ai_callbacks.__file__).parent
+UNIT = Path(__file__).parents[1] / "unit"
+
+# Modules that unit tests cannot or need not test, and what does.
+ELSEWHERE = {
+    "__main__": "hands on to the command: tests/system/test_command.py",
+    "__init__": "what the package offers and costs: tests/system/test_imports.py",
+    "lightning": "needs its framework: tests/fits/test_lightning.py",
+    "transformers": "needs its framework: tests/fits/test_transformers.py",
+    "keras": "needs its framework: tests/fits/test_keras.py",
+    "accelerate": "needs its framework: tests/fits/test_accelerate.py",
+    "auto": "Lightning calls it: tests/system/test_auto.py",
+    "meters/meter": "a protocol: tests/contract/test_meters.py holds every meter to it",
+    "integrations/script": "runs scripts as processes: tests/system/test_script.py",
+    "integrations/hf_model_card": "needs its framework: tests/fits/test_model_card.py",
+    "settings/__init__": "hands on the names of its modules",
+    "testing/__init__": "hands on the names of its modules",
+    "settings/args": "names for editors alone: tests/system/test_package.py compares them with the settings",
+}
+
+
+def of_module(path: Path) -> str:
+    """A module as its place in the package, without the suffix; a folder's own file stands for the folder."""
+    name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    return name if name in ELSEWHERE else name.removesuffix("/__init__")
+
+
+def of_test(path: Path) -> str:
+    """The place of the module that a test file is named after."""
+    place = path.relative_to(UNIT)
+    return place.with_name(place.stem.removeprefix("test_")).as_posix()
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a folder's own file says only what the folder is for."""
+    return path.name == "__init__.py" and len(path.read_text(encoding="utf-8").splitlines()) <= 1
+
+
+MODULES = {of_module(path): path for path in sorted(PACKAGE.rglob("*.py")) if not is_empty(path)}
+TESTS = {of_test(path): path for path in sorted(UNIT.rglob("test_*.py"))}
+
+
+@pytest.mark.parametrize("place", TESTS)
+def test_a_unit_test_file_is_named_after_a_module_of_the_same_place(place: str) -> None:
+    assert place in MODULES, f"{TESTS[place]} tests no module of its name: eco2ai_callbacks/{place}.py is not there"
+
+
+@pytest.mark.parametrize("place", [place for place in MODULES if place not in ELSEWHERE])
+def test_a_module_has_a_unit_test_file(place: str) -> None:
+    assert place in TESTS, f"eco2ai_callbacks/{place}.py has no unit tests; and no reason in ELSEWHERE"
+
+
+def test_what_is_tested_elsewhere_is_there_and_not_in_both_places() -> None:
+    assert ELSEWHERE.keys() <= MODULES.keys()
+    assert not ELSEWHERE.keys() & TESTS.keys()
