@@ -26,7 +26,7 @@ from eco2ai_callbacks.guard import logger
 from eco2ai_callbacks.meters.discovery import CANDIDATES, Discovery, MeterContext, Source, discover
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
-from eco2ai_callbacks.session import session
+from eco2ai_callbacks.session import assembly
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.metering import Metering
 from eco2ai_callbacks.sinks.console import Console
@@ -391,7 +391,7 @@ def a_meter_that_hangs_in_the_thread(world: World) -> None:
         world.reading_breaks()
         assert hung.wait(10)
 
-    world.patch.setattr(session, "Metering", partial(Metering, slow_s=0.05))
+    world.patch.setattr(assembly, "Metering", partial(Metering, slow_s=0.05))
     world.measured_by(Draws("hanging", hang, max_gap_s=0.01))
     world.midway, world.after = midway, after
 
