@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ import pytest
 
 import eco2ai_callbacks
 from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.carbon.grid import grid_for
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.discovery import CANDIDATES, Candidate, Discovery, MeterContext, discover
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import SINKS, OpenSink, Sink
-from eco2ai_callbacks.testing import CLOUD_VM, Clock, FakeGpu, FakeNvml
+from eco2ai_callbacks.testing import CLOUD_VM, Clock, FakeGpu, FakeMeter, FakeNvml, fake_platform
 from eco2ai_callbacks.usage import Method
 
 
@@ -240,3 +243,26 @@ def test_no_decision_is_taken_by_matching_a_sentence(folder: str) -> None:
     assert files
     lines = {f"{path.name}:{line}" for path in files for line in decisions_by_text(path.read_text(encoding="utf-8"))}
     assert not lines, f"a text for people decides something: {sorted(lines)}; give it a field of its own"
+
+
+def off_peak(start: datetime, seconds: float) -> float:
+    """A carbon intensity that depends on when the energy is used: here, on how long it takes."""
+    assert start.tzinfo is not None
+    return 100.0 if seconds < 50 else 300.0
+
+
+def test_a_factor_that_changes_over_time_is_one_function() -> None:
+    clock = Clock()
+    meter = FakeMeter(clock, {"cpu": 3600.0})
+    # The one line of a new source of factors.
+    platform = fake_platform(clock, meter, grid=lambda *args: dataclasses.replace(grid_for(*args), factor=off_peak))
+    with Tracker(platform=platform, region="FR", pue=1.5, console=False) as run:
+        clock.advance(10.0)  # 0.01 kWh
+        short = run.end_epoch(0)
+        clock.advance(100.0)  # 0.1 kWh
+        assert run.read().grams == pytest.approx(0.1 * 300 * 1.5)
+        long = run.end_epoch(1)
+    assert short.train["eco2ai/co2_kg"] == pytest.approx(0.01 * 100 * 1.5 / 1000)
+    assert long.train["eco2ai/co2_kg"] == pytest.approx(0.1 * 300 * 1.5 / 1000)
+    assert long.total["eco2ai/total_co2_kg"] == pytest.approx((1.0 + 30.0) * 1.5 / 1000)
+    assert verify(Path("eco2ai.jsonl")).whole
