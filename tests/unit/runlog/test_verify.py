@@ -141,7 +141,7 @@ class TestChangedLines:
         before = lines[place]
         chance = random.Random(place)
         digits = [match.start() for match in re.finditer(r"\d", before)]
-        for position in chance.sample(digits, 40):
+        for position in chance.sample(digits, min(40, len(digits))):
             digit = before[position]
             lines[place] = before[:position] + str((int(digit) + 1) % 10) + before[position + 1 :]
             write(log, lines)
