@@ -149,13 +149,13 @@ def adapter(framework: str) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", FITS)
-def test_an_epoch_s_end_is_one_trip_with_exactly_one_exchange(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_s_end_is_one_trip_with_exactly_one_exchange(framework: str) -> None:
     found = {}
     for epochs in (2, 3):
-        spy = Spy(monkeypatch)
-        ours = adapter(framework).on_platform(spy.platform, log_file=f"{epochs}.jsonl", **SETTINGS)
-        FITS[framework](ours, epochs, spy)
-        monkeypatch.undo()
+        with pytest.MonkeyPatch.context() as patch:
+            spy = Spy(patch)
+            ours = adapter(framework).on_platform(spy.platform, log_file=f"{epochs}.jsonl", **SETTINGS)
+            FITS[framework](ours, epochs, spy)
         found[epochs] = spy.order
     # The mark, one exchange, the forecast (none at the end, where nothing is left), and then the framework's logging.
     trip = ["epoch", "exchange", "forecast", "logged"]
