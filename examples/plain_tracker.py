@@ -34,7 +34,7 @@ def main():
                 if guess(weights, inputs) != label:
                     wrong += 1
                     weights = [w + label * i / (epoch + 1) for w, i in zip(weights, inputs, strict=True)]
-            used = run.mark(epoch=epoch, samples=len(train))
+            used = run.end_epoch(epoch, samples=len(train), planned=3).usage
             print(
                 f"epoch {epoch}: loss {wrong / len(train):.3f}  "
                 f"energy {used.energy_kwh * 1e9:7.1f} µWh  CO2 {used.co2_kg * 1e9:6.2f} µg  {used.power_w:.1f} W"
