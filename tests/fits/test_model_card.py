@@ -6,45 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from model_cards import CARD, VALUES
 
 from eco2ai_callbacks.metrics.model_card import emissions, merge, merged
-
-VALUES = {
-    "emissions": 12.5,
-    "source": "eco2AI",
-    "training_type": "fine-tuning",
-    "geographical_location": "California, United States",
-    "hardware_used": "2 x NVIDIA L4",
-}
-CARD = """---
-license: mit
-language:
-- en
-- fr
-tags:
-- généré
-model-index:
-- name: small
-  results:
-  - task:
-      type: text-classification
-    dataset:
-      name: glue
-      type: glue
-    metrics:
-    - type: accuracy
-      value: 0.91
----
-
-# A model
-
-The user's own words, with a line of `---` below.
-
----
-
-| a | b |
-"""
-
 
 # --- the card ------------------------------------------------------------------------------------------------------
 

@@ -10,33 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from fake_torch import Torch
 
 from eco2ai_callbacks.distributed.messages import (
     RankUsage,
 )
 from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_group
 from eco2ai_callbacks.usage import Usage
-
-
-class Torch:
-    def __init__(self, size: int, initialised: bool = True, available: bool = True) -> None:
-        self.distributed = self
-        self.size, self.initialised, self.available = size, initialised, available
-
-    def is_available(self) -> bool:
-        return self.available
-
-    def is_initialized(self) -> bool:
-        return self.initialised
-
-    def get_world_size(self) -> int:
-        return self.size
-
-    def get_rank(self) -> int:
-        return 1
-
-    def all_gather_object(self, heard: list[Any], told: Any) -> None:
-        heard[:] = [(rank, told) for rank in range(self.size)]
 
 
 def test_a_lightning_strategy_with_ways_of_its_own_is_asked_for_each_rank_s_word() -> None:

@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import types
-from typing import Any
+
+from fake_torch import Torch
 
 from eco2ai_callbacks.distributed.process_group import jax_group, torch_group
-
-
-class Torch:
-    def __init__(self, size: int, initialised: bool = True, available: bool = True) -> None:
-        self.distributed = self
-        self.size, self.initialised, self.available = size, initialised, available
-
-    def is_available(self) -> bool:
-        return self.available
-
-    def is_initialized(self) -> bool:
-        return self.initialised
-
-    def get_world_size(self) -> int:
-        return self.size
-
-    def get_rank(self) -> int:
-        return 1
-
-    def all_gather_object(self, heard: list[Any], told: Any) -> None:
-        heard[:] = [(rank, told) for rank in range(self.size)]
 
 
 def test_a_single_process_tells_nobody() -> None:

@@ -8,49 +8,13 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_cards import CARD, VALUES
 from steady import steady
 
 from eco2ai_callbacks.carbon.intensity import Intensity, lookup, user, world
 from eco2ai_callbacks.metrics.model_card import KEYS, CardFacts, emissions, hardware, location, merged
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage
-
-VALUES = {
-    "emissions": 12.5,
-    "source": "eco2AI",
-    "training_type": "fine-tuning",
-    "geographical_location": "California, United States",
-    "hardware_used": "2 x NVIDIA L4",
-}
-CARD = """---
-license: mit
-language:
-- en
-- fr
-tags:
-- généré
-model-index:
-- name: small
-  results:
-  - task:
-      type: text-classification
-    dataset:
-      name: glue
-      type: glue
-    metrics:
-    - type: accuracy
-      value: 0.91
----
-
-# A model
-
-The user's own words, with a line of `---` below.
-
----
-
-| a | b |
-"""
-
 
 # --- the values ----------------------------------------------------------------------------------------------------
 

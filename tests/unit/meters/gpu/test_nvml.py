@@ -8,19 +8,12 @@ from typing import Any
 
 import psutil
 import pytest
+from nvml_meters import ENERGY, POWER, A, B, opened
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable, SettingsError
-from eco2ai_callbacks.meters.gpu.nvml import NvmlMeter, open_nvml, own_processes
+from eco2ai_callbacks.meters.gpu.nvml import own_processes
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.testing import Clock, FakeGpu, FakeNvml
-
-A, B = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-e429a63e-c61c-4795-b757-5132caeb8e70"
-ENERGY, POWER = "nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"
-
-
-def opened(nvml: FakeNvml, clock: Clock, gpus: Any = "all", **options: Any) -> NvmlMeter:
-    options = {"environ": {}, "job_pids": lambda: (os.getpid(),), **options}
-    return open_nvml(gpus, clock=clock, library=nvml, **options)
 
 
 @pytest.fixture
