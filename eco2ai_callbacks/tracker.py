@@ -212,13 +212,9 @@ class Tracker:
             return session.end_epoch(epoch, samples=samples, tokens=tokens, metrics=metrics)
 
         marked = self._lifetime.call("end_epoch", end, MarkedEpoch(Usage(), epoch, RankUsage(total=self.total)))
-        return self.figures.end_epoch(
-            marked,
-            done=done,
-            planned=planned,
-            note=lambda found: self.write("forecast", found, marked.epoch),
-            decides=not self._lifetime.ending,
-        )
+        note = functools.partial(self.write, "forecast", epoch=marked.epoch)
+        decides = not self._lifetime.ending
+        return self.figures.end_epoch(marked, done=done, planned=planned, note=note, decides=decides)
 
     def model_card(self, training_type: TrainingType | None = None) -> dict[str, Any] | None:
         """Return the value of ``co2_eq_emissions`` for a model card, also after ``stop``; ``None`` if not measured.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,20 @@ def test_a_module_has_a_unit_test_file(place: str) -> None:
 def test_what_is_tested_elsewhere_is_there_and_not_in_both_places() -> None:
     assert ELSEWHERE.keys() <= MODULES.keys()
     assert not ELSEWHERE.keys() & TESTS.keys()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_holds_one_idea(path: Path) -> None:
+    """More than 300 lines, or 250 in a class, are usually two ideas."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            assert node.end_lineno is not None
+            length = node.end_lineno - node.lineno + 1
+            assert length <= (200 if node.name == "Tracker" else 250), f"{node.name} has {length} lines"
+
+
+def test_the_root_holds_what_users_import_and_the_ground() -> None:
+    public = {"__init__", "__main__", "auto", "lightning", "transformers", "keras", "accelerate", "tracker"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == public | {"record", "usage", "guard", "errors"}
