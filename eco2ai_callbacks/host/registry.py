@@ -1,18 +1,33 @@
-"""Which trackers run on this host now: one small file each, in a folder that all users share."""
+"""The trackers of this user that run on this host now: one small file each, in a folder of the user's own.
+
+Other users can neither put an entry there nor take one away. That a GPU is shared with them shows in the driver's list
+of processes instead.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import json
-import tempfile
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.host.private import own_folder, read_own
+
+# No entry is larger: a list of all GPUs of a host has less than a tenth of it.
+MAX_BYTES = 64 * 1024
+# An entry of another boot, host or container, of which nothing can be known here, is removed after so long.
+FORGET_S = 30 * 24 * 3600.0
+# A file that was to become an entry is removed after so long: its writer was killed on the way.
+_UNFINISHED_S = 60.0
+# File systems keep times in steps of some milliseconds: a folder that changed so recently may change unseen.
+_STEP_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +61,11 @@ class Entry:
 
 
 class Registry:
-    """The running trackers of this host.
+    """The running trackers of this user on this host.
 
     Args:
         host: Hash of the host's boot id.
-        folder: Where the entries lie; a folder below the system's for temporary files by default.
+        folder: The folder of the entries; by default one of the user's own (see :func:`~eco2ai_callbacks.host.private.own_folder`).
         proc: Where procfs is mounted.
     """
 
@@ -58,51 +73,103 @@ class Registry:
         self._host = host
         self._given = folder
         self._proc = proc
-
-    @property
-    def _folder(self) -> Path:
-        """Looked up only where it is needed: a machine may have no folder for temporary files."""
-        return self._given or Path(tempfile.gettempdir()) / "eco2ai-trackers"
+        # What the folder held when it was last listed, and when it had changed last; None where it may change unseen.
+        self._listed: dict[str, tuple[_File, Entry | None]] = {}
+        self._changed_ns: int | None = None
 
     def enter(self, entry: Entry) -> None:
-        """Announce a tracker.
+        """Announce a tracker, and remove what trackers that were killed have left.
 
         Raises:
-            OSError: The folder cannot be written.
+            OSError: There is no folder of the user's own, or it cannot be written.
         """
-        if not self._folder.is_dir():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._folder.chmod(0o1777)  # as /tmp itself: all may enter, each removes its own
-        whole = self._folder / f".{entry.writer}"
-        whole.write_text(json.dumps(asdict(entry) | {"numbered_by": self._pid_namespace()}))
-        whole.chmod(0o644)  # for others to read, whatever the mask for new files
-        whole.replace(self._path(entry.writer))
+        folder = self._folder(create=True)
+        self._sweep(folder)
+        whole = folder / f".{entry.writer}"
+        whole.write_text(json.dumps(asdict(entry) | {"numbered_by": self._pid_namespace()}), encoding="utf-8")
+        whole.replace(folder / f"{entry.writer}.json")
 
     def leave(self, writer: str) -> None:
-        """Take a tracker's entry away."""
-        self._path(writer).unlink(missing_ok=True)
+        """Remove a tracker's entry.
 
-    def living(self) -> list[Entry]:
-        """The trackers whose process lives, the longest running first."""
-        entries = []
-        here = self._pid_namespace()
-        for path in self._folder.glob("*.json"):
-            entry, numbered_by = _read(path)
-            # A container that shares the folder numbers its processes by itself: nothing can be said of them here.
-            if entry is None or entry.host != self._host or numbered_by != here:
-                continue
-            if process_started(entry.pid, self._proc) == entry.started:
-                entries.append(entry)
-            else:
-                with contextlib.suppress(OSError):  # another user's
-                    path.unlink()  # left by a process that was killed
-        return sorted(entries, key=lambda entry: entry.since)
+        Raises:
+            OSError: The entry cannot be removed.
+        """
+        (self._folder() / f"{writer}.json").unlink(missing_ok=True)
 
-    def _path(self, writer: str) -> Path:
-        return self._folder / f"{writer}.json"
+    def entries(self) -> list[Entry]:
+        """Return the trackers that have entered on this host, the longest running first; some may be dead.
+
+        The folder is listed, and an entry read, only where it has changed since the last call.
+        """
+        folder = self._folder()
+        try:
+            changed_ns = folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return []
+        if changed_ns != self._changed_ns:
+            now_ns = time.time_ns()
+            self._listed = {
+                file.name: self._listed[file.name]
+                if file.name in self._listed and self._listed[file.name][0] == file
+                else (file, self._read(folder / file.name))
+                for file in _files(folder)
+                if file.name.endswith(".json")
+            }
+            self._changed_ns = changed_ns if now_ns - changed_ns > _STEP_NS else None
+        return sorted((entry for _, entry in self._listed.values() if entry), key=lambda entry: entry.since)
+
+    def living(self, keep: Callable[[Entry], bool] | None = None) -> list[Entry]:
+        """Return the trackers whose process lives, the longest running first, and remove the entries of the others.
+
+        Args:
+            keep: Selects the entries whose process is looked up; all by default.
+        """
+        found = []
+        for entry in self.entries():
+            if keep is None or keep(entry):
+                if self._lives(entry):
+                    found.append(entry)
+                else:
+                    self._remove(self._folder() / f"{entry.writer}.json")  # left by a process that was killed
+        return found
+
+    def _folder(self, *, create: bool = False) -> Path:
+        """Return the folder; looked up only where it is needed, for a machine may have none for temporary files."""
+        if self._given is None:
+            return own_folder(create=create)
+        if create:
+            self._given.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._given
+
+    def _lives(self, entry: Entry) -> bool:
+        return process_started(entry.pid, self._proc) == entry.started
+
+    def _sweep(self, folder: Path) -> None:
+        now = time.time()
+        for file in _files(folder):
+            age_s = now - file.changed_ns / 1e9
+            dead = age_s > FORGET_S
+            if file.name.endswith(".json"):
+                entry = self._read(folder / file.name)
+                dead = dead or (entry is not None and not self._lives(entry))
+            elif file.name.startswith("."):
+                dead = age_s > _UNFINISHED_S
+            if dead:
+                self._remove(folder / file.name)
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+    def _read(self, path: Path) -> Entry | None:
+        """Return an entry of this host whose process has its number here; ``None`` for every other file."""
+        entry, numbered_by = _parsed(read_own(path, MAX_BYTES))
+        # A container that shares the folder numbers its processes by itself: nothing can be known of them here.
+        return entry if entry and entry.host == self._host and numbered_by == self._pid_namespace() else None
 
     def _pid_namespace(self) -> str:
-        """What gives processes their numbers: the kernel's name space of them; empty where there is none."""
+        """Return what gives processes their numbers: the kernel's name space of them; empty where there is none."""
         try:
             return str((self._proc / "self/ns/pid").readlink())
         except OSError:
@@ -145,13 +212,31 @@ def lineage() -> list[int]:
     return [here.pid, *(process.pid for process in here.parents())]
 
 
-def _read(path: Path) -> tuple[Entry | None, str]:
-    """An entry, if there is a whole one in a file that anybody may have written, and what numbered its process."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the folder: when one of these changes, it is another."""
+
+    name: str
+    number: int
+    size: int
+    changed_ns: int
+
+
+def _files(folder: Path) -> Iterator[_File]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for each in found:
+            with contextlib.suppress(FileNotFoundError):
+                status = each.stat(follow_symlinks=False)
+                yield _File(each.name, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _parsed(content: bytes) -> tuple[Entry | None, str]:
+    """Return an entry, if there is a whole one, and what numbered its process."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(content)
         found = {name: values.get(name, default) for name, default in _DEFAULTS.items()}
         numbered_by = values.get("numbered_by")
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, RecursionError):
         return None, ""
     sound = (
         all(isinstance(found[name], str) for name in ("writer", "run", "host"))

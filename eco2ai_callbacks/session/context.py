@@ -34,7 +34,7 @@ class Platform:
             system, the year and the guard.
         environ: The environment; this process's by default.
         root: The root of the file system, for what a platform put there.
-        registry: Folder of the running trackers; one that all users share by default.
+        registry: Folder of the running trackers; one of the user's own by default.
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
     """
 

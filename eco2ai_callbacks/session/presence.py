@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import process_started
@@ -76,26 +76,33 @@ class Presence:
     def same_run(self) -> list[Entry]:
         """Return the other trackers of this host that write for the same run."""
         mine = self.entry
-        return [other for other in self._living() if other.run == mine.run and other.writer != mine.writer]
+        found = living(self._registry, self._guard, lambda other: other.run == mine.run)
+        return [other for other in found if other.writer != mine.writer]
 
     def shared_with(self) -> tuple[str, ...]:
         """Return other runs that measure one of our devices now, apart from those around or inside this one."""
         mine = self.entry
         if not mine.devices:
             return ()
-        living = self._living()
-        others = {other.run for other in living if set(mine.devices) & set(other.devices)}
-        others -= {mine.run, *ancestry(living, mine.parent)}
-        return tuple(sorted(run for run in others if mine.run not in ancestry(living, run)))
+        found = living(self._registry, self._guard, lambda other: not {*mine.devices}.isdisjoint(other.devices))
+        others = {other.run for other in found} - {mine.run}
+        if not others:
+            return ()
+        entries = self._guard.call("registry", self._registry.entries, found)
+        others -= {*ancestry(entries, mine.parent)}
+        return tuple(sorted(run for run in others if mine.run not in ancestry(entries, run)))
 
-    def _living(self) -> list[Entry]:
-        return living(self._registry, self._guard)
 
+def living(registry: Registry, guard: Guard, keep: Callable[[Entry], bool] | None = None) -> list[Entry]:
+    """Return the trackers that run on this host; none where the registry cannot be read.
 
-def living(registry: Registry, guard: Guard) -> list[Entry]:
-    """Return the trackers that run on this host; none where the registry cannot be read."""
+    Args:
+        registry: The running trackers of this host.
+        guard: Records failures.
+        keep: Selects the entries whose process is looked up; all by default.
+    """
     nobody: list[Entry] = []
-    return guard.call("registry", registry.living, nobody)
+    return guard.call("registry", lambda: registry.living(keep), nobody)
 
 
 def run_around(registry: Registry, run: str, guard: Guard) -> str | None:

@@ -73,7 +73,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "sinks": [{"__init__"}, {"console", "csv"}],
     "settings": [{"__init__"}, {"sources"}, {"schema"}, {"args", "forms"}],
-    "host": [{"__init__"}, {"registry"}, {"machine"}],
+    "host": [{"__init__"}, {"registry"}, {"machine", "private"}],
 }
 # For tests: may import anything, and nothing outside of it imports it.
 TESTING = "testing"

@@ -36,11 +36,10 @@ def test_a_tracker_that_entered_is_seen_as_it_is_until_it_leaves(registry: Regis
     registry.leave("w")
 
 
-def test_all_users_share_one_folder_below_that_for_temporary_files(tmp_path: Path):
+def test_each_user_has_a_folder_that_nobody_else_can_write_or_read(tmp_path: Path):
     Registry("host").enter(entry())
-    folder = tmp_path / "eco2ai-trackers"
-    assert folder.stat().st_mode & 0o7777 == 0o1777
-    assert (folder / "w.json").stat().st_mode & 0o777 == 0o644
+    folder = tmp_path / f"eco2ai-trackers-{os.getuid()}"
+    assert folder.stat().st_mode & 0o7777 == 0o700
     assert Registry("host").living() == [entry()]
 
 
@@ -153,3 +152,62 @@ class TestAncestry:
 def test_a_process_descends_from_its_parent():
     found = lineage()
     assert found[:2] == [HERE, os.getppid()]
+
+
+def test_what_others_could_put_there_neither_hangs_nor_stalls_nor_is_believed(registry: Registry, tmp_path: Path):
+    registry.enter(entry())
+    folder = tmp_path / "trackers"
+    os.mkfifo(folder / "a.json")
+    with (folder / "b.json").open("wb") as sparse:
+        sparse.truncate(3 << 30)
+    (tmp_path / "elsewhere").write_text((folder / "w.json").read_text().replace('"w"', '"x"'))
+    (folder / "c.json").symlink_to(tmp_path / "elsewhere")
+    if os.getuid() == 0:
+        (folder / "d.json").write_text((folder / "w.json").read_text().replace('"w"', '"y"'))
+        os.chown(folder / "d.json", 65534, 65534)
+    registry.enter(entry("z"))
+    assert {one.writer for one in registry.living()} == {"w", "z"}
+    assert {one.writer for one in Registry("host", folder).living()} == {"w", "z"}
+
+
+def test_the_folder_is_listed_and_entries_are_read_only_after_a_change(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "trackers"
+    for number in range(5):
+        registry.enter(entry(f"w{number}"))
+    os.utime(folder, (1e9, 1e9))  # it has changed long ago
+    assert len(registry.living()) == 5
+    done: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr("os.scandir", lambda path: done.append("listed") or scandir(path))
+    monkeypatch.setattr(f"{Registry.__module__}.read_own", lambda *_: done.append("read") or b"")
+    for _ in range(10):
+        assert len(registry.living(lambda one: one.writer == "w3")) == 1
+    assert done == []
+    (folder / "new.json").write_text("{}")
+    registry.entries()
+    assert done == ["listed", "read"]  # the new one alone
+
+
+def test_a_folder_that_has_just_changed_is_listed_again(registry: Registry):
+    for number in range(50):
+        registry.enter(entry(f"w{number}"))
+        assert len(registry.living()) == number + 1
+
+
+def test_what_the_dead_have_left_goes_when_somebody_enters(registry: Registry, tmp_path: Path):
+    folder = tmp_path / "trackers"
+    registry.enter(entry("alive"))
+    text = (folder / "alive.json").read_text()
+    for number in range(200):
+        (folder / f"dead{number}.json").write_text(
+            json.dumps(json.loads(text) | {"writer": f"dead{number}", "started": 0.5})
+        )
+    (folder / "ages.json").write_text(json.dumps(json.loads(text) | {"host": "an earlier boot"}))
+    os.utime(folder / "ages.json", (1e9, 1e9))
+    (folder / ".unfinished").write_text("{")
+    os.utime(folder / ".unfinished", (1e9, 1e9))
+    (folder / ".just begun").write_text("{")
+    registry.enter(entry("next"))
+    assert {path.name for path in folder.iterdir()} == {"alive.json", "next.json", ".just begun"}

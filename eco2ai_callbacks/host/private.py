@@ -1,0 +1,80 @@
+"""A folder and files that only this user can write, where others can write beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+def own_folder(*, create: bool = False) -> Path:
+    """Return a folder that only this user can read and write.
+
+    The first that is or can be made so: below the folder for temporary files, below ``XDG_RUNTIME_DIR``, below the
+    home folder's cache. Somebody else may have taken the name in a folder that all users share.
+
+    Args:
+        create: Whether to make it.
+
+    Raises:
+        OSError: None can be made.
+    """
+    if not hasattr(os, "getuid"):  # Windows: the folder for temporary files is the user's own
+        return _made(Path(tempfile.gettempdir()) / "eco2ai-trackers", create)
+    places = [Path(tempfile.gettempdir()) / f"eco2ai-trackers-{os.getuid()}"]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        places.append(Path(runtime) / "eco2ai-trackers")
+    with contextlib.suppress(RuntimeError):  # a container's user may have no home
+        places.append(Path.home() / ".cache" / "eco2ai" / "trackers")
+    for place in places:
+        with contextlib.suppress(OSError):
+            if _is_own(_made(place, create)):
+                return place
+    if create:
+        raise PermissionError(errno.EACCES, "no folder of the user's own can be made", str(places[0]))
+    return places[0]
+
+
+def _made(folder: Path, create: bool) -> Path:
+    if create:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether a folder is the user's and closed to others; one that is only open to others is closed."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return False
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    return True
+
+
+def read_own(path: Path, most: int) -> bytes:
+    """Return the content of a small regular file of the user's own; empty for anything else.
+
+    Follows no link, and never waits, as it would for a pipe.
+
+    Args:
+        path: The file.
+        most: The largest size in bytes that is read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        file = os.open(path, flags)
+    except OSError:
+        return b""
+    try:
+        found = os.fstat(file)
+        own = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+        if not (own and stat.S_ISREG(found.st_mode) and found.st_size <= most):
+            return b""
+        return os.read(file, most)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
