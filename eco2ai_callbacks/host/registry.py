@@ -65,7 +65,7 @@ class Registry:
 
     Args:
         host: Hash of the host's boot id.
-        folder: The folder of the entries; by default one of the user's own (see :func:`~eco2ai_callbacks.host.private.own_folder`).
+        folder: The folder of the entries; by default the one of :func:`~eco2ai_callbacks.host.private.own_folder`.
         proc: Where procfs is mounted.
     """
 
