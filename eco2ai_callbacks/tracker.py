@@ -92,8 +92,8 @@ class Tracker:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """What a checkpoint needs to continue the run; ``None`` before ``start``."""
-        run_id, total = self.run_id, self.total + self._job.others
-        return None if run_id is None else Checkpoint(run_id, total.energy_kwh, total.co2_kg, total.seconds)
+        session = self._lifetime.session
+        return None if session is None else session.checkpoint(self._job)
 
     def start(self, context: RunContext | None = None) -> Tracker:
         """Open the meters and begin; a second ``start`` does nothing.

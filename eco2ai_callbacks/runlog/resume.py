@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.read import lines, records, total
-from eco2ai_callbacks.usage import Usage
+from eco2ai_callbacks.usage import Usage, sum_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,13 @@ class PriorUsage:
         usage: Its sum.
         attempts: How often each epoch had been begun.
         continues: The writer that wrote last, and the hash of its last line.
+        job: The sum of all ranks' parts, as far as this log holds them.
     """
 
     usage: Usage = field(default_factory=Usage)
     attempts: Mapping[int, int] = field(default_factory=dict)
     continues: Mapping[str, str] | None = None
+    job: Usage = field(default_factory=Usage)
 
 
 def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> PriorUsage:
@@ -41,13 +43,18 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
         record = line.record
         if record.stage == "train" and record.epoch is not None:
             attempts[record.epoch] = max(attempts.get(record.epoch, 0), record.attempt or 1)
+    parts: dict[int, list[Record]] = {}
+    for line in all_ranks:
+        parts.setdefault(line.record.rank, []).append(line.record)
+    job = sum_parallel(total(parts[number]) for number in sorted(parts))
     found = [line for line in all_ranks if inheriting_rank(line.record.rank, world_size) == rank]
     if not found:
-        return PriorUsage(attempts=attempts)
+        return PriorUsage(attempts=attempts, job=job)
     # Writers' own files lie in no order: the one that none goes on from wrote last.
     ends = last_writers(line.record for line in found)
     last = next((line for line in reversed(found) if line.record.writer in ends), found[-1])
-    return PriorUsage(total(line.record for line in found), attempts, {"writer": last.record.writer, "hash": last.hash})
+    continues = {"writer": last.record.writer, "hash": last.hash}
+    return PriorUsage(total(line.record for line in found), attempts, continues, job)
 
 
 def inheriting_rank(rank: int, world_size: int) -> int:

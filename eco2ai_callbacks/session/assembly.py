@@ -173,10 +173,10 @@ class PreparedSession:
             look: Called by the thread more often, where somebody must see whether the run still goes on.
         """
         settings, platform, context, guard = self.settings, self.platform, self.context, self.guard
-        known = sum_parallel(start.known for start in starts)
-        # Energy of a checkpoint that no log holds counts once in a job.
-        counts_carried = self.identity.rank == 0 or context.gather is None
-        carried = carried_over(context.checkpoint, known) if counts_carried else None
+        ranks = [start.known for start in starts]
+        known = sum_parallel(ranks)
+        exchanged = None if context.gather is None else ranks
+        carried = carried_over(context.checkpoint, self.identity, self.prior, exchanged)
         meters = self._own_meters(starts)
         gpu = GpuWork(guard, sync=settings.sync_gpu, measured=self._chosen_devices())
         metering = Metering(

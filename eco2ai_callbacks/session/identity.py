@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eco2ai_callbacks.usage import Usage
+from eco2ai_callbacks.runlog.resume import PriorUsage, inheriting_rank
+from eco2ai_callbacks.usage import Usage, sum_parallel
 
 
 def new_id() -> str:
@@ -49,20 +50,24 @@ class Checkpoint:
         energy_kwh: Its energy then, or ``None``.
         co2_kg: Its CO2 then, or ``None``.
         seconds: Its seconds then.
+        rank: The rank whose own totals these are; ``None`` where they are the whole job's.
     """
 
     run_id: str
     energy_kwh: float | None = None
     co2_kg: float | None = None
     seconds: float = 0.0
+    rank: int | None = None
 
     def to_dict(self) -> dict[str, str | float | None]:
         """Plain values, for a checkpoint."""
+        whose = {} if self.rank is None else {"rank": self.rank}
         return {
             "run_id": self.run_id,
             "energy_kwh": self.energy_kwh,
             "co2_kg": self.co2_kg,
             "seconds": self.seconds,
+            **whose,
         }
 
     @classmethod
@@ -72,18 +77,36 @@ class Checkpoint:
         if not isinstance(run_id, str):
             return None
         energy, co2, seconds = (_number(values.get(name)) for name in ("energy_kwh", "co2_kg", "seconds"))
-        return cls(run_id, energy, co2, seconds or 0.0)
+        rank = values.get("rank")
+        good = isinstance(rank, int) and not isinstance(rank, bool) and rank >= 0
+        return cls(run_id, energy, co2, seconds or 0.0, rank if good else None)  # type: ignore[arg-type]
 
 
-def carried_over(checkpoint: Checkpoint | None, known: Usage) -> dict[str, float | None] | None:
-    """Return what a checkpoint knows of a run and the log does not; ``None`` where that is nothing.
+def carried_over(
+    checkpoint: Checkpoint | None, identity: SessionIdentity, prior: PriorUsage, ranks: Sequence[Usage] | None
+) -> dict[str, float | None] | None:
+    """Return what a checkpoint knows of a run and no log does, where this rank is the one to count it.
+
+    The first rank counts what a job's total holds beyond all ranks' logs; what one rank's own total holds beyond its
+    log counts for that rank, or for the one that goes on with its part.
 
     Args:
         checkpoint: The run to continue, as it was saved.
-        known: What the log holds of the run.
+        identity: Who writes.
+        prior: What the log holds of earlier sessions.
+        ranks: What each rank's log holds of its part; ``None`` where the ranks exchange nothing.
     """
     if checkpoint is None:
         return None
+    owner = 0 if checkpoint.rank is None else inheriting_rank(checkpoint.rank, identity.world_size)
+    if identity.rank != owner if ranks is None else identity.rank != 0:
+        return None
+    if ranks is not None and checkpoint.rank is not None and checkpoint.rank < len(ranks):
+        known = ranks[checkpoint.rank]
+    elif ranks is not None:
+        known = sum_parallel(ranks)
+    else:
+        known = prior.job if checkpoint.rank is None else prior.usage
     missing = {
         "energy_kwh": _beyond(checkpoint.energy_kwh, known.energy_kwh),
         "co2_kg": _beyond(checkpoint.co2_kg, known.co2_kg),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
 from eco2ai_callbacks.record import Record, summary
 from eco2ai_callbacks.session.gpu_work import GpuWork
-from eco2ai_callbacks.session.identity import SessionIdentity
+from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
 from eco2ai_callbacks.session.journal import Journal
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.metering import Metering
@@ -119,6 +120,17 @@ class Session:
             usage = self._ledger.since(reading)
             self._journal.write("heartbeat", usage, self._stages.current, self.total + usage)
             self._beaten = reading.t
+
+    def checkpoint(self, job: JobTotals) -> Checkpoint:
+        """Return what a checkpoint needs to continue the run.
+
+        Args:
+            job: What the ranks have exchanged; where they have not, the totals are this rank's own.
+        """
+        total, identity = self.total + job.others, self.identity
+        alone = identity.world_size > 1 and job.ranks is None
+        figures = total.energy_kwh, total.co2_kg, total.seconds
+        return Checkpoint(identity.id, *figures, identity.rank if alone else None)
 
     # --- the end ---------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from eco2ai_callbacks.runlog.resume import (
     load_prior,
     unfinished,
 )
+from eco2ai_callbacks.usage import Usage
 
 
 @pytest.fixture
@@ -89,7 +90,11 @@ class TestBefore:
         assert [known.usage.seconds for known in alone] == [2.0, 2.0, 2.0]
         assert alone[0].attempts == alone[2].attempts == {0: 1, 1: 1, 2: 1}
         assert load_prior(log, "run", 0, 1).usage.seconds == 6.0
-        assert load_prior(log, "run", 3, 4) == PriorUsage(attempts={0: 1, 1: 1, 2: 1})
+        new = load_prior(log, "run", 3, 4)
+        assert (new.usage, new.continues) == (Usage(), None)
+        assert new.attempts == {0: 1, 1: 1, 2: 1}
+        # Of the job every rank knows the same: energies add up, the time is the first rank's.
+        assert {known.job for known in (*alone, new)} == {Usage(2.0, {"cpu": 108.0}, new.job.grams)}
         assert [inheriting_rank(rank, 2) for rank in range(4)] == [0, 1, 0, 0]
 
 

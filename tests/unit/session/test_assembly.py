@@ -17,6 +17,8 @@ from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.discovery import Discovery
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.aggregate import jobs
+from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.session.assembly import open_session, package_version
 from eco2ai_callbacks.session.context import Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import Checkpoint
@@ -158,17 +160,50 @@ def test_a_rank_sends_what_the_others_must_know() -> None:
     assert (start.entry.rank, start.entry.devices, start.entry.channels) == (2, ("GPU-a",), ("gpu:GPU-a",))
 
 
-@pytest.mark.parametrize("gather", [None, lambda message: [message]], ids=["alone", "with others"])
-def test_a_checkpoint_s_energy_is_carried_by_the_first_rank_alone_where_ranks_meet(
-    gather: Callable[[Any], list[Any]] | None,
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("whose", [None, 0, 1], ids=["the job's", "rank 0's", "rank 1's"])
+@pytest.mark.parametrize("gather", [None, lambda message: [message] * 2], ids=["each for itself", "together"])
+def test_what_a_checkpoint_alone_knows_is_counted_by_one_rank(
+    gather: Callable[[Any], list[Any]] | None, whose: int | None, rank: int
 ) -> None:
     clock = Clock()
-    context = RunContext(checkpoint=Checkpoint("r", 1.0, 0.5, 60.0), rank=(1, 2), gather=gather)
+    context = RunContext(checkpoint=Checkpoint("r", 1.0, 0.5, 60.0, whose), rank=(rank, 2), gather=gather)
     prepared, _, _ = opened(clock, FakeMeter(clock, {"cpu": 10.0}), context=context)
     with prepared:
-        session = prepared.begin([prepared.start], nothing, nothing)
-    assert session.total.energy_kwh == (1.0 if gather is None else None)
+        session = prepared.begin([prepared.start] * 2, nothing, nothing)
+    counts = rank == (0 if gather is not None else whose or 0)
+    assert session.total.energy_kwh == (1.0 if counts else None)
     session.close("finished")
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["with the log", "where the log is lost"])
+def test_ranks_that_exchange_nothing_resume_without_counting_each_other_again(lost: bool) -> None:
+    """The first rank writes the checkpoint, and both restore it."""
+    clock = Clock()
+    watts = (10.0, 2.0)
+
+    def fit(rank: int, checkpoint: Checkpoint | None, seconds: float) -> Tracker:
+        platform = fake_platform(clock, FakeMeter(clock, {"cpu": watts[rank]}))
+        settings = {} if checkpoint else {"run_id": "job"}
+        run = Tracker(platform=platform, **QUIET, **settings).start(RunContext(rank=(rank, 2), checkpoint=checkpoint))
+        clock.advance(seconds)
+        run.stop()
+        return run
+
+    first = fit(0, None, 100.0)
+    fit(1, None, 100.0)
+    assert first.checkpoint is not None
+    saved = Checkpoint.from_dict(first.checkpoint.to_dict())
+    assert saved is not None
+    assert saved.rank == 0
+    if lost:
+        Path("eco2ai.jsonl").unlink()
+    for rank in range(2):
+        fit(rank, saved, 10.0)
+    total = jobs(records(Path("eco2ai.jsonl")))["job"].total.total_j
+    assert total == pytest.approx(1000.0 + (0.0 if lost else 200.0) + 100.0 + 20.0)
+    carried = [row["carried"] for row in rows() if row["event"] == "start"]
+    assert [each is not None for each in carried] == ([True, False] if lost else [False] * 4)
 
 
 def test_the_version_is_the_installed_one() -> None:
