@@ -158,7 +158,7 @@ class Tracker:
 
     def read(self) -> Usage:
         """Return what has been used since the last mark; nothing is written."""
-        return self._lifetime.call("read", lambda session: session.read(), Usage())
+        return self._lifetime.call("read", lambda session: session.read(), Usage(), marks=False)
 
     def enter(self, stage: str, epoch: int | None = None) -> Usage:
         """Go into a stage; what came before is closed under the name of the stage around, and returned.
@@ -178,7 +178,7 @@ class Tracker:
 
     def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
         """Write a line that adds nothing up (``metrics``, ``forecast``)."""
-        self._lifetime.call("write", lambda session: session.note(event, metrics, epoch), None)
+        self._lifetime.call("write", lambda session: session.note(event, metrics, epoch), None, marks=False)
 
     def end_epoch(
         self,

@@ -97,10 +97,17 @@ class Lifetime:
                 call("tracker", lambda: self._begin(prepared, starts), None)
         return run
 
-    def call(self, what: str, fn: Callable[[Session], R], default: R) -> R:
+    def call(self, what: str, fn: Callable[[Session], R], default: R, *, marks: bool = True) -> R:
         """Call ``fn`` with the session, under the lock; on any exception record the failure and return ``default``.
 
-        Returns ``default`` too where no session could be opened, after the end and in a forked child.
+        Returns ``default`` too where no session could be opened, after the end and in a forked child. The GPU's work
+        is waited for before the lock is taken: the thread goes on meanwhile.
+
+        Args:
+            what: The method that is called, for the error.
+            fn: What to do with the session.
+            default: What is returned where it cannot be done.
+            marks: Whether it closes a segment, whose energy the GPU's work belongs to.
 
         Raises:
             Eco2AIError: It comes before the start.
@@ -109,6 +116,9 @@ class Lifetime:
         session = self.session
         if session is None or self._ending or os.getpid() != self._pid:
             return default
+
+        if marks:
+            session.finish_gpu_work()
 
         def locked() -> R:
             with self._lock:
@@ -157,10 +167,13 @@ class Lifetime:
             Finalize(None, self._interrupt, exitpriority=100)
 
     def _beat(self, reading: Reading) -> None:
-        """Write a heartbeat where one is due; the thread calls this."""
-        with self._lock:
-            if self.session is not None and not self._ending:
-                self.session.heartbeat(reading)
+        """Write a heartbeat where one is due; the thread calls this, and waits for no mark, which writes more."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self.session is not None and not self._ending:
+                    self.session.heartbeat(reading)
+            finally:
+                self._lock.release()
 
     def _look(self) -> None:
         """Close a run whose call has ended by an exception that no hook reported; the thread calls this."""

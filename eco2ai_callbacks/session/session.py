@@ -69,6 +69,10 @@ class Session:
 
     # --- reading and marking ---------------------------------------------------------------------------------------
 
+    def finish_gpu_work(self) -> None:
+        """Wait until the GPU's work is done, so that its energy falls before the mark that follows."""
+        self._gpu.finish()
+
     def read(self) -> Usage:
         """Return what has been used since the last mark."""
         return self._ledger.since(self._metering.read())
@@ -161,13 +165,9 @@ class Session:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _reading(self) -> Reading:
-        self._gpu.finish()
-        return self._metering.read()
-
     def _mark_named(self, event: str, stage: str, epoch: int | None, **fields: Any) -> tuple[Usage, Segment, Record]:
         segment = self._stages.named(stage, epoch)
-        usage, record = self._mark_reading(event, segment, self._reading(), **fields)
+        usage, record = self._mark_reading(event, segment, self._metering.read(), **fields)
         if event == "epoch":
             self._stages.close_epoch(segment.epoch)
         return usage, segment, record
@@ -185,7 +185,7 @@ class Session:
 
     def _close_segment(self, segment: Segment) -> Usage:
         """Close the time since the last mark; next to no time between two stages is left for what follows."""
-        reading = self._reading()
+        reading = self._metering.read()
         between = segment.stage in ("train", "other")
         if between and reading.t - self._ledger.marked.t < _SHORTEST_S:
             return Usage()

@@ -12,6 +12,7 @@ from logcheck import rows
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.session import gpu_work
 from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.session.lifetime import Lifetime
 from eco2ai_callbacks.settings import resolve
@@ -50,6 +51,45 @@ def test_what_raises_inside_is_recorded_and_gives_the_default() -> None:
     assert life.call("read", lambda session: 1 // 0, 7) == 7
     life.end("finished")
     assert guard.failures == ("tracker: integer division or modulo by zero (ZeroDivisionError)",)
+
+
+def test_the_thread_goes_on_while_a_mark_waits_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    read_often = threading.Event()
+    meter = FakeMeter(clock, {"gpu:GPU-a": 300.0}, max_gap_s=0.01)
+    since: list[int] = []
+
+    def wait_for_the_gpu() -> None:
+        since.append(meter.reads)
+        assert read_often.wait(30)
+
+    def count(joules: dict[str, float]) -> dict[str, float]:
+        if since and meter.reads > since[-1] + 5:
+            read_often.set()
+        return joules
+
+    meter.on_read = count
+    life, guard = lifetime(clock, meter)
+    life.start(RunContext())
+    monkeypatch.setattr(gpu_work, "synchronize", wait_for_the_gpu)
+    life.call("mark", lambda session: session.mark("epoch", "train", 0), None)
+    monkeypatch.setattr(gpu_work, "synchronize", lambda: None)
+    life.end("finished")
+    assert guard.failures == ()
+    assert len(since) == 1  # reading and writing wait for nothing
+
+
+def test_only_what_closes_a_segment_waits_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    life, _ = lifetime(clock)
+    life.start(RunContext())
+    waited: list[int] = []
+    monkeypatch.setattr(gpu_work, "synchronize", lambda: waited.append(1))
+    life.call("read", lambda session: session.read(), None, marks=False)
+    assert waited == []
+    life.call("enter", lambda session: session.enter("train", 0), None)
+    assert waited == [1]
+    life.end("finished")
 
 
 def test_calls_of_several_threads_come_one_after_the_other() -> None:
