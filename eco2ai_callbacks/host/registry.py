@@ -45,7 +45,7 @@ class Entry:
         parent: The run inside which it is measured.
         devices: UUIDs of the devices that it measures.
         channels: The channels that other processes of the host can read too (see
-            :func:`~eco2ai_callbacks.distributed.messages.common`).
+            :func:`~eco2ai_callbacks.distributed.ownership.shared_channels`).
     """
 
     writer: str

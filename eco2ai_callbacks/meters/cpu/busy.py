@@ -143,7 +143,7 @@ class JobBusy:
         for key in either & now.keys():
             grown += now[key].total_s + lost.get(key, 0.0) - (before[key].total_s if key in before else 0.0)
         # The time of its descendants that have ended is in its reaped time now.
-        return grown - sum(before[key].total_s for key, inheriting_rank in heirs.items() if inheriting_rank in either)
+        return grown - sum(before[key].total_s for key, heir in heirs.items() if heir in either)
 
 
 Heirs = Mapping[ProcessKey, ProcessKey | None]
@@ -159,13 +159,13 @@ def heirs_of(before: Snapshot, now: Snapshot) -> Heirs:
     by_pid = {key.pid: key for key in before}
     heirs: dict[ProcessKey, ProcessKey | None] = {}
     for key in before.keys() - now.keys():
-        inheriting_rank = by_pid.get(before[key].parent)
+        heir = by_pid.get(before[key].parent)
         # No line of parents is longer than all members: ids that were reused during a scan may form a ring.
         for _ in before:
-            if inheriting_rank is None or inheriting_rank in now:
+            if heir is None or heir in now:
                 break
-            inheriting_rank = by_pid.get(before[inheriting_rank].parent)
-        heirs[key] = inheriting_rank if inheriting_rank in now else None
+            heir = by_pid.get(before[heir].parent)
+        heirs[key] = heir if heir in now else None
     return heirs
 
 
@@ -180,12 +180,12 @@ def unwaited(before: Snapshot, now: Snapshot, heirs: Heirs) -> dict[ProcessKey |
         heirs: See :func:`heirs_of`.
     """
     due: dict[ProcessKey | None, float] = {}
-    for key, inheriting_rank in heirs.items():
-        due[inheriting_rank] = due.get(inheriting_rank, 0.0) + before[key].total_s
-    for inheriting_rank, seconds in due.items():
-        if inheriting_rank is not None:
-            missing = seconds - (now[inheriting_rank].reaped_s - before[inheriting_rank].reaped_s)
-            due[inheriting_rank] = missing if missing > _SLACK_S else 0.0
+    for key, heir in heirs.items():
+        due[heir] = due.get(heir, 0.0) + before[key].total_s
+    for heir, seconds in due.items():
+        if heir is not None:
+            missing = seconds - (now[heir].reaped_s - before[heir].reaped_s)
+            due[heir] = missing if missing > _SLACK_S else 0.0
     return due
 
 
