@@ -153,12 +153,14 @@ def test_the_joules_are_the_core_seconds_times_the_watts_that_the_record_states(
     assert found.joules == pytest.approx(found.truth_s * found.watts, rel=0.03)
 
 
-def test_the_same_work_costs_the_same_wherever_it_is_done(platform: Platform, tmp_path: Path) -> None:
+def test_a_core_second_costs_the_same_wherever_it_is_spent(platform: Platform, tmp_path: Path) -> None:
+    """A call costs more where it does more: to fork a large process, as a loader does, is work too."""
     pytest.importorskip("torch")
-    figures = {
-        way.__name__: measure(platform, tmp_path / f"{way.__name__}.jsonl", lambda way=way: way(2.5)).joules
-        for way in (in_threads, in_children, in_loader_workers)
-    }
+    figures = {}
+    for way in (in_threads, in_children, in_loader_workers):
+        found = measure(platform, tmp_path / f"{way.__name__}.jsonl", lambda way=way: way(2.5))
+        assert found.truth_s >= 2.45
+        figures[way.__name__] = found.joules / found.truth_s
     mean = sum(figures.values()) / len(figures)
     assert figures == {name: pytest.approx(mean, rel=0.03) for name in figures}
 
