@@ -110,9 +110,13 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the order of the fields, for JSON."""
-        values = {name: _plain(getattr(self, name)) for name in FIELDS}
-        # All else is ours; these come from outside, and no energy shall be lost for them.
-        return values | {"metrics": None if self.metrics is None else _loggable(self.metrics)}
+        return {name: self.plain(name) for name in FIELDS}
+
+    def plain(self, name: str) -> Any:
+        """Return one field's value as :meth:`to_dict` holds it."""
+        value = getattr(self, name)
+        # All else is ours; metrics come from outside, and no energy shall be lost for them.
+        return _loggable(value) if name == "metrics" and value is not None else _plain(value)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
+import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.job import JobTotals
@@ -17,11 +17,14 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.figures import JobFigures
 from eco2ai_callbacks.metrics.model_card import TrainingType
+from eco2ai_callbacks.session.arguments import Arguments
+from eco2ai_callbacks.session.blocks import Blocks
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.session.lifetime import Lifetime
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.stages import known_stage
+from eco2ai_callbacks.session.wrapping import around_each_call
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
 from eco2ai_callbacks.usage import Usage
 
@@ -64,6 +67,7 @@ class Tracker:
         self._ranks = ranks
         # Runs what may fail, and holds every failure that the records name.
         self.guard = Guard()
+        self._arguments = Arguments(self.guard)
         self._job = JobTotals(self.guard)
         self._lifetime = Lifetime(self.settings, platform or Platform(), self.guard, self._job)
         # The whole job's figures for loggers.
@@ -149,10 +153,11 @@ class Tracker:
         Raises:
             Eco2AIError: ``start`` was not called.
         """
+        fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
 
         def mark(session: Session) -> Usage:
             kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
-            return session.mark(kind, known, epoch, samples=samples, tokens=tokens, metrics=metrics)
+            return session.mark(kind, known, **fields)
 
         return self._lifetime.call("mark", mark, Usage())
 
@@ -167,6 +172,7 @@ class Tracker:
             stage: ``train`` (an epoch begins), ``validate``, ``test``, ``predict`` or ``other``.
             epoch: Number of the epoch; that of the stage around where it is not given.
         """
+        epoch = self._arguments.whole_number("epoch", epoch)
         usage = self._lifetime.call("enter", lambda session: session.enter(known_stage(stage, self.guard), epoch), None)
         if stage == "train" and usage is not None:
             self.figures.outlook.resume_training(self.total)
@@ -178,7 +184,9 @@ class Tracker:
 
     def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
         """Write a line that adds nothing up (``metrics``, ``forecast``)."""
-        self._lifetime.call("write", lambda session: session.note(event, metrics, epoch), None, marks=False)
+        fields = self._arguments.given(epoch=epoch, metrics=metrics)
+        note, number = fields["metrics"] or {}, fields["epoch"]
+        self._lifetime.call("write", lambda session: session.note(event, note, number), None, marks=False)
 
     def end_epoch(
         self,
@@ -207,11 +215,9 @@ class Tracker:
             >>> if run.end_epoch(epoch, samples=60_000, planned=10).stop:  # doctest: +SKIP
             ...     break
         """
-
-        def end(session: Session) -> MarkedEpoch:
-            return session.end_epoch(epoch, samples=samples, tokens=tokens, metrics=metrics)
-
-        marked = self._lifetime.call("end_epoch", end, MarkedEpoch(Usage(), epoch, RankUsage(total=self.total)))
+        fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
+        nothing = MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
+        marked = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields), nothing)
         note = functools.partial(self.write, "forecast", epoch=marked.epoch)
         decides = not self._lifetime.ending
         return self.figures.end_epoch(marked, done=done, planned=planned, note=note, decides=decides)
@@ -229,39 +235,34 @@ class Tracker:
 
 
 class _Track:
-    """A block or a function that is measured, with a tracker of its own each time."""
+    """A block or a function that is measured, with a tracker of its own each time; threads and tasks may share it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, platform: Platform | None = None) -> None:
         self._settings = settings
-        self._trackers: list[Tracker] = []
+        self._platform = platform
+        self._blocks: Blocks[Tracker] = Blocks()
+
+    @classmethod
+    def on_platform(cls, platform: Platform, **args: Unpack[SettingsArgs]) -> _Track:
+        """Return one that measures another platform than this machine; tests put a fake one here."""
+        return cls(resolve(args), platform)
 
     def __enter__(self) -> Tracker:
-        self._trackers.append(Tracker(self._settings))
-        return self._trackers[-1].start()
+        return self._blocks.enter(self._tracker().start(), sys._getframe(1))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._trackers.pop().__exit__(kind, error, trace)
+        tracker = self._blocks.leave(sys._getframe(1))
+        if tracker is not None:
+            tracker.__exit__(kind, error, trace)
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """The function, measured at each call."""
-        settings = self._settings
-        if inspect.iscoroutinefunction(function):
+        return around_each_call(function, self._tracker)
 
-            @functools.wraps(function)
-            async def measured_later(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with Tracker(settings):
-                    return await function(*args, **kwargs)
-
-            return cast(Callable[P, R], measured_later)
-
-        @functools.wraps(function)
-        def measured(*args: P.args, **kwargs: P.kwargs) -> R:
-            with Tracker(settings):
-                return function(*args, **kwargs)
-
-        return measured
+    def _tracker(self) -> Tracker:
+        return Tracker(self._settings, platform=self._platform)
 
 
 @overload
@@ -270,6 +271,8 @@ def track(function: Callable[P, R], /) -> Callable[P, R]: ...
 def track(**args: Unpack[SettingsArgs]) -> _Track: ...
 def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
     """Measure a block or a function.
+
+    A generator is measured from its first step to its end. Threads and tasks may share one object.
 
     Args:
         function: The function, where this stands as a bare decorator.

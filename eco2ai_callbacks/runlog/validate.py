@@ -15,8 +15,14 @@ def is_record(values: object) -> bool:
     return (
         isinstance(values, Mapping)
         and values.keys() >= _NEEDED
-        and all(good(values[name]) for name, good in _FORMS.items() if name in values)
+        and all(is_field(name, values[name]) for name in _FORMS if name in values)
     )
+
+
+def is_field(name: str, value: object) -> bool:
+    """Return whether a record may hold this value in a field of this name."""
+    good = _FORMS.get(name)
+    return good is None or good(value)
 
 
 def _text(value: object) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.validate import is_record
 
 # How long another writer's append may stand still in the middle before its line is taken to be torn, in seconds.
 _GROWS_S = 0.002
@@ -51,6 +52,8 @@ class Writer:
         if self._key:
             values["hmac"] = line_hmac(values, self._key)
         line = canonical(values)
+        if not is_record(values):
+            raise ValueError("no reader would take the record back")
         self._prev = line_hash(line)
         self._pending.append(line.encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record, banded, measured, summary
+from eco2ai_callbacks.runlog.writable import without_unwritable
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.sinks import Sink
@@ -32,10 +34,9 @@ class Publisher:
         self._seq = 0
 
     def publish(self, record: Record) -> Record:
-        """Hand a record out; never raises. Returns it with its number."""
-        record = dataclasses.replace(record, seq=self._seq)
-        if self._logged(record):
-            self._seq += 1
+        """Hand a record out; never raises. Returns it with its number, and without what cannot be written."""
+        record, taken = self._logged(dataclasses.replace(record, seq=self._seq))
+        self._seq += taken
         for sink in self._sinks:
             self._guard.call(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
         return record
@@ -46,19 +47,30 @@ class Publisher:
         for sink in sinks:
             self._guard.call(sink.name, sink.close, None)
 
-    def _logged(self, record: Record) -> bool:
-        """Return whether the number is taken; one that the log refused for good goes to the next record."""
-        writer = self._writer
+    def _logged(self, record: Record) -> tuple[Record, bool]:
+        """Return the record as it was written, and whether its number is taken.
+
+        Fields are looked at one by one only where the record as a whole is refused, or holds metrics of the user's. The
+        number of one that the log refuses for good goes to the next record.
+        """
+        writer, taken = self._writer, False
+        if record.metrics is not None:
+            record = without_unwritable(record, self._guard)
         if writer is None:
-            return True
-
-        def keep() -> bool:
+            return record, True
+        with contextlib.suppress(Exception):  # what it was, the look at each field names
             writer.keep(record)
-            return True
+            taken = True
+        if not taken:
+            record = without_unwritable(record, self._guard)
 
-        kept = self._guard.call("log file", keep, False)
+            def keep() -> bool:
+                writer.keep(record)
+                return True
+
+            taken = self._guard.call("log file", keep, False)
         self._guard.call("log file", writer.flush, None)
-        return kept
+        return record, taken
 
 
 class WallClock:

@@ -40,7 +40,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "presence", "metering", "gpu_work"},
         {"context", "ledger", "stages"},
-        {"identity"},
+        {"identity", "arguments", "blocks", "wrapping"},
     ],
     "metrics": [
         {"__init__"},
@@ -67,7 +67,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "runlog": [
         {"__init__"},
         {"verify", "aggregate", "write"},
-        {"resume", "chain_check"},
+        {"resume", "chain_check", "writable"},
         {"read", "sums"},
         {"validate", "paths", "hashing"},
     ],

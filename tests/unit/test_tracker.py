@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import signal
 import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,13 @@ from eco2ai_callbacks import Tracker, Usage, track
 from eco2ai_callbacks.errors import Eco2AIError, SettingsError
 from eco2ai_callbacks.meters.discovery import Discovery
 from eco2ai_callbacks.record import FIELDS
+from eco2ai_callbacks.runlog.read import records
+from eco2ai_callbacks.runlog.read import total as log_total
+from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform
+from eco2ai_callbacks.tracker import _Track
 
 
 @pytest.fixture
@@ -143,6 +150,87 @@ def test_a_line_of_metrics_adds_nothing_and_closes_nothing(clock: Clock, meter: 
         assert run.mark(epoch=0).seconds == 4.0
     assert rows()[1]["metrics"] == {"loss": 0.25}
     assert (rows()[1]["seconds"], rows()[1]["joules"]) == (0.0, {})
+
+
+class Scalar:
+    """As NumPy's and torch's: a number that only its own methods tell."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def item(self) -> float:
+        return self.value
+
+
+@pytest.mark.parametrize("kind", [int, float, Scalar, Decimal, lambda value: Scalar(float(value))])
+def test_whole_numbers_of_any_kind_are_numbers(clock: Clock, meter: FakeMeter, kind: Callable[[int], Any]) -> None:
+    with tracker(clock, meter, scalars="all") as run:
+        clock.advance(1)
+        run.mark(epoch=kind(0), samples=kind(64), tokens=kind(1000))
+        run.enter("validate", kind(1))
+        clock.advance(1)
+        run.leave()
+        run.write("metrics", {"loss": 0.5}, kind(1))
+        clock.advance(1)
+        assert run.end_epoch(kind(1), samples=kind(10)).train["eco2ai/j_per_sample"] == pytest.approx(11.0)
+    found = records(Path("eco2ai.jsonl"))
+    assert log_total(found).total_j == run.total.total_j == 330.0
+    assert verify(Path("eco2ai.jsonl")).whole
+    assert [(record.epoch, record.samples, record.tokens) for record in found[1:-1]] == [
+        (0, 64, 1000),
+        (1, None, None),
+        (1, None, None),
+        (1, 10, None),
+    ]
+    assert run.guard.failures == ()
+
+
+@pytest.mark.parametrize("bad", [1.5, "3", True, -1, math.nan, [1], object()], ids=range(7))
+def test_what_is_no_whole_number_is_left_out_and_named(clock: Clock, meter: FakeMeter, bad: Any) -> None:
+    with tracker(clock, meter) as run:
+        for call in (run.mark, run.end_epoch):
+            clock.advance(1)
+            call(epoch=bad, samples=bad, tokens=bad)
+        run.enter("validate", bad)
+        run.write("metrics", {"loss": 0.5}, bad)
+        clock.advance(1)
+        run.leave()
+    found = records(Path("eco2ai.jsonl"))
+    assert [record.epoch for record in found if record.event == "epoch"] == [0, 1]
+    assert {(record.samples, record.tokens) for record in found} == {(None, None)}
+    assert log_total(found).seconds == 3.0
+    assert log_total(found).total_j == run.total.total_j == 330.0
+    assert verify(Path("eco2ai.jsonl")).whole
+    assert [failure.partition("=")[0] for failure in found[-1].failures] == [
+        "tracker: epoch",
+        "tracker: samples",
+        "tracker: tokens",
+    ]
+    assert all(failure.endswith("is no whole number from 0 on; it is left out") for failure in found[-1].failures)
+
+
+def test_metrics_that_are_no_mapping_cost_no_record(clock: Clock, meter: FakeMeter) -> None:
+    loop: dict[str, Any] = {}
+    loop["itself"] = loop
+    with tracker(clock, meter) as run:
+        for bad in (5, loop, {"big": 10**5000}):
+            clock.advance(1)
+            run.mark(metrics=bad)  # type: ignore[arg-type]
+        run.write("metrics", None)  # type: ignore[arg-type]
+    found = records(Path("eco2ai.jsonl"))
+    assert [record.event for record in found] == ["start", "epoch", "epoch", "epoch", "metrics", "stop"]
+    assert log_total(found).total_j == 330.0
+    assert verify(Path("eco2ai.jsonl")).whole
+    named, *others = found[-1].failures
+    assert named.startswith("tracker: metrics are left out: 'int' object is not iterable")
+    assert all(failure.startswith("log file: metrics is left out: ") for failure in others)
+    assert len(others) == 2
+
+
+def test_a_number_that_is_none_raises_nothing_where_nothing_is_measured(clock: Clock, meter: FakeMeter) -> None:
+    run = tracker(clock, meter).start()
+    run.stop()
+    assert run.end_epoch("x").scalars.keys() == {"eco2ai/total_energy_kwh", "eco2ai/total_co2_kg"}  # type: ignore[arg-type]
 
 
 # --- life ----------------------------------------------------------------------------------------------------------
@@ -405,3 +493,107 @@ def test_an_exception_passes_the_decorator_unchanged() -> None:
         fails()
     assert raised.value is error
     assert rows()[-1]["ended"] == "interrupted"
+
+
+def tracked(clock: Clock, meter: FakeMeter) -> _Track:
+    return _Track.on_platform(fake_platform(clock, meter), region="FR", heartbeat_s=0.0, console=False)
+
+
+def stops() -> list[tuple[float, str]]:
+    return [(row["total"]["seconds"], row["ended"]) for row in rows() if row["event"] == "stop"]
+
+
+def test_a_generator_is_measured_to_its_end(clock: Clock, meter: FakeMeter) -> None:
+    @tracked(clock, meter)
+    def batches() -> Iterator[int]:
+        for number in range(3):
+            clock.advance(2)
+            yield number
+
+    found = batches()
+    clock.advance(5)  # before the first step
+    assert list(found) == [0, 1, 2]
+    clock.advance(5)
+    assert stops() == [(6.0, "finished")]
+
+
+def test_an_async_generator_is_measured_to_its_end(clock: Clock, meter: FakeMeter) -> None:
+    @tracked(clock, meter)
+    async def batches() -> AsyncIterator[int]:
+        for number in range(3):
+            await asyncio.sleep(0)
+            clock.advance(2)
+            yield number
+
+    async def all_of_them() -> list[int]:
+        return [number async for number in batches()]
+
+    assert asyncio.run(all_of_them()) == [0, 1, 2]
+    assert stops() == [(6.0, "finished")]
+
+
+def test_a_generator_that_is_abandoned_is_interrupted(clock: Clock, meter: FakeMeter) -> None:
+    @tracked(clock, meter)
+    def batches() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    for _ in batches():
+        clock.advance(4)
+        break
+    assert stops() == [(4.0, "interrupted")]
+    assert meter.closed
+
+
+def test_threads_share_a_track_and_each_has_its_own_tracker(clock: Clock, meter: FakeMeter) -> None:
+    measured = tracked(clock, meter)
+    entered, other_left = threading.Event(), threading.Event()
+    running: list[bool] = []
+
+    def outer() -> None:
+        with measured as run:
+            entered.set()
+            other_left.wait(5)
+            running.append(run.running)
+        running.append(run.running)
+
+    thread = threading.Thread(target=outer)
+    thread.start()
+    entered.wait(5)
+    with measured as other:
+        clock.advance(1)
+    assert not other.running
+    other_left.set()
+    thread.join()
+    assert running == [True, False]
+    assert len(by_run(rows())) == 2
+
+
+def test_tasks_share_a_track_and_each_has_its_own_tracker(clock: Clock, meter: FakeMeter) -> None:
+    measured = tracked(clock, meter)
+
+    async def work(steps: int) -> bool:
+        with measured as run:
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            alive = run.running
+        return alive and not run.running
+
+    async def main() -> list[bool]:
+        with measured:
+            return await asyncio.gather(work(1), work(5), work(3))
+
+    assert asyncio.run(main()) == [True] * 3
+    assert [ended for _, ended in stops()] == ["finished"] * 4
+
+
+def test_a_track_inside_of_itself_measures_both(clock: Clock, meter: FakeMeter) -> None:
+    measured = tracked(clock, meter)
+    with measured as outer:
+        clock.advance(1)
+        with measured as inner:
+            clock.advance(2)
+        assert (inner.running, outer.running) == (False, True)
+        clock.advance(1)
+    assert [seconds for seconds, _ in stops()] == [2.0, 4.0]
+    measured.__exit__(None, None, None)  # nothing is open

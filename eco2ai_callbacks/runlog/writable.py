@@ -1,0 +1,44 @@
+"""What may go into the log: records that readers take back, without the optional fields that they would not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.hashing import canonical
+from eco2ai_callbacks.runlog.read import parsed
+from eco2ai_callbacks.runlog.validate import is_field
+
+# JSON and floats hold what is smaller.
+_LARGE = 1e300
+OPTIONAL = tuple(field.name for field in dataclasses.fields(Record) if field.default is None)
+
+
+def without_unwritable(record: Record, guard: Guard) -> Record:
+    """Return the record without the optional fields that cannot be written and read back.
+
+    The energy of a record is never lost for them. Each is named among the record's failures.
+
+    Args:
+        record: The record.
+        guard: Records what is left out.
+    """
+    bad = {
+        name: None
+        for name in OPTIONAL
+        if not guard.call(f"log file: {name} is left out", lambda name=name: _check(record, name), False)  # type: ignore[misc]
+    }
+    return dataclasses.replace(record, **bad, failures=guard.failures) if bad else record  # type: ignore[arg-type]
+
+
+def _check(record: Record, name: str) -> bool:
+    value = getattr(record, name)
+    # Most are plain numbers, and need no try; NaN is not among these.
+    if value is None or (type(value) in (int, float) and abs(value) < _LARGE and is_field(name, value)):
+        return True
+    text = canonical({name: record.plain(name)})
+    back = parsed(text)
+    if canonical(back) != text or not is_field(name, back[name]):
+        raise ValueError("no reader would take it back")
+    return True

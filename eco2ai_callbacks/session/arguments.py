@@ -1,0 +1,113 @@
+"""Brings what a program hands to a tracker into the form of a record; what does not fit is left out and named."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import reprlib
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from eco2ai_callbacks.guard import Guard
+
+# The highest number that other readers of the log can be expected to hold.
+_HIGHEST = 2**63 - 1
+
+
+class Given(TypedDict):
+    """The fields that a program gives a record."""
+
+    epoch: int | None
+    samples: int | None
+    tokens: int | None
+    metrics: dict[str, Any] | None
+
+
+class Arguments:
+    """Brings the arguments of one tracker's calls into the form of a record; never raises.
+
+    Of each name only the first value that does not fit is recorded: one in each epoch would crowd out all other
+    failures.
+
+    Args:
+        guard: Records what does not fit.
+
+    Example:
+        >>> Arguments(Guard()).given(samples=64.0)
+        {'epoch': None, 'samples': 64, 'tokens': None, 'metrics': None}
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._named: set[str] = set()
+
+    def given(
+        self,
+        *,
+        epoch: object = None,
+        samples: object = None,
+        tokens: object = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> Given:
+        """Return the fields as a record holds them; ``None`` stands for what does not fit.
+
+        Args:
+            epoch: A whole number of any kind.
+            samples: A whole number of any kind.
+            tokens: A whole number of any kind.
+            metrics: A mapping, or what a dict can be made of.
+        """
+        copied = None
+        if metrics is not None:
+            copied = self._guard.call("tracker: metrics are left out", lambda: dict(metrics), None)
+        return {
+            "epoch": self.whole_number("epoch", epoch),
+            "samples": self.whole_number("samples", samples),
+            "tokens": self.whole_number("tokens", tokens),
+            "metrics": copied,
+        }
+
+    def whole_number(self, name: str, value: object) -> int | None:
+        """Return a whole number from 0 on as ``int``; ``None``, with a failure recorded, where it is none.
+
+        Scalars and arrays of one element of NumPy and torch are numbers, and so is ``64.0``. A bool is no number.
+
+        Args:
+            name: What the number is called.
+            value: What the program has given; ``None`` is none.
+        """
+        if value is None:
+            return None
+        number = self._guard.call(f"tracker: {name}", lambda: _whole(value), None)
+        if number is None and name not in self._named:
+            self._named.add(name)
+            self._guard.record(f"tracker: {name}={_shown(value)} is no whole number from 0 on; it is left out")
+        return number
+
+
+def _whole(value: Any) -> int | None:
+    """Return the number; ``None`` where it is none."""
+    try:
+        item = getattr(value, "item", None)
+        if callable(item):  # a scalar or an array
+            value = item()
+        if isinstance(value, bool):
+            return None
+        with contextlib.suppress(TypeError):
+            number = operator.index(value)
+            return number if 0 <= number <= _HIGHEST else None
+        # Compared first: a Decimal may stand for an integer that fills the memory.
+        if not 0 <= value <= _HIGHEST:
+            return None
+        number = int(value)
+        return number if number == value else None
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):
+        return None
+
+
+def _shown(value: object) -> str:
+    """Return a short line that shows a value."""
+    try:
+        return " ".join(reprlib.repr(value).split())
+    except ValueError:  # an integer of too many digits
+        return type(value).__name__
