@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -21,10 +23,14 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 RAM_BAND = (0.15, 1.1)
 # Memory changes slowly; between two reads the power is interpolated linearly.
 MAX_GAP_S = 10.0
-# Walking a process's page tables for its proportional share costs about a millisecond per GiB under its memory lock. So
-# each process is walked at most this often, never again once a walk took this long, and one read walks no longer.
-WALK_EVERY_S = 60.0
+# A walk through a process's page tables tells its proportional share. It costs 1 to 20 ms per GiB, under the process's
+# memory lock. One look begins no walk once it has walked for so long.
 WALK_LIMIT_S = 0.005
+# Related processes are walked at most this often while none of them comes or goes.
+WALK_EVERY_S = 60.0
+# Related processes that were walked are left alone for this many times what the longest walk took.
+WALK_PAUSE = 1000.0
+_GONE, _DENIED = frozenset({errno.ENOENT, errno.ESRCH}), frozenset({errno.EACCES, errno.EPERM})
 
 
 class RamModel:
@@ -77,18 +83,92 @@ class RamModel:
         return self._w_per_gib * held / GIB
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """The result of a walk through a process's page tables, and its cost."""
+class _Share(NamedTuple):
+    """A process's part of the memory at one moment, in bytes."""
 
-    when_s: float
-    took_s: float
-    proportional: int
+    counted: int
+    private: int  # resident minus shared
+    common: int = 0  # those of its part that its relatives would go on holding without it
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """A process: its share when it was met or walked, and what it has taken or given back of its own since."""
+
+    family: _Family
+    kin: Kin
+    share: _Share
     private: int
+
+    @property
+    def held(self) -> int:
+        return max(0, self.share.counted + self.private - self.share.private)
+
+
+class _Family:
+    """Processes that forks made of one: they share its pages until they write, so their walks count together or not."""
+
+    def __init__(self) -> None:
+        self.members: dict[int, _Member] = {}
+        self.walked_s = -math.inf  # when the last walks ended
+        self._walks: dict[int, _Share] = {}
+        self._pause_s = self._took_s = 0.0
+        self._changed = True
+
+    def add(self, pid: int, kin: Kin, private: int) -> _Member:
+        """Let a process count with what it holds beyond the relative that it was forked from."""
+        origin = self.members.get(kin.parent) or max(self.members.values(), key=lambda one: one.private, default=None)
+        counted = private
+        if origin:
+            counted = max(0, private - origin.private)
+            origin.share = _Share(origin.held, origin.private, common=origin.held)
+        member = self.members[pid] = _Member(self, kin, _Share(counted, private), private)
+        self._rest(changed=True)
+        return member
+
+    def remove(self, pids: Collection[int]) -> None:
+        """Take processes away; what they shared stays with those that are left."""
+        ended = [self.members.pop(pid) for pid in pids]
+        for member in ended if self.members else ():
+            heir = max(self.members.values(), key=lambda one: one.private - one.held)
+            taken = min(member.share.common, member.held, max(0, heir.private - heir.held))
+            heir.share = _Share(heir.held + taken, heir.private, heir.share.common + taken)
+        self._rest(changed=True)  # shares found before and after do not add up: the walks begin anew
+
+    def unwalked(self, now: float) -> list[int]:
+        """Return the processes whose walks are due."""
+        wait_s = self._pause_s if self._changed else max(self._pause_s, WALK_EVERY_S)
+        if now - self.walked_s < wait_s and not self._walks:
+            return []
+        return [pid for pid in self.members if pid not in self._walks]
+
+    def walk(self, pid: int, share: _Share, took_s: float, now: float) -> None:
+        """Note what a walk found. Once all were walked, it counts."""
+        self._walks[pid] = share
+        self._took_s = max(self._took_s, took_s)
+        self.walked_s = now
+        if len(self._walks) == len(self.members):
+            for each, found in self._walks.items():
+                self.members[each].share = found
+            self._rest(changed=False)
+
+    def _rest(self, changed: bool) -> None:
+        self._changed = changed
+        if self._walks:
+            self._walks.clear()
+            self._pause_s, self._took_s = self._took_s * WALK_PAUSE, 0.0
 
 
 class Memory:
-    """The bytes that processes hold: their proportional share where it is cheap to read, else resident minus shared.
+    """The bytes that processes hold together: pages that several of them share count once.
+
+    The kernel tells each process's proportional share after a walk through its page tables. Between walks counts what
+    the process has taken or given back of its own since. A forked process, until it was walked, counts what it holds
+    beyond its parent. Related processes are walked anew where one of them came or went, and each minute.
+
+    A walk holds a process's memory lock. So one look begins no walk after 5 ms of walking. After the walks, related
+    processes are left alone for 1000 times the longest of them: beyond its first walk, a process is held up for at most
+    a thousandth of the time.
 
     Args:
         proc: Where procfs is mounted; without one, psutil reports resident bytes.
@@ -99,50 +179,92 @@ class Memory:
     def __init__(self, proc: Path, clock: Callable[[], float], timer: Callable[[], float] = time.thread_time) -> None:
         self._proc = proc
         self._linux = (proc / "stat").exists()
-        self._clock = clock
-        self._timer = timer
-        self._walks: dict[int, _Walk] = {}
+        self._clock, self._timer = clock, timer
+        self._members: dict[int, _Member] = {}
+        self._families: dict[tuple[int, ...], _Family] = {}
+        self._mapped: list[int] = []
 
     def held(self, pids: Collection[int]) -> int:
         """Return the bytes that these processes hold together."""
         if not self._linux:
             return sum(_rss(pid) for pid in pids)
-        self._walks = {pid: self._walks[pid] for pid in pids if pid in self._walks}
-        held, walked_s = 0, 0.0
+        private: dict[int, int] = {}
         for pid in pids:
-            private = private_bytes(self._text(f"{pid}/statm"))
-            if private is None:  # it has ended, or is another user's
-                continue
-            if walked_s < WALK_LIMIT_S and self._is_due(pid):
-                walked_s += self._walk(pid, private)
-            walk = self._walks.get(pid)
-            # What the process has allocated or freed of its own since the walk.
-            held += private if walk is None else max(0, walk.proportional + private - walk.private)
+            statm, member = self._text(f"{pid}/statm"), self._members.get(pid)
+            held = member.private if member and statm is None else private_bytes(statm or "")
+            if held is not None:
+                private[pid] = held
+        self._part(self._members.keys() - private.keys())
+        self._meet(private)
+        self._walk()
+        meminfo = self._text("meminfo")
+        self._mapped = self._mapped if meminfo is None else mapped_bytes(meminfo)
         # Private pages that a fork has not copied yet count in each process. In the machine's own sum they count once.
-        return min([held, *mapped_bytes(self._text("meminfo"))])
+        return min([sum(member.held for member in self._members.values()), *self._mapped])
 
-    def _is_due(self, pid: int) -> bool:
-        walk = self._walks.get(pid)
-        return walk is None or (walk.took_s < WALK_LIMIT_S and self._clock() - walk.when_s >= WALK_EVERY_S)
+    def _part(self, pids: Collection[int]) -> None:
+        leaving = [(pid, self._members.pop(pid).family) for pid in pids]
+        for family in {family for _, family in leaving}:
+            family.remove([pid for pid, of in leaving if of is family])
+        self._families = {key: family for key, family in self._families.items() if family.members}
 
-    def _walk(self, pid: int, private: int) -> float:
-        began = self._timer()
-        proportional = pss_bytes(self._text(f"{pid}/smaps_rollup"))
-        took = self._timer() - began
-        # A kernel without this file, or a process that may not be read: not tried again.
-        self._walks[pid] = _Walk(
-            self._clock(),
-            math.inf if proportional is None else took,
-            private if proportional is None else proportional,
-            private,
-        )
-        return took
+    def _meet(self, private: Mapping[int, int]) -> None:
+        """Note what each process holds, and let those that are new join their relatives."""
+        new: list[tuple[Kin, int]] = []
+        for pid, held in private.items():
+            member = self._members.get(pid)
+            # An exec gives the memory back: only where it fell, it may be another program's or another process's.
+            if member is None or held < member.private:
+                stat = self._text(f"{pid}/stat")
+                if stat is not None and (member is None or kin_of(stat)[:2] != member.kin[:2]):
+                    new.append((kin_of(stat), pid))
+                    continue
+            if member is not None:
+                member.private = held
+        self._part([pid for _, pid in new if pid in self._members])
+        for kin, pid in sorted(new):  # a parent before its children
+            # Who may not know the image may not know the proportional share either: alone, all that is private counts.
+            family = self._families.setdefault(kin.image or (pid,), _Family())
+            self._members[pid] = family.add(pid, kin, private[pid])
 
-    def _text(self, path: str) -> str:
+    def _walk(self) -> None:
+        walked_s = 0.0
+        for family in sorted(self._families.values(), key=lambda one: one.walked_s):
+            for pid in family.unwalked(self._clock()):
+                if walked_s >= WALK_LIMIT_S:
+                    return
+                began = self._timer()
+                rollup = self._text(f"{pid}/smaps_rollup", absent=_GONE | _DENIED)
+                took_s = self._timer() - began
+                walked_s += took_s
+                if rollup is not None:  # else the next look tries again
+                    member, found = family.members[pid], pss_bytes(rollup)
+                    # A kernel without this file, or a process that may not be read, leaves what is known.
+                    share = member.share if found is None else _Share(found, member.private, found - uss_bytes(rollup))
+                    family.walk(pid, share, took_s, self._clock())
+
+    def _text(self, path: str, absent: Collection[int] = _GONE) -> str | None:
+        """Return a file's text, empty where it fails with one of the errors ``absent``, ``None`` where with another."""
         try:
             return (self._proc / path).read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return ""
+        except OSError as error:
+            return "" if error.errno in absent else None
+
+
+class Kin(NamedTuple):
+    """What tells whom a process was forked from."""
+
+    started: int  # in ticks
+    image: tuple[int, ...]  # where its code and stack begin: kept by a fork, changed by an exec; empty if untold
+    parent: int
+
+
+def kin_of(stat: str) -> Kin:
+    """Return a process's kin, from ``/proc/<pid>/stat``; zeros where it is empty."""
+    fields = stat.rpartition(")")[2].split() or ["0"] * 26
+    # proc_pid_stat(5): ppid, starttime, startcode, startstack are fields 4, 22, 26, 28; the first item is field 3.
+    image = (int(fields[23]), int(fields[25]))
+    return Kin(int(fields[19]), image if image[1] else (), int(fields[1]))
 
 
 def private_bytes(statm: str) -> int | None:
@@ -155,6 +277,11 @@ def pss_bytes(rollup: str) -> int | None:
     """Return the proportional set size in bytes, from ``/proc/<pid>/smaps_rollup``; ``None`` where it has none."""
     match = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
+
+
+def uss_bytes(rollup: str) -> int:
+    """Return the bytes that no other process maps, from ``/proc/<pid>/smaps_rollup``."""
+    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.MULTILINE))) * 1024
 
 
 def mapped_bytes(meminfo: str) -> list[int]:

@@ -2,16 +2,29 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from proc_tree import FORBIDDEN, ProcTree
+from proc_tree import FORBIDDEN, UNREADABLE, ProcTree
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.meters.ram import GIB, PAGE, Memory, RamModel, mapped_bytes, private_bytes, pss_bytes
+from eco2ai_callbacks.meters.ram import (
+    GIB,
+    PAGE,
+    Memory,
+    RamModel,
+    kin_of,
+    mapped_bytes,
+    private_bytes,
+    pss_bytes,
+    uss_bytes,
+)
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.testing import BARE_METAL, Clock
 
@@ -58,6 +71,18 @@ def test_the_proportional_share_is_the_line_of_that_name() -> None:
     assert pss_bytes("") is None
 
 
+def test_what_nobody_else_maps_is_the_sum_of_the_private_lines() -> None:
+    assert uss_bytes("Private_Clean:  3 kB\nPrivate_Dirty:  40 kB\nPrivate_Hugetlb:  7 kB\n") == 43 * 1024
+    assert uss_bytes("") == 0
+
+
+def test_a_fork_is_known_by_where_its_code_and_stack_begin() -> None:
+    stat = "7 (a) b) S 5 7 7 0 -1 0 0 0 0 0 1 2 3 4 20 0 1 0 {started} 9 9 9 {code} 99 {stack} 0 0\n"
+    assert kin_of(stat.format(started=700, code=11, stack=22)) == (700, (11, 22), 5)
+    assert kin_of(stat.format(started=700, code=1, stack=0)) == (700, (), 5)  # not told
+    assert kin_of("") == (0, (), 0)
+
+
 def test_what_all_processes_hold_is_anonymous_and_mapped_memory() -> None:
     assert mapped_bytes("AnonPages:   100 kB\nMapped:  20 kB\nShmem: 5 kB\n") == [120 * 1024]
     assert mapped_bytes("MemTotal: 100 kB\nMapped:  20 kB\n") == []
@@ -96,15 +121,16 @@ def test_a_process_is_walked_once_a_minute(tree: ProcTree, clock: Clock) -> None
     assert memory.held((100,)) == 3 * MIB
 
 
-def test_a_process_whose_walk_takes_five_milliseconds_is_not_walked_again(tree: ProcTree, clock: Clock) -> None:
+def test_after_a_slow_walk_a_process_is_left_alone_for_a_thousand_times_as_long(tree: ProcTree, clock: Clock) -> None:
     tree.memory(100, resident=2 * PAGES, shared=0, proportional_kb=1024)
-    timer = Timer(0.005)
+    timer = Timer(0.5)
     memory = Memory(tree.root, clock, timer)
     assert memory.held((100,)) == MIB
-    timer.cost_s = 0.0
     tree.memory(100, resident=4 * PAGES, shared=0, proportional_kb=9 * 1024)
-    clock.advance(600.0)
+    clock.advance(499.0)
     assert memory.held((100,)) == 3 * MIB
+    clock.advance(2.0)
+    assert memory.held((100,)) == 9 * MIB
 
 
 def test_one_look_walks_no_longer_than_five_milliseconds_and_the_next_goes_on(tree: ProcTree, clock: Clock) -> None:
@@ -148,6 +174,189 @@ def test_together_they_hold_no_more_than_all_processes_of_the_machine(tree: Proc
     tree.meminfo(anonymous_kb=1100 * 1024, mapped_kb=100 * 1024)
     assert Memory(tree.root, clock, Timer()).held(range(100, 117)) == 1200 * MIB
     assert Memory(tree.root, clock, Timer()).held((100,)) == 1000 * MIB
+
+
+# --- forks share their parent's pages ---------------------------------------------------------------------------------
+
+PARENT, WORKERS = 100, range(101, 107)
+FAMILY = (PARENT, *WORKERS)
+
+
+def put(tree: ProcTree, pid: int, parent: int, mib: int, share_mib: int, own_mib: int = 0, program: int = 4096) -> None:
+    """Add a process of so many private MiB by statm, with its proportional share and what of it nobody else maps."""
+    tree.put(pid, parent, started=pid)
+    stat = tree.root / str(pid) / "stat"
+    fields = stat.read_text().split()
+    fields[25], fields[27] = str(program), str(program + 7)  # where its code and stack begin
+    stat.write_text(" ".join(fields))
+    tree.memory(pid, resident=mib * PAGES, shared=0, proportional_kb=share_mib * 1024)
+    with (tree.root / str(pid) / "smaps_rollup").open("a") as rollup:
+        rollup.write(f"Private_Clean:  0 kB\nPrivate_Dirty:  {own_mib * 1024} kB\n")
+
+
+def fork(tree: ProcTree, own_mib: int = 0) -> None:
+    """Let a parent of 2100 MiB have six children that share it all, and took so much of their own since."""
+    put(tree, PARENT, 1, 2100, 300)
+    for pid in WORKERS:
+        put(tree, pid, PARENT, 2100 + own_mib, 300 + own_mib, own_mib)
+
+
+@pytest.mark.parametrize("walk_s", [0.0, 0.003, 0.04])
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_fresh_forks_hold_no_more_than_their_parent(
+    tree: ProcTree, clock: Clock, seen_before: bool, walk_s: float
+) -> None:
+    """Neither at the first look, nor while one after the other is walked, nor once all were."""
+    memory = Memory(tree.root, clock, Timer(walk_s))
+    if seen_before:
+        put(tree, PARENT, 1, 2100, 2100, 2100)
+        assert memory.held((PARENT,)) == 2100 * MIB
+    fork(tree)
+    for _ in range(20):
+        assert memory.held(FAMILY) == 2100 * MIB
+        clock.advance(10.0)
+
+
+def test_a_worker_that_takes_memory_of_its_own_counts_it_walked_or_not(tree: ProcTree, clock: Clock) -> None:
+    put(tree, PARENT, 1, 2100, 2100, 2100)
+    memory = Memory(tree.root, clock, Timer(0.004))
+    memory.held(FAMILY)
+    fork(tree, own_mib=50)
+    assert memory.held(FAMILY) == 2400 * MIB
+    tree.memory(WORKERS[0], resident=2650 * PAGES, shared=0, proportional_kb=850 * 1024)
+    for _ in range(12):
+        assert memory.held(FAMILY) == 2900 * MIB
+        clock.advance(10.0)
+
+
+def test_pages_that_were_copied_on_writing_count_once_the_family_was_walked_again(tree: ProcTree, clock: Clock) -> None:
+    """By statm, nothing changes."""
+    fork(tree)
+    memory = Memory(tree.root, clock, Timer())
+    assert memory.held(FAMILY) == 2100 * MIB
+    for pid in FAMILY:
+        put(tree, pid, PARENT if pid != PARENT else 1, 2100, 2100, 2100)
+    clock.advance(59.0)
+    assert memory.held(FAMILY) == 2100 * MIB
+    clock.advance(2.0)
+    assert memory.held(FAMILY) == 7 * 2100 * MIB
+
+
+def test_what_workers_shared_stays_with_their_parent_when_they_end(tree: ProcTree, clock: Clock) -> None:
+    fork(tree, own_mib=50)
+    timer = Timer()
+    memory = Memory(tree.root, clock, timer)
+    timer.cost_s = 0.001  # a pause of a second
+    assert memory.held(FAMILY) == 2400 * MIB
+    tree.remove(*WORKERS)
+    assert memory.held(FAMILY) == 2100 * MIB
+    put(tree, PARENT, 1, 2100, 2099, 2099)
+    clock.advance(1.1)
+    assert memory.held(FAMILY) == 2099 * MIB  # walked anew: the family has changed
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_what_a_parent_shared_stays_with_its_workers_when_it_ends(
+    tree: ProcTree, clock: Clock, seen_before: bool
+) -> None:
+    memory = Memory(tree.root, clock, Timer(0.04))
+    if seen_before:
+        put(tree, PARENT, 1, 2100, 2100, 2100)
+        memory.held((PARENT,))
+    fork(tree)
+    memory.held(FAMILY)
+    tree.remove(PARENT)
+    assert memory.held(FAMILY) == 2100 * MIB
+
+
+def test_a_child_that_runs_a_program_of_its_own_shares_nothing(tree: ProcTree, clock: Clock) -> None:
+    put(tree, PARENT, 1, 2100, 2100, 2100)
+    put(tree, 101, PARENT, 800, 810, 800, program=8192)
+    memory = Memory(tree.root, clock, Timer(0.006))
+    assert memory.held((PARENT, 101)) == 2900 * MIB  # the parent was walked
+    assert memory.held((PARENT, 101)) == 2910 * MIB  # now both
+
+
+def test_where_the_image_is_not_told_nobody_is_taken_for_a_relative(tree: ProcTree, clock: Clock) -> None:
+    for pid, parent in ((100, 1), (101, 100)):
+        tree.put(pid, parent)
+        tree.memory(pid, resident=5 * PAGES, shared=0)
+    assert Memory(tree.root, clock, Timer()).held((100, 101)) == 10 * MIB
+
+
+def test_a_worker_that_becomes_another_program_is_looked_at_anew(tree: ProcTree, clock: Clock) -> None:
+    fork(tree)
+    memory = Memory(tree.root, clock, Timer())
+    assert memory.held(FAMILY) == 2100 * MIB
+    put(tree, 101, PARENT, 70, 75, 70, program=8192)
+    for pid in (PARENT, *WORKERS[1:]):
+        put(tree, pid, PARENT if pid != PARENT else 1, 2100, 350)
+    assert memory.held(FAMILY) == 2175 * MIB
+
+
+def test_walks_before_and_after_a_change_do_not_count_together(tree: ProcTree, clock: Clock) -> None:
+    """The pause holds too: a family that never stays the same is not walked without end."""
+    fork(tree)
+    timer = Timer(0.04)
+    memory = Memory(tree.root, clock, timer)
+    for number in range(30):
+        assert memory.held((*FAMILY, 200 + number)) == 2100 * MIB
+        put(tree, 201 + number, PARENT, 2100, 263)
+        tree.remove(*([200 + number] if number else []))
+        clock.advance(1.0)
+    assert timer.now <= 0.09  # one walk of 40 ms
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let each opening of a file fail with EMFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_without_descriptors_the_last_figure_stands(tree: ProcTree, clock: Clock) -> None:
+    tree.memory(100, resident=1024 * PAGES, shared=0)
+    tree.memory(101, resident=2048 * PAGES, shared=0)
+    tree.meminfo(anonymous_kb=2 * 1024 * 1024, mapped_kb=0)
+    meter = RamModel(0.5, lambda: (100, 101), tree.root, clock)
+    with no_descriptors():
+        clock.advance(10.0)
+        assert meter.read() == {"ram": pytest.approx(10.0)}  # 2 GiB, more than which the machine's sum does not allow
+    tree.meminfo(anonymous_kb=9 * 1024 * 1024, mapped_kb=0)
+    clock.advance(10.0)
+    assert meter.read() == {"ram": pytest.approx(10.0 + 12.5)}
+
+
+def test_a_process_that_could_not_be_looked_at_at_first_counts_from_the_next_look(tree: ProcTree, clock: Clock) -> None:
+    memory = Memory(tree.root, clock, Timer())
+    tree.memory(100, resident=5 * PAGES, shared=0, proportional_kb=4 * 1024)
+    with no_descriptors():
+        assert memory.held((100,)) == 0
+    assert memory.held((100,)) == 4 * MIB
+
+
+def test_a_walk_that_failed_is_tried_at_the_next_look(tree: ProcTree, clock: Clock) -> None:
+    tree.memory(100, resident=5 * PAGES, shared=0)
+    tree.break_("100/smaps_rollup", UNREADABLE)
+    memory = Memory(tree.root, clock, Timer())
+    assert memory.held((100,)) == 5 * MIB
+    tree.memory(100, resident=5 * PAGES, shared=0, proportional_kb=4 * 1024)
+    assert memory.held((100,)) == 4 * MIB
+
+
+def test_what_may_no_longer_be_read_keeps_its_figure(tree: ProcTree, clock: Clock) -> None:
+    tree.memory(100, resident=5 * PAGES, shared=0, proportional_kb=4 * 1024)
+    memory = Memory(tree.root, clock, Timer())
+    memory.held((100,))
+    tree.break_("100/statm", FORBIDDEN)
+    assert memory.held((100,)) == 4 * MIB
 
 
 def test_without_procfs_resident_memory_is_asked_for(tmp_path: Path, clock: Clock) -> None:
