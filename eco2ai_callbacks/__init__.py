@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
             "Eco2AICallback belongs to a framework: import it from eco2ai_callbacks.lightning, "
             "eco2ai_callbacks.transformers or eco2ai_callbacks.keras."
         )
-        # An import would replace the text of an AttributeError; whoever only asks for the attribute must get one.
+        # An import would replace the text of an AttributeError; an attribute lookup must raise one.
         importing = sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
         raise (ImportError if importing else AttributeError)(sentence)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

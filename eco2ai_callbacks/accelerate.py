@@ -22,8 +22,8 @@ class Eco2AITracker(tracking.GeneralTracker):
 
     A loop of one's own has no epochs but those that it logs. ``accelerator.log({"epoch": n, ...})`` closes epoch ``n``:
     what was used since the row of the epoch before is its energy, its ``eco2ai/*`` figures are added to the row, where
-    TensorBoard, W&B and all other trackers of the Accelerator find them, and the row stands in the run log. Further
-    rows of the same epoch, as those of its evaluation, change nothing; what lies between belongs to the next epoch.
+    TensorBoard, W&B and all other trackers of the Accelerator find them, and the run log holds the row. Further
+    rows of the same epoch, as those of its evaluation, change nothing; the time between belongs to the next epoch.
     Where many rows name one epoch, as those of single steps do, or where they name a part of it (``0.25``; ``1.0`` is
     the end of the first), an epoch is closed by the first row that names a later one.
 
@@ -31,8 +31,8 @@ class Eco2AITracker(tracking.GeneralTracker):
     :class:`~eco2ai_callbacks.tracker.Tracker`, so ``.tracker.enter("validate")`` and ``.tracker.leave()`` around an
     evaluation, or ``.tracker.mark(epoch=n)`` in place of rows.
 
-    Accelerate tells its main process only: of a job of several processes the others are not measured, and the records
-    say so. ``eco2ai run -- accelerate launch ...`` measures all that run on its machine.
+    Accelerate calls its main process only: of a job of several processes the others are not measured, and the records
+    name that. ``eco2ai run -- accelerate launch ...`` measures all that run on its machine.
 
     Args:
         project_name: Where Accelerate makes the tracker, from ``log_with="eco2ai"``: what ``init_trackers`` was given.
@@ -69,7 +69,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         return self._tracker
 
     def start(self) -> None:
-        """Begin to measure, as ``init_trackers`` does; and move to the front, where rows come by first."""
+        """Begin to measure, as ``init_trackers`` does; and move to the front, which gets rows first."""
         accelerator = owner(Accelerator, lambda each: self in each.trackers)
         if accelerator is not None:
             accelerator.trackers.remove(self)
@@ -98,7 +98,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         self._tracker.stop("finished")
 
     def _ended(self, value: object) -> int | None:
-        """The epoch that has ended, by what a row names."""
+        """Return the epoch that has ended, by what a row names."""
         epoch = _number(value)
         if epoch is None:
             return None
@@ -115,7 +115,7 @@ class Eco2AITracker(tracking.GeneralTracker):
 
 
 def _number(value: object) -> int | None:
-    """The epoch that a row names, from 0; a number with a fraction counts what has been done of all."""
+    """Return the epoch that a row names, from 0; a number with a fraction counts what has been done of all."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     if isinstance(value, Integral):
@@ -124,7 +124,7 @@ def _number(value: object) -> int | None:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, float | str]:
-    """What of a row a line of JSON can hold."""
+    """Return what of a row a line of JSON can hold."""
     return {
         str(name): value
         for name, value in values.items()

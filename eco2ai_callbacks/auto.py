@@ -11,7 +11,7 @@ SWITCH = "ECO2AI_AUTO"
 
 
 def callbacks() -> list[Any]:
-    """Our callback where ``ECO2AI_AUTO=1``, else none, at the cost of looking up a variable.
+    """Return our callback where ``ECO2AI_AUTO=1``, else none, at the cost of looking up a variable.
 
     A Trainer to which the user has given the callback keeps to that, and its settings count.
 
@@ -30,9 +30,9 @@ def callbacks() -> list[Any]:
 
 
 def _there_already() -> list[Any]:
-    """The callbacks of the Trainer that asks.
+    """Return the callbacks of the Trainer that asks.
 
-    The entry point is told nothing of them; the connector that collects them is among the callers. Two of ours in one
+    The entry point does not get them; the connector that collects them is among the callers. Two of ours in one
     Trainer would be refused, for their state has one name; so would be a list that the user gives to two Trainers, for
     Lightning adds to the list itself.
     """

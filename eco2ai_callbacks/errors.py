@@ -15,7 +15,7 @@ class MeterUnavailable(Eco2AIError):
     """A source of energy figures cannot be used on this machine.
 
     Args:
-        reason: One clause that says why, fit to stand behind the source's name (``absent: virtual machine``).
+        reason: The reason, one clause that follows the source's name (``absent: virtual machine``).
         hint: What would enable the source, as commands to type, where there is a way.
         wanted: Whether the source would be used if it could be; false where a setting or the kind of machine calls for
             another one.

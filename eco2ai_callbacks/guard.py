@@ -58,7 +58,7 @@ class Guard:
         return tuple(failure for failure in self._failures if failure not in self._remote)
 
     def add_remote(self, failures: Iterable[str]) -> None:
-        """Remember what has failed in other processes of the job, where it has been logged.
+        """Add the failures of other processes of the job, which have logged them.
 
         Args:
             failures: A sentence each.
@@ -69,12 +69,12 @@ class Guard:
             self._failures = (*self._failures, *new)[: MAX_FAILURES + 1]
 
     def call(self, source: str, fn: Callable[[], T], default: T) -> T:
-        """What ``fn`` returns, or ``default`` where it raises.
+        """Call ``fn``; on any exception record the failure and return ``default``.
 
         Args:
             source: What failures of this call are named after (``log file``, ``RAPL``).
             fn: What may fail.
-            default: What stands for its result where it does.
+            default: What is returned then.
         """
         outcome = self.attempt(source, fn)
         return default if outcome.failure is not None else cast(T, outcome.value)
@@ -99,7 +99,7 @@ class Guard:
             return Outcome(failure=failure)
 
     def record(self, failure: str, trace: BaseException | None = None) -> None:
-        """Remember a failure, and log it if it is new."""
+        """Record a failure, and log it if it is new."""
         with self._lock:
             if failure in self._failures or len(self._failures) > MAX_FAILURES:
                 return
@@ -115,6 +115,6 @@ def _sentence(error: Exception) -> str:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}"
     text: list[str] = []
-    with contextlib.suppress(Exception):  # an exception may fail to say what it is
+    with contextlib.suppress(Exception):  # an exception's text may fail
         text = str(error).strip().splitlines()
     return f"{text[0]} ({type(error).__name__})" if text else type(error).__name__

@@ -46,7 +46,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         return callback
 
     def __getstate__(self) -> dict[str, Any]:
-        """A callback that was used holds its model; a copy of it does not."""
+        """Return what a copy holds: not the model that a callback that was used holds."""
         return {**self.__dict__, "_model": None, "_fitting": False, "_alone": False}
 
     def set_model(self, model: keras.Model) -> None:
@@ -60,7 +60,7 @@ class Eco2AICallback(keras.callbacks.Callback):
     # --- fit -------------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """A fit begins; which run it belongs to shows in the number of its first epoch."""
+        """Note that a fit begins; which run it belongs to shows in the number of its first epoch."""
         self._fitting = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -92,7 +92,7 @@ class Eco2AICallback(keras.callbacks.Callback):
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the training stretch, or begin an evaluation alone."""
+        """Close the training segment, or begin an evaluation alone."""
         self._enter("validate", "test", ("evaluate",))
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -122,7 +122,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         )
 
     def _no_forecast(self, planned: int) -> dict[str, float]:
-        """The names of a forecast without figures, unless the fit is too short for any.
+        """Return the names of a forecast without figures, unless the fit is too short for any.
 
         History keeps a list for each name: with lists of unequal lengths no table can be made of it.
         """
@@ -131,7 +131,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         return no_forecast(level=settings.scalars) if comes else {}
 
     def _missed(self, found: Mapping[str, float], logs: Mapping[str, Any]) -> dict[str, float]:
-        """What earlier epochs of the fit have told and this one cannot, as where a meter has failed: without figures.
+        """Return the names that earlier epochs had and this one lacks, as where a meter has failed: without figures.
 
         A validation that this epoch did not have is none of it.
         """
@@ -141,7 +141,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         return dict.fromkeys(missed, math.nan)
 
     def _samples(self) -> int | None:
-        """Samples of an epoch, which only the loop that calls us knows; ``None`` for generators."""
+        """Return the samples of an epoch, which only the calling loop holds; ``None`` for generators."""
         data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
         steps: int | None = (self.params or {}).get("steps")
         if data is None or steps is None or not data.batch_size or data.num_batches is None:
@@ -165,7 +165,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._alone = False
 
 
-# How a backend's processes tell each other something; the workers of tensorflow each write for themselves.
+# The process group of each backend; the workers of tensorflow each write for themselves.
 _GROUPS: Mapping[str, Callable[[], Group | None]] = {"torch": torch_group, "jax": jax_group}
 
 

@@ -64,7 +64,7 @@ class Eco2AICallback(Callback):
         return callback
 
     def __getstate__(self) -> dict[str, Any]:
-        """Lightning hangs its module's logging on every callback; a copy does not take the module along."""
+        """Return what a copy holds: not the module's logging, which Lightning hangs on every callback."""
         return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")}
 
     # --- fit -------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class Eco2AICallback(Callback):
             self._restored = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What came before was set-up, or lay between two epochs."""
+        """Begin an epoch; what came before was set-up, or lay between two epochs."""
         if tracker := self._lifecycle.tracker:
             self._samples = None
             tracker.enter("train", trainer.current_epoch)
@@ -110,11 +110,11 @@ class Eco2AICallback(Callback):
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the training stretch; the sanity check before a fit is set-up."""
+        """Close the training segment; the sanity check before a fit is set-up."""
         self._enter(trainer, "validate")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A validation alone logs its own figures; inside a fit the epoch's end logs them."""
+        """Log the figures of a validation alone; inside a fit the epoch's end logs them."""
         if trainer.state.fn == "validate":
             self._leave_logging(pl_module, "val")
 
@@ -139,7 +139,7 @@ class Eco2AICallback(Callback):
         self._enter(trainer, "predict")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the prediction; Lightning lets its hooks not log, so the loggers are told directly."""
+        """Close the prediction; its hooks cannot log, so the loggers get the figures directly."""
         if tracker := self._lifecycle.tracker:
             found = tracker.figures.stage(tracker.leave(), "predict")
             for logger in trainer.loggers:
@@ -153,7 +153,7 @@ class Eco2AICallback(Callback):
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The run's id and totals."""
+        """Return the run's id and totals."""
         last = self._lifecycle.last
         return {} if last is None else dict(last.to_dict())
 
@@ -178,17 +178,17 @@ class Eco2AICallback(Callback):
         )
 
     def _done(self, trainer: Trainer, epochs: int) -> float:
-        """How far the fit has come: in steps; in epochs where each of several optimizers counts steps."""
+        """Return how far the fit has come: in steps; in epochs where each of several optimizers counts steps."""
         return trainer.global_step if len(trainer.optimizers) == 1 else epochs
 
     def _planned(self, trainer: Trainer) -> float | None:
-        """How far the fit is to go. Before its first step, asking would load the data out of turn."""
+        """Return how far the fit is to go. Before its first step, asking would load the data out of turn."""
         steps = len(trainer.optimizers) == 1
         planned: float | None = trainer.estimated_stepping_batches if steps else trainer.max_epochs
         return planned
 
     def _leads(self, trainer: Trainer) -> bool:
-        """Whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""
+        """Return whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""
         ours = [each for each in trainer.callbacks if isinstance(each, Eco2AICallback)]
         return min(ours, key=lambda each: each.automatic, default=self) is self
 
@@ -221,7 +221,7 @@ class Eco2AICallback(Callback):
 
 
 def samples_in(batch: Any) -> int | None:
-    """How many samples a batch holds: the first dimension of the first tensor in it; ``None`` where there is none."""
+    """Return the number of samples in a batch: the first tensor's first dimension; ``None`` where there is none."""
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1

@@ -18,7 +18,7 @@ STAGES = ("train", "validate", "test", "predict", "other")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What was used in one stretch of a run, and how that is known.
+    """What was used in one segment of a run, and how that is known.
 
     Energies are IT energy in joules or kWh; ``co2_kg`` and ``cost`` include the data centre's overhead (``pue``).
     What was not measured is absent from a mapping, or ``None``.
@@ -37,8 +37,8 @@ class Record:
         epoch: Number of the epoch, from 0.
         attempt: 2 and up where the epoch is done again.
         stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
-        start: When the stretch began, ISO 8601 with the zone's offset: a label, never a duration.
-        seconds: Length of the stretch.
+        start: When the segment began, ISO 8601 with the zone's offset: a label, never a duration.
+        seconds: Length of the segment.
         joules: Energy per channel.
         method: How each channel is known.
         band: Lowest and highest joules per channel.
@@ -109,7 +109,7 @@ class Record:
         return self.event in ADDING_EVENTS
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values in the order of the fields, for JSON."""
+        """Return plain values in the order of the fields, for JSON."""
         return {name: self.plain(name) for name in FIELDS}
 
     def plain(self, name: str) -> Any:
@@ -120,7 +120,7 @@ class Record:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
-        """The inverse of :meth:`to_dict`; fields that this version does not know are passed over."""
+        """Return the inverse of :meth:`to_dict`; fields that this version does not know are passed over."""
         return cls(**{name: _frozen(value) for name, value in values.items() if name in FIELDS})
 
 
@@ -128,10 +128,10 @@ FIELDS = tuple(f.name for f in dataclasses.fields(Record))
 
 
 def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
-    """The fields of a record that say what was used, how it is known and how sure it is.
+    """Return the fields of a record for usage, its methods and its bands.
 
     Args:
-        usage: What was used in the record's stretch.
+        usage: What was used in the record's segment.
         methods: How each channel is known.
     """
     known = {channel: methods[channel] for channel in usage.joules if channel in methods}
@@ -150,12 +150,12 @@ def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
 
 
 def summary(usage: Usage) -> dict[str, Any]:
-    """A sum as records carry it: ``energy_kwh``, ``co2_kg``, ``seconds``."""
+    """Return a sum as records carry it: ``energy_kwh``, ``co2_kg``, ``seconds``."""
     return {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg, "seconds": usage.seconds}
 
 
 def _product(one: float, other: float) -> float:
-    """How far off a product may be whose two factors may be off independently: quadrature of the logarithms."""
+    """Return how far off a product may be whose two factors may be off independently: quadrature of the logarithms."""
     if one <= 0 or other <= 0:
         return 0.0
     off = math.hypot(math.log(one), math.log(other))
@@ -163,7 +163,7 @@ def _product(one: float, other: float) -> float:
 
 
 def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float]) -> dict[str, Any]:
-    """A sum with its bands: parts of one method add linearly, different methods and the grid's factor in quadrature.
+    """Return a sum with its bands: one method's parts add linearly, methods and the grid's factor in quadrature.
 
     Args:
         usage: The sum.
@@ -200,7 +200,7 @@ def _factors(band: tuple[float, float] | None, value: float | None) -> tuple[flo
 
 
 def counted(records: Iterable[Record]) -> list[Record]:
-    """The records that add up to what was used, in their order.
+    """Return the records that add up to what was used, in their order.
 
     Marks add up; so does what a ``start`` carried over. A heartbeat counts only where it is its writer's last
     adding line: it then holds what an interrupted writer had used since its last mark.
@@ -228,7 +228,7 @@ def _plain(value: Any) -> Any:
 
 
 def _loggable(value: Any) -> Any:
-    """What a framework or a user hands in, as JSON can hold it: scalars of NumPy and torch are numbers, NaN is none."""
+    """Return what a framework or a user passed, as JSON can hold it: NumPy's and torch's scalars are numbers."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Mapping):

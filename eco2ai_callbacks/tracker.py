@@ -1,4 +1,4 @@
-"""Measures a stretch of a program, mark by mark; what fails inside never reaches the program."""
+"""Measures a program, mark by mark; what fails inside never reaches the program."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 
 class Tracker:
-    """Measures what a stretch of a program uses, mark by mark, and writes it to the run log.
+    """Measures what a part of a program uses, mark by mark, and writes it to the run log.
 
     Args:
         settings: Resolved settings; else keyword arguments (see :class:`~eco2ai_callbacks.settings.Settings`).
@@ -258,7 +258,7 @@ class _Track:
             tracker.__exit__(kind, error, trace)
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """The function, measured at each call."""
+        """Return the function, measured at each call."""
         return around_each_call(function, self._tracker)
 
     def _tracker(self) -> Tracker:
@@ -275,7 +275,7 @@ def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
     A generator is measured from its first step to its end. Threads and tasks may share one object.
 
     Args:
-        function: The function, where this stands as a bare decorator.
+        function: The function, where this is a bare decorator.
         args: Settings, as for :class:`Tracker`.
 
     Raises:

@@ -78,7 +78,7 @@ class Eco2AICallback(TrainerCallback):
             tracker.enter("train", self._epoch)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Close the training stretch where an evaluation comes next, and prepare a checkpoint."""
+        """Close the training segment where an evaluation comes next, and prepare a checkpoint."""
         if control.should_evaluate:
             self._evaluate()
         if control.should_save:
@@ -112,7 +112,7 @@ class Eco2AICallback(TrainerCallback):
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """The first sign of an evaluation that nobody announced, and of any outside of training."""
+        """Begin an evaluation that no hook announced, at its first sign; also one outside of training."""
         if self._evaluating:
             return
         tracker = self._lifecycle.tracker
@@ -175,7 +175,7 @@ class Eco2AICallback(TrainerCallback):
         return owner(CallbackHandler, lambda each: self in each.callbacks)
 
     def _leads(self, handler: CallbackHandler) -> bool:
-        """Whether this is the one of ours that counts: the first that was made, the user's before a reporter."""
+        """Return whether this is the one of ours that counts: the first that was made, the user's before a reporter."""
         ours = [each for each in handler.callbacks if isinstance(each, Eco2AICallback)]
         return min(ours, key=lambda each: each._born) is self
 
@@ -194,7 +194,7 @@ class Eco2AICallback(TrainerCallback):
         )
 
     def _counts(self, args: TrainingArguments, state: TrainerState, loader: Any) -> tuple[int, int | None]:
-        """Samples of the epoch that this process has trained on, and its tokens, where they are counted.
+        """Return samples of the epoch that this process has trained on, and its tokens, where they are counted.
 
         A last batch may be smaller: no epoch has more samples than this process's part of the data.
         """

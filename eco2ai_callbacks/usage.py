@@ -1,4 +1,4 @@
-"""What was used in a stretch of time: seconds, joules per channel, grams of CO2e; and the only unit conversions."""
+"""Usage in a segment of time: seconds, joules per channel, grams of CO2e; and the only unit conversions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GRAMS_PER_KG = 1000.0
 
 
 def kwh(joules: float) -> float:
-    """Joules as kilowatt-hours."""
+    """Return joules as kilowatt-hours."""
     return joules / JOULES_PER_KWH
 
 
 def component_of(channel: str) -> str:
-    """The component that a channel belongs to: ``gpu`` for ``gpu:GPU-6f...``, ``cpu`` for ``cpu``."""
+    """Return the component that a channel belongs to: ``gpu`` for ``gpu:GPU-6f...``, ``cpu`` for ``cpu``."""
     return channel.partition(":")[0]
 
 
@@ -71,7 +71,7 @@ class Method:
         return f"{whose}, {self.note}" if self.note else whose
 
     def band(self, joules: float) -> tuple[float, float]:
-        """The lowest and highest joules that the truth may have, for ``joules`` read by this method."""
+        """Return the lowest and highest joules that the truth may have, for ``joules`` read by this method."""
         return max(0.0, joules * self.low - 2 * self.edge_j), joules * self.high + 2 * self.edge_j
 
 
@@ -90,7 +90,7 @@ class Reading:
     retired: frozenset[str] = frozenset()
 
     def since(self, earlier: Reading) -> dict[str, float]:
-        """Joules per channel between two readings; a channel that could not be read in between is absent."""
+        """Return joules per channel between two readings; a channel that could not be read in between is absent."""
         # Two threads' readings may overlap: what the one that began earlier saw later is no energy.
         return {
             channel: max(0.0, value - earlier.joules.get(channel, 0.0))
@@ -102,10 +102,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used in a stretch of time.
+    """What was used in a segment of time.
 
     Args:
-        seconds: Length of the stretch.
+        seconds: Length of the segment.
         joules: IT energy per channel (``cpu``, ``ram``, ``gpu:<uuid>``); a channel that was not measured is absent.
         grams: CO2e, with the data centre's overhead (PUE); ``None`` where nothing was measured.
 
@@ -150,35 +150,35 @@ class Usage:
         return None if total is None or self.seconds <= 0 else total / self.seconds
 
     def component_kwh(self, name: str) -> float | None:
-        """Energy of one component (``cpu``, ``gpu``, ``ram``) in kWh; ``None`` if it was not measured."""
+        """Return energy of one component (``cpu``, ``gpu``, ``ram``) in kWh; ``None`` if it was not measured."""
         parts = [j for channel, j in self.joules.items() if component_of(channel) == name]
         return kwh(math.fsum(parts)) if parts else None
 
     def __add__(self, other: Usage) -> Usage:
-        """Both stretches together, with the channels of either."""
+        """Return both usages together, with the channels of either."""
         joules = dict(self.joules)
         for channel, value in other.joules.items():
             joules[channel] = joules.get(channel, 0.0) + value
         return Usage(self.seconds + other.seconds, joules, _plus(self.grams, other.grams))
 
     def __sub__(self, other: Usage) -> Usage:
-        """This stretch without ``other``, with the channels of this one."""
+        """Return this usage without ``other``, with the channels of this one."""
         joules = {channel: value - other.joules.get(channel, 0.0) for channel, value in self.joules.items()}
         grams = None if self.grams is None else self.grams - (other.grams or 0.0)
         return Usage(self.seconds - other.seconds, joules, grams)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"seconds": self.seconds, "joules": dict(self.joules), "grams": self.grams}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Usage:
-        """The inverse of :meth:`to_dict`."""
+        """Return the inverse of :meth:`to_dict`."""
         return cls(values["seconds"], values["joules"], values["grams"])
 
 
 def sum_parallel(parts: Iterable[Usage]) -> Usage:
-    """What ran side by side, as the ranks of a job do: energies add up, durations do not.
+    """Sum concurrent usages: energy and CO2e add up, the duration is the first one's.
 
     Args:
         parts: What each has used; the seconds are the first one's.
@@ -196,7 +196,7 @@ def sum_parallel(parts: Iterable[Usage]) -> Usage:
 
 
 def combined_band(parts: Iterable[tuple[str, float, tuple[float, float]]]) -> tuple[float, float]:
-    """The band of a sum of channels: parts of one method add linearly, different methods in quadrature.
+    """Return the band of a sum of channels: parts of one method add linearly, different methods in quadrature.
 
     Args:
         parts: ``(method name, joules, (low, high))`` for each channel.

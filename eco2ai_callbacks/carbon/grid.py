@@ -27,7 +27,7 @@ class Grid:
         intensity: Grams of CO2e per kWh, with the place and the source.
         pue: Overhead of the data centre.
         pue_source: Where that comes from.
-        price: What it costs, where the user says so.
+        price: What it costs, where the user set a price.
         warning: One sentence where the place is not known, else empty.
         factor: Returns the mean carbon intensity of a stretch of time, in g CO2e/kWh, from its beginning and its
             seconds; ``None`` where ``intensity`` holds at all times.
@@ -58,7 +58,7 @@ class Grid:
         return kwh(joules) * (g_per_kwh * self.pue)
 
     def cost(self, energy_kwh: float | None, start: datetime, seconds: float) -> float | None:
-        """Money for IT energy used from ``start`` on, overhead included; ``None`` without a price."""
+        """Return money for IT energy used from ``start`` on, overhead included; ``None`` without a price."""
         if self.price is None or energy_kwh is None:
             return None
         return self.price.cost(energy_kwh * self.pue, start, seconds)
@@ -85,11 +85,11 @@ def grid_for(
     year: int | None = None,
     guard: Guard | None = None,
 ) -> Grid:
-    """The grid that a run is counted with.
+    """Return the grid that a run is counted with.
 
     Args:
         settings: The settings in force.
-        environ: The environment, for what a platform tells there.
+        environ: The environment, for what a platform sets there.
         root: The root of the file system, for what a platform put there.
         year: The run's year: a factor is not newer.
         guard: Records failures.
@@ -127,7 +127,7 @@ def _looked_up(settings: Settings, place: str, found_by: str, run_year: int | No
 
 
 def _found(settings: Settings, place: str, found_by: str, run_year: int | None) -> tuple[Intensity, str]:
-    """The figure of a place; one that nobody named may lack the kind or year that is wanted, and stops no training."""
+    """Return the figure of a place; a place that was found may lack the wanted kind or year, and stops no training."""
     try:
         return _looked_up(settings, place, found_by, run_year), ""
     except SettingsError as why:

@@ -14,7 +14,7 @@ from eco2ai_callbacks.errors import SettingsError
 
 KINDS = ("best", "lifecycle", "direct")
 
-# What lies between these shares of the countries counts as the spread of the world's grids.
+# The range between these shares of the countries counts as the spread of the world's grids.
 _SPREAD = (0.05, 0.95)
 
 
@@ -27,7 +27,7 @@ class Intensity:
         region: Id of the place that it is for; ``WORLD`` where the place is unknown.
         name: That place's name in English.
         dataset: The source's id in the table of datasets (see :func:`dataset`); ``user`` for the user's own figure.
-        year: The year that it describes; ``None`` where the source does not say.
+        year: The year that it describes; ``None`` where the source states none.
         kind: ``lifecycle``, ``direct`` (at the power plant), ``estimate`` (imputed), ``unstated`` or ``user``.
         level: Which sort of place the figure describes: the place itself, or what lies around it.
         low: Lower end of the band in g/kWh; below ``g_per_kwh`` only where the world stands in for a place.
@@ -51,7 +51,7 @@ class Intensity:
     factor_of: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -104,10 +104,10 @@ class _Choice:
 def lookup(
     region: str, *, kind: str = "best", year: int | None = None, run_year: int | None = None, found_by: str = "setting"
 ) -> Intensity:
-    """The carbon intensity of a place.
+    """Return the carbon intensity of a place.
 
     Where the place has no such figure, the place around it answers (cloud region, eGRID subregion or subdivision,
-    country), and ``level`` and ``factor_of`` say so; the world answers only for countries of which nothing is known.
+    country), and ``level`` and ``factor_of`` name it; the world answers only for countries of which nothing is known.
 
     Args:
         region: ``FR``, ``FRA``, ``France``, ``US-CA``, ``California``, ``RU-MOW``, ``Москва``, ``aws:eu-west-3``,
@@ -131,7 +131,7 @@ def lookup(
 def eco2ai_lookup(
     alpha_2_code: str, region: str | None = None, *, kind: str = "best", year: int | None = None
 ) -> Intensity:
-    """The carbon intensity of a place that is named as eco2AI names it.
+    """Return the carbon intensity of a place that is named as eco2AI names it.
 
     Args:
         alpha_2_code: The country.
@@ -147,10 +147,10 @@ def eco2ai_lookup(
 
 
 def world(*, kind: str = "best", year: int | None = None, found_by: str = "unknown") -> Intensity:
-    """The world's average, for a place that is not known; its band is the spread of the world's grids.
+    """Return the world's average, for a place that is not known; its band is the spread of the world's grids.
 
     Args:
-        kind: A kind that the world's figures do not have is given up rather than refused, and ``kind`` says so.
+        kind: A kind that the world's figures do not have is given up, not refused; ``kind`` names the one used.
         year: The one year that is accepted; the newest where ``None``.
         found_by: How the place was looked for.
 
@@ -162,7 +162,7 @@ def world(*, kind: str = "best", year: int | None = None, found_by: str = "unkno
 
 
 def user(g_per_kwh: float, *, region: str = "", found_by: str = "setting") -> Intensity:
-    """The user's own figure.
+    """Return the user's own figure.
 
     Args:
         g_per_kwh: Grams of CO2e per kilowatt-hour.
@@ -187,7 +187,7 @@ def user(g_per_kwh: float, *, region: str = "", found_by: str = "setting") -> In
 
 
 def search(text: str = "") -> list[Intensity]:
-    """The places whose code or name has a word that begins like ``text``, with their figures; all for an empty text.
+    """Return the places with a code or name of which a word begins like ``text``, with their figures; all for ``''``.
 
     Example:
         >>> [found.region for found in search("aws:eu-west")]
@@ -197,7 +197,7 @@ def search(text: str = "") -> list[Intensity]:
 
 
 def dataset(dataset_id: str) -> Dataset:
-    """Title, version, licence and the rest of a dataset that a result names."""
+    """Return title, version, licence and the rest of a dataset that a result names."""
     return Dataset(*next(tables.rows("datasets", dataset_id)))
 
 
@@ -206,7 +206,7 @@ def _lookup(spot: Spot, kind: str, year: int | None, run_year: int | None, found
     known: list[_Series] = []
     for around in places.chain(spot):
         if around.id == WORLD and known:
-            break  # other years or kinds of the place itself say more than the world does
+            break  # other years or kinds of the place itself are nearer than the world's
         series = _series(around.id)
         known += series
         choices = [choice for one in series if (choice := _choose(one, kind, year, run_year)) is not None]
@@ -233,7 +233,7 @@ def _figure(text: str) -> tuple[int | None, float]:
 
 
 def _choose(series: _Series, kind: str, year: int | None, run_year: int | None) -> _Choice | None:
-    """The figure that is asked for, if the series has it."""
+    """Return the figure that is asked for, if the series has it."""
     if kind not in ("best", series.kind):
         return None
     if year is not None:
@@ -284,7 +284,7 @@ def _years(series: _Series) -> str:
 
 @cache
 def _world_spread() -> tuple[float, float]:
-    """The newest figures of the countries, without the lowest and the highest twentieth of them."""
+    """Return the newest figures of the countries, without the lowest and the highest twentieth of them."""
     newest = []
     for row in tables.every("factors"):
         if len(row[0]) == 2 and row[2] == "lifecycle":

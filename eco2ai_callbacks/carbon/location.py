@@ -67,7 +67,7 @@ def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), 
 
 
 def _believed(signs: Iterable[Sign], prefix: str) -> Iterator[Place]:
-    """The signs whose region is in the table."""
+    """Return the signs whose region is in the table."""
     for sign in signs:
         if sign.region and places.exists(sign.region):
             yield Place(sign.region, prefix + sign.found_by, sign.sure)
@@ -84,7 +84,7 @@ def _why(provider: str, signs: list[Sign], init: Sign | None) -> str:
 
 
 def _dmi(root: Path, host: Host | None) -> str:
-    """Who made or runs the machine, in the firmware's words; empty where it says nothing."""
+    """Return who made or runs the machine, in the firmware's words; empty where it has none."""
     names = ["chassis_asset_tag", "bios_version"]
     maker = host.vendor if host else ""
     if not maker:
@@ -118,11 +118,11 @@ _FIRMWARE = (
 
 
 def _vendor(dmi: str) -> str:
-    """The provider whose machine this is; empty for a machine that is no cloud's."""
+    """Return the provider whose machine this is; empty for a machine that is no cloud's."""
     return next((provider for words, provider in _FIRMWARE if words.casefold() in dmi.casefold()), "")
 
 
-# What firmware may say where these providers' variables are true; where it says anything else, someone imitates them.
+# The firmware's text where these providers' variables are true; with any other text, a tool imitates them.
 _MAKERS = {"aws": ("amazon", "xen"), "gcp": ("google",), "azure": ("microsoft",)}
 
 
@@ -135,7 +135,7 @@ def _contradicted(sign: Sign, dmi: str) -> bool:
 
 
 def _cloud_init(root: Path) -> Sign | None:
-    """What cloud-init has found out at boot; of its file only the provider, region and zone are looked at."""
+    """Return what cloud-init has found out at boot; of its file only the provider, region and zone are looked at."""
     try:
         content = json.loads(_text(root / "run/cloud-init/instance-data.json"))
     except ValueError:
@@ -168,7 +168,7 @@ _INIT_NAMES = {
 
 
 def _init_regions(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Region and zone in the spellings that may be ids: the zone's name begins with its region's at some providers."""
+    """Return region and zone in the spellings that may be ids: some providers' zones begin with their region's name."""
     for field in ("region", "availability_zone"):
         value = facts.get(field)
         if isinstance(value, str) and value:
@@ -178,7 +178,7 @@ def _init_regions(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _with_first_process(environ: Mapping[str, str], root: Path) -> Mapping[str, str]:
-    """The environment with RunPod's variables from the container's first process, which its SSH sessions lack."""
+    """Return the environment with RunPod's variables, which SSH sessions lack, from the container's first process."""
     if environ.get("RUNPOD_DC_ID"):
         return environ
     pairs = (line.partition("=") for line in _text(root / "proc/1/environ").split("\0"))
@@ -187,7 +187,7 @@ def _with_first_process(environ: Mapping[str, str], root: Path) -> Mapping[str, 
 
 
 def _text(path: Path) -> str:
-    """A small file's content; empty where it cannot be read."""
+    """Return a small file's content; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -198,7 +198,7 @@ def _text(path: Path) -> str:
 
 
 def _by_time_zone(environ: Mapping[str, str], root: Path) -> Place:
-    """The country of the time zone's name: a zone file's content is often equal to another country's."""
+    """Return the country of the time zone's name: a zone file's content is often equal to another country's."""
     found = {zone: row for zone in _zones(environ, root) for row in tables.rows("timezones", zone)}
     countries = {row[1] for row in found.values()}
     if len(countries) > 1:
@@ -210,7 +210,7 @@ def _by_time_zone(environ: Mapping[str, str], root: Path) -> Place:
 
 
 def _zones(environ: Mapping[str, str], root: Path) -> Iterator[str]:
-    """The names of the time zones that are set, once each."""
+    """Return the names of the time zones that are set, once each."""
     try:
         link = str((root / "etc/localtime").readlink())
     except OSError:

@@ -1,4 +1,4 @@
-"""The places that the table knows, and which of them a text means."""
+"""The places of the table, and which of them a text means."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Spot:
 
 
 def fold(text: str) -> str:
-    """One spelling for all that differ only in case, accents or punctuation.
+    """Return one spelling for all that differ only in case, accents or punctuation.
 
     Example:
         >>> fold("  Côte d’Ivoire ")
@@ -50,7 +50,7 @@ def fold(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text in lower case, without accents and apostrophes."""
+    """Return a text in lower case, without accents and apostrophes."""
     if not text.isascii():
         text = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
         text = unicodedata.normalize("NFC", text)
@@ -68,7 +68,7 @@ _LETTERS = (
 
 
 def place(place_id: str) -> Spot:
-    """The place with this id.
+    """Return the place with this id.
 
     Raises:
         KeyError: There is none.
@@ -81,12 +81,12 @@ def place(place_id: str) -> Spot:
 
 
 def exists(place_id: str) -> bool:
-    """Whether a text is the id of a place, in its own spelling."""
+    """Return whether a text is the id of a place, in its own spelling."""
     return any(next(tables.rows(table, place_id), None) for table in ("places", "subdivisions"))
 
 
 def chain(spot: Spot) -> list[Spot]:
-    """The place and all that lie around it, from the inside out."""
+    """Return the place and all that lie around it, from the inside out."""
     found = [spot]
     while found[-1].parent:
         found.append(place(found[-1].parent))
@@ -94,12 +94,12 @@ def chain(spot: Spot) -> list[Spot]:
 
 
 def country_of(spot: Spot) -> str:
-    """Id of the country that a place lies in; empty for the world and groups of countries."""
+    """Return the id of the country that a place is in; empty for the world and groups of countries."""
     return next((around.id for around in chain(spot) if around.level == "country"), "")
 
 
 def resolve(text: str, *, within: str = "") -> Spot:
-    """The one place that a text means.
+    """Return the one place that a text means.
 
     Args:
         text: A code or a name, in any case.
@@ -121,7 +121,7 @@ def resolve(text: str, *, within: str = "") -> Spot:
 
 
 def _meanings(text: str, within: str) -> Iterator[list[Spot]]:
-    """The places that a text means: by code, by name, by a name in another language or of a part of a country."""
+    """Return the places that a text means: by code, name, name in another language or of a part of a country."""
     key = fold(text)
     if not key:
         return
@@ -142,7 +142,7 @@ def _everywhere(text: str, key: str) -> Iterator[list[Spot]]:
 
 
 def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
-    """The places whose codes or names look most like a text, best first.
+    """Return the places whose codes or names look most like a text, best first.
 
     Regions of clouds are meant only where the text has a digit or a colon.
     """
@@ -161,7 +161,7 @@ def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
 
 
 def search(text: str) -> list[Spot]:
-    """The places with a code or name of which a word begins like a text, those that are called just so first."""
+    """Return the places with a code or name of which a word begins like a text, those that are called just so first."""
     key = fold(text)
     exact: list[Spot] = []
     others: list[Spot] = []
@@ -179,12 +179,12 @@ def _spot(row: list[str]) -> Spot:
 
 
 def _part(row: list[str]) -> Spot:
-    """A subdivision without figures, as its table has it."""
+    """Return a subdivision without figures, as its table has it."""
     return Spot(row[0], "subdivision", row[0].partition("-")[0], row[1])
 
 
 def _parts_called(key: str) -> Iterator[list[str]]:
-    """The subdivisions without figures that have this name."""
+    """Return the subdivisions without figures that have this name."""
     names, rows = _parts()
     at = names.find(f"\n{key}\n")
     while at >= 0:
@@ -194,7 +194,7 @@ def _parts_called(key: str) -> Iterator[list[str]]:
 
 @cache
 def _parts() -> tuple[str, tuple[list[str], ...]]:
-    """The names of the subdivisions without figures, folded all at once, one a line; and their rows."""
+    """Return the names of the subdivisions without figures, folded all at once, one a line; and their rows."""
     rows = tuple(tables.every("subdivisions"))
     names = re.sub(r"[ \-_,;/()|=–—]+", " ", _plain("\n".join(row[1] for row in rows)))
     return "\n" + re.sub(r"^(the )| $", "", names, flags=re.MULTILINE) + "\n", rows

@@ -36,17 +36,17 @@ class Price:
         object.__setattr__(self, "spans", tuple(_day(value)))
 
     def cost(self, kwh: float, start: datetime, seconds: float) -> float:
-        """What ``kwh`` cost that were used evenly in a stretch of time.
+        """Return what ``kwh`` cost that were used evenly over a period.
 
         Args:
             kwh: Energy, with the data centre's overhead.
-            start: When the stretch began, by the clock that the spans go by.
+            start: When the period began, by the clock of the spans.
             seconds: How long it lasted; it may cross borders and midnights.
         """
         return kwh * self.mean(start, seconds)
 
     def mean(self, start: datetime, seconds: float) -> float:
-        """The mean price over a stretch of time; the price at its beginning where it has no length."""
+        """Return the mean price over a period; the price at its beginning where it has no length."""
         at = start.hour * 3600.0 + start.minute * 60.0 + start.second + start.microsecond / 1e6
         if seconds <= 0:
             return next(price for begin, end, price in self.spans if begin <= at < end)
@@ -55,12 +55,12 @@ class Price:
         return (days * whole + self._until(rest) - self._until(at)) / seconds
 
     def _until(self, at: float) -> float:
-        """The integral of the price from midnight to ``at``."""
+        """Return the integral of the price from midnight to ``at``."""
         return math.fsum(price * (min(end, at) - begin) for begin, end, price in self.spans if begin < at)
 
 
 def _day(value: float | Mapping[str, float]) -> list[tuple[float, float, float]]:
-    """The spans of a day, in order."""
+    """Return the spans of a day, in order."""
     if not isinstance(value, Mapping):
         return [(0.0, _DAY_S, _price(value, value))]
     spans = sorted(span for text, price in value.items() for span in _spans(text, _price(price, value), value))
@@ -85,7 +85,7 @@ def _price(price: object, value: object) -> float:
 
 
 def _spans(text: object, price: float, value: object) -> list[tuple[float, float, float]]:
-    """One span in seconds of the day; two where it crosses midnight."""
+    """Return one span in seconds of the day; two where it crosses midnight."""
     found = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", text) if isinstance(text, str) else None
     if found is None:
         raise _refused(value, f"{text!r} is no span like '8:00-20:00'")

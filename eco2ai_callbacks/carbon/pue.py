@@ -15,7 +15,7 @@ class Pue:
     Args:
         pue: Energy of the whole data centre per energy of its machines; at least 1.
         region: The cloud region that it describes; ``aws:*`` is the provider's whole fleet.
-        year: The year that it describes, where the provider says.
+        year: The year that it describes, where the provider states it.
         source: Who published it and where.
     """
 
@@ -26,10 +26,10 @@ class Pue:
 
 
 def provider_pue(region: str) -> Pue | None:
-    """The published PUE of a cloud region, else its provider's for the whole fleet; ``None`` where there is none.
+    """Return the published PUE of a cloud region, else of its provider's whole fleet; ``None`` where there is none.
 
     Args:
-        region: A cloud region, in any spelling that the intensity table knows.
+        region: A cloud region, in any spelling of the intensity table.
 
     Example:
         >>> provider_pue("aws:eu-central-1").pue

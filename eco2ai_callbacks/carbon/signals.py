@@ -21,7 +21,7 @@ class Sign:
     Args:
         provider: Who runs the machine, as the table's ids name it, or the platform's own name.
         region: Id of the place as the platform spells it; ``None`` where it names none.
-        found_by: The variables that say so.
+        found_by: The variables that show it.
         sure: ``high``, ``medium`` or ``low``.
     """
 
@@ -32,7 +32,7 @@ class Sign:
 
 
 def platform_signs(environ: Environ) -> Iterator[Sign]:
-    """What the platforms themselves have put into the environment."""
+    """Return what the platforms themselves have put into the environment."""
     for read in _PLATFORMS:
         sign = read(environ)
         if sign is not None:
@@ -40,12 +40,12 @@ def platform_signs(environ: Environ) -> Iterator[Sign]:
 
 
 def client_signs(environ: Environ, vendor: str, evidence: str) -> Iterator[Sign]:
-    """What users set as well, believed where the machine itself is known to be that provider's.
+    """Return what users set as well, believed where the machine itself is known to be that provider's.
 
     Args:
         environ: The environment.
         vendor: The provider whose machine this is; empty if unknown.
-        evidence: What says so: ``DMI`` or ``cloud-init``.
+        evidence: What shows it: ``DMI`` or ``cloud-init``.
     """
     for provider, variable in _CLIENT_VARIABLES:
         if provider == vendor and environ.get(variable):
@@ -65,12 +65,12 @@ _CLIENT_VARIABLES = (
 
 
 def _first(environ: Environ, *names: str) -> str | None:
-    """The first of these variables that is set to something."""
+    """Return the first of these variables that is set to something."""
     return next((name for name in names if environ.get(name)), None)
 
 
 def _plain(region: str) -> str:
-    """A region as providers' tools spell it: ``West Europe`` is ``westeurope``."""
+    """Return a region as providers' tools spell it: ``West Europe`` is ``westeurope``."""
     return region.strip().lower().replace(" ", "")
 
 
@@ -84,7 +84,7 @@ def _sagemaker(environ: Environ) -> Sign | None:
 def _aws(environ: Environ) -> Sign | None:
     """ECS, Fargate, Lambda, CloudShell and SageMaker set ``AWS_REGION`` themselves and leave a second sign of it.
 
-    Tools that imitate them on a laptop, and ECS on customers' own machines, say so.
+    Tools that imitate them on a laptop, and ECS on customers' own machines, have a sign of that.
     """
     if environ.get("AWS_SAM_LOCAL"):
         return None

@@ -1,4 +1,4 @@
-"""Reads the package's tables, tab-separated text that is searched as it lies, never parsed as a whole."""
+"""Reads the package's tables, tab-separated text that is searched as text, never parsed as a whole."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @cache
 def text(table: str) -> str:
-    """The content of one table, read once; it begins and ends with a newline, so that each row lies between two."""
+    """Return the content of one table, read once; it begins and ends with a newline: each row is between two."""
     path = Path(__file__).parent / "data" / f"{table}.tsv"
     return "\n" + path.read_bytes().decode()
 
 
 def rows(table: str, key: str) -> Iterator[list[str]]:
-    """The rows whose first field is ``key``, in the table's order.
+    """Return the rows whose first field is ``key``, in the table's order.
 
     Example:
         >>> next(rows("places", "FR"))[3]
@@ -29,14 +29,14 @@ def rows(table: str, key: str) -> Iterator[list[str]]:
 
 
 def every(table: str) -> Iterator[list[str]]:
-    """All rows of a table."""
+    """Return all rows of a table."""
     for line in text(table).splitlines():
         if line and not line.startswith("#"):
             yield line.split("\t")
 
 
 def rows_with(table: str, part: str) -> Iterator[list[str]]:
-    """The rows that contain ``part``, in the table's order."""
+    """Return the rows that contain ``part``, in the table's order."""
     content, at = text(table), 0
     while (at := content.find(part, at)) >= 0:
         start, end = content.rindex("\n", 0, at) + 1, content.index("\n", at)

@@ -44,7 +44,7 @@ class Refused(Exception):
 
 
 def available() -> bool:
-    """Whether this system can wait for a child without losing sight of what it has used."""
+    """Return whether this system can wait for a child without losing sight of what it has used."""
     return all(hasattr(os, name) for name in ("fork", "waitid")) and hasattr(signal, "sigtimedwait")
 
 

@@ -13,7 +13,7 @@ from eco2ai_callbacks.host.machine import process_started
 
 
 def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Rank and world size as ``torchrun``, ``mpirun`` and SLURM tell them; (0, 1) where nobody does."""
+    """Return rank and world size as ``torchrun``, ``mpirun`` and SLURM set them; (0, 1) without a launcher."""
     launcher = _launcher(environ)
     return (0, 1) if launcher is None else (int(environ[launcher.rank]), int(environ[launcher.size]))
 
@@ -58,9 +58,9 @@ def launched_id(
     number: int = 0,
     launcher_of: Callable[[str], object] | None = None,
 ) -> str | None:
-    """A run id that all processes of one launch come to by themselves; ``None`` where nobody has launched several.
+    """Return a run id that all processes of one launch find by themselves; ``None`` where there is one process.
 
-    Where the launcher gives its job no name that tells it from others, the processes that one launcher process has
+    Where the launcher gives its job no name of its own, the processes that one launcher process has
     started on one host are a run.
 
     Args:
@@ -91,7 +91,7 @@ def _launcher(environ: Mapping[str, str]) -> _Launcher | None:
 
 
 def _started_by(variable: str) -> tuple[int, float | None] | None:
-    """The nearest ancestor that does not have the variable itself: a shell between it and this process does."""
+    """Return the nearest ancestor that does not have the variable itself: a shell between it and this process does."""
     try:
         for process in psutil.Process().parents():
             if variable not in _environ(process):

@@ -11,12 +11,12 @@ from eco2ai_callbacks.meters.meter import Meter
 
 
 def shared_channels(meters: Iterable[Meter]) -> tuple[str, ...]:
-    """The channels that more than one process of a host can read: GPUs, and what is measured of the whole machine."""
+    """Return the channels that several processes of a host can read: GPUs, and what is the whole machine's."""
     return tuple(c for meter in meters for c, method in meter.methods.items() if method.scope != "job")
 
 
 def taken_since(channel: str, mine: Entry, others: Iterable[Entry]) -> float | None:
-    """Since when a rank that goes before this one has counted a channel; ``None`` where this one does.
+    """Return since when a rank that goes before this one has counted a channel; ``None`` where this one does.
 
     The lowest rank on a host goes first, and of equal ones that which began first.
 
@@ -36,7 +36,7 @@ def taken_since(channel: str, mine: Entry, others: Iterable[Entry]) -> float | N
 def drop_channels_owned_elsewhere(
     meters: Iterable[Meter], mine: Entry, others: Collection[Entry], clock: Callable[[], float]
 ) -> list[Meter]:
-    """The meters without what other ranks count, where it is known from the start what all of them can read.
+    """Return the meters without what other ranks count, where it is known from the start what all of them can read.
 
     Args:
         meters: Open meters; those of which nothing is left are closed.
@@ -59,7 +59,7 @@ def drop_channels_owned_elsewhere(
 def yield_channels_when_taken(
     meters: Iterable[Meter], mine: Entry, living: Callable[[], Iterable[Entry]], clock: Callable[[], float]
 ) -> list[Meter]:
-    """The meters, each looking at every reading for ranks that go before this one, where nothing told of them before.
+    """Return the meters, each looking at every reading for ranks that go before this one, where none is known before.
 
     Args:
         meters: Open meters.

@@ -30,7 +30,7 @@ class Group(NamedTuple):
     Args:
         rank: This one's number.
         size: How many they are.
-        gather: Tells all of them something.
+        gather: Sends a message to all of them, and returns every one's.
     """
 
     rank: int
@@ -58,7 +58,7 @@ def find_group(ranks: Ranks, guard: Guard, modules: Mapping[str, Any] = sys.modu
 
 
 def has_torch_group(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Whether this process has initialised ``torch.distributed``.
+    """Return whether this process has initialised ``torch.distributed``.
 
     Args:
         modules: The loaded modules.
@@ -68,10 +68,10 @@ def has_torch_group(modules: Mapping[str, Any] = sys.modules) -> bool:
 
 
 def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S) -> Group | None:
-    """The default process group of ``torch.distributed``; ``None`` where there is none, or none but this process.
+    """Return the default process group of ``torch.distributed``; ``None`` where there is one process or no group.
 
     All ranks must ask for it. Where some do not, because a script gives the callback to its first rank only, nothing
-    may be told: the training's own collectives would meet ours. So they agree on it first, in the group's store.
+    may be exchanged: the training's own collectives would meet ours. So they agree on it first, in the group's store.
 
     Args:
         modules: The loaded modules.
@@ -97,7 +97,7 @@ def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S
 
 
 def all_ask(store: Any, size: int, wait_s: float) -> bool:
-    """Whether all ranks ask this at about the same time; the answer is the same for all that do.
+    """Return whether all ranks call this at about the same time; the answer is the same for all that do.
 
     Args:
         store: A store of ``torch.distributed`` that they share.
@@ -121,7 +121,7 @@ def all_ask(store: Any, size: int, wait_s: float) -> bool:
 
 
 def has_jax_group(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Return whether this process has initialised ``jax.distributed``; asks nothing that would open a device.
+    """Return whether this process has initialised ``jax.distributed``; makes no call that would open a device.
 
     Args:
         modules: The loaded modules.
@@ -131,7 +131,7 @@ def has_jax_group(modules: Mapping[str, Any] = sys.modules) -> bool:
 
 
 def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:
-    """The processes of ``jax.distributed``; ``None`` where there are none but this one.
+    """Return the processes of ``jax.distributed``; ``None`` where there are none but this one.
 
     Args:
         modules: The loaded modules.
@@ -144,7 +144,7 @@ def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:
     process_allgather = importlib.import_module("jax.experimental.multihost_utils").process_allgather
 
     def gather(told: Any) -> list[Any]:
-        # Arrays of one shape are all that can be told: what is shorter than the longest is filled up.
+        # Only arrays of one shape can be exchanged: what is shorter than the longest is padded.
         data = frombuffer(pickle.dumps(told), uint8)
         sizes = [int(size) for size in process_allgather(uint32(data.size)).reshape(-1)]
         rows = process_allgather(pad(data, (0, max(sizes) - data.size)))

@@ -19,7 +19,7 @@ class Host:
     """The facts about a machine on which measuring depends.
 
     Args:
-        boot_id: Random id of this boot of this machine, the one thing that tells hosts apart.
+        boot_id: Random id of this boot of this machine, the one thing that distinguishes hosts.
         system: ``Linux``, ``Darwin``, ``Windows``, ...
         virtual: Whether this is a guest of a hypervisor.
         cpu_name: The processor's name as the system spells it; empty if it gives none.
@@ -48,7 +48,7 @@ class Host:
 
     @property
     def hash(self) -> str:
-        """A short hash of the boot id: tells hosts apart in a log and says nothing else about them."""
+        """A short hash of the boot id: distinguishes hosts in a log, and reveals nothing else about them."""
         return hashlib.sha256(self.boot_id.encode()).hexdigest()[:16]
 
     @property
@@ -120,7 +120,7 @@ def _fallback_boot_id() -> str:
 
 
 def _text(path: Path) -> str:
-    """A small file's content; empty where it cannot be read."""
+    """Return a small file's content; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -132,7 +132,7 @@ def _integer(text: str | None) -> int | None:
 
 
 def _cpuinfo(text: str) -> dict[str, str]:
-    """The first processor's fields."""
+    """Return the first processor's fields."""
     first = text.strip().split("\n\n", 1)[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -147,7 +147,7 @@ def _allowed(proc: Path, sys: Path, threads: int) -> float:
 
 
 def _affinity(proc: Path) -> Iterable[float]:
-    """Size of the set of threads that this process may run on (affinity and cpuset)."""
+    """Return size of the set of threads that this process may run on (affinity and cpuset)."""
     match = re.search(r"^Cpus_allowed_list:\s*(\S+)", _text(proc / "self/status"), re.MULTILINE)
     if match:
         spans = (part.partition("-") for part in match[1].split(","))
@@ -155,7 +155,7 @@ def _affinity(proc: Path) -> Iterable[float]:
 
 
 def _quotas(proc: Path, sys: Path) -> Iterable[float]:
-    """Quotas in threads of this process's control groups and their ancestors (v2 `cpu.max`, v1 `cpu.cfs_quota_us`)."""
+    """Yield the quotas, in threads, of this process's control groups and ancestors (`cpu.max`, `cpu.cfs_quota_us`)."""
     for line in _text(proc / "self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
@@ -188,7 +188,7 @@ def _threads(quota_us: int | None, period_us: int | None) -> float:
 
 
 def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float | None:
-    """When a process began, in the system's own unit: tells it from a later one of the same id; ``None`` if gone."""
+    """Return when a process began, in the system's own unit, which a later one of its id has not; ``None`` if gone."""
     pid = os.getpid() if pid is None else pid
     stat = _text(proc / str(pid) / "stat")
     if stat:

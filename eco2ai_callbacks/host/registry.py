@@ -177,7 +177,7 @@ class Registry:
 
 
 def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str | None:
-    """The run around a new tracker: the youngest in its own process, else in the nearest ancestor.
+    """Return the run around a new tracker: the youngest in its own process, else in the nearest ancestor.
 
     Args:
         living: The running trackers.
@@ -192,7 +192,7 @@ def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str 
 
 
 def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
-    """A run and those around it that still run, the nearest first; empty for none.
+    """Return a run and those around it that still run, the nearest first; empty for none.
 
     Args:
         living: The running trackers.
@@ -207,7 +207,7 @@ def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
 
 
 def lineage() -> list[int]:
-    """This process and its ancestors, the nearest first."""
+    """Return this process and its ancestors, the nearest first."""
     here = psutil.Process()
     return [here.pid, *(process.pid for process in here.parents())]
 

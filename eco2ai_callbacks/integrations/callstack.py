@@ -18,7 +18,7 @@ _MARK = "eco2ai: this call"
 
 
 def callers() -> Iterator[FrameType]:
-    """The frames that run now, from the function that asks for them outwards."""
+    """Return the frames that run now, from the calling function outwards."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame
@@ -26,7 +26,7 @@ def callers() -> Iterator[FrameType]:
 
 
 def local(name: str, function: str) -> object | None:
-    """A local variable of the nearest calling function of this name; ``None`` where there is none."""
+    """Return a local variable of the nearest calling function of this name; ``None`` where there is none."""
     for frame in callers():
         if frame.f_code.co_name == function and name in frame.f_code.co_varnames:
             return cast(object, frame.f_locals.get(name))
@@ -34,7 +34,7 @@ def local(name: str, function: str) -> object | None:
 
 
 def owner(kind: type[T], fits: Callable[[T], bool]) -> T | None:
-    """The nearest calling method's object that is of this kind and fits; ``None`` where there is none."""
+    """Return the nearest calling method's object that is of this kind and fits; ``None`` where there is none."""
     for frame in callers():
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, kind) and fits(candidate):
@@ -43,9 +43,9 @@ def owner(kind: type[T], fits: Callable[[T], bool]) -> T | None:
 
 
 def still_running(names: Collection[str], package: str) -> Callable[[], bool] | None:
-    """A look at whether the nearest calling function of these names still runs; ``None`` where nothing is called so.
+    """Return a look at whether the nearest calling function of these names still runs; ``None`` where there is none.
 
-    What is kept is a mark that lies in the frame, not the frame: that would keep the model alive. (A frame's number
+    What is kept is a mark inside the frame, not the frame: that would keep the model alive. (A frame's number
     is soon another's: a second ``fit`` would be taken for the first.)
 
     Args:

@@ -1,4 +1,4 @@
-"""Has the model cards that a Hugging Face Trainer writes tell the run's CO2."""
+"""Adds the run's CO2 to the model cards that a Hugging Face Trainer writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OURS = "eco2ai/"
 
 
 def add_emissions_to_cards(trainer: Any, field: Callable[[TrainingType], dict[str, Any] | None], guard: Guard) -> None:
-    """Put the field into every card that this trainer writes from now on: no event tells of them.
+    """Patch ``trainer.create_model_card`` so that each card gets the field; no callback event exists for it.
 
     The rows of our figures stay out of the card's table of results.
 
@@ -47,7 +47,7 @@ def add_emissions_to_cards(trainer: Any, field: Callable[[TrainingType], dict[st
 
 
 def without_ours(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of a log history without our figures; those that hold nothing else are left out."""
+    """Return the rows of a log history without our figures; those that hold nothing else are left out."""
     rows = ({name: value for name, value in row.items() if _OURS not in name} for row in history)
     return [row for row in rows if row.keys() - {"epoch", "step"}]
 

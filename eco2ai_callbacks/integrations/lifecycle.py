@@ -39,7 +39,7 @@ class RunLifecycle:
         self._last: Checkpoint | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles hold the settings and the last run, never what is live."""
+        """Return what copies and pickles hold: the settings and the last run, never what is live."""
         live = {"_tracker": None, "_open": False}
         return {"settings": self.settings, "_platform": self._platform, "_last": self.last, **live}
 

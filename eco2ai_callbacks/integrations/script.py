@@ -77,7 +77,7 @@ def _run_script(name: str) -> None:
 
 
 def _adapter(framework: str) -> Any:
-    """The adapter by its own name: the one that was started is ``__main__``, and nobody else's."""
+    """Return the adapter by its own name: the one that was started is ``__main__``, and nobody else's."""
     return importlib.import_module(f"eco2ai_callbacks.{framework}")
 
 

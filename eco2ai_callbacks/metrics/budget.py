@@ -7,7 +7,7 @@ from eco2ai_callbacks.usage import Usage
 
 
 def over(total: Usage, settings: Settings, epoch: int | None = None) -> str | None:
-    """The one sentence that says which budget is used up; ``None`` where none is.
+    """Return the one sentence that names the budget that is used up; ``None`` where none is.
 
     Args:
         total: What the whole job has used, all its ranks and earlier sessions.
@@ -26,7 +26,7 @@ def over(total: Usage, settings: Settings, epoch: int | None = None) -> str | No
 
 
 def blind(total: Usage, settings: Settings) -> str | None:
-    """The sentence that says that a budget cannot be kept, since nothing could be measured; ``None`` where it can."""
+    """Return the sentence that names a budget that cannot be kept, since nothing is measured; ``None`` where it can."""
     for limit, used, unit, of in _limits(total, settings):
         if limit is not None and used is None:
             return f"budget: nothing is measured, so the {limit:g} {unit}{of} stop nothing"
@@ -34,7 +34,7 @@ def blind(total: Usage, settings: Settings) -> str | None:
 
 
 def _limits(total: Usage, settings: Settings) -> tuple[tuple[float | None, float | None, str, str], ...]:
-    """Each budget, what was used of it, its unit, and what stands behind the unit."""
+    """Return each budget, what was used of it, its unit, and what follows the unit."""
     return (
         (settings.max_energy_kwh, total.energy_kwh, "kWh", ""),
         (settings.max_co2_kg, total.co2_kg, "kg", " CO2e"),

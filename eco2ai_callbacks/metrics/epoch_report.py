@@ -12,7 +12,7 @@ from eco2ai_callbacks.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class MarkedEpoch:
-    """An epoch that a session has closed, before the other ranks are heard.
+    """An epoch that a session has closed, before its figures are exchanged.
 
     Args:
         usage: What was used since the last mark.

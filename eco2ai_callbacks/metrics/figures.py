@@ -82,8 +82,8 @@ class JobFigures:
 
         Args:
             usage: What the evaluation used here.
-            stage: What stands inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
-            prefix: What stands before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
+            stage: A part inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
+            prefix: A part before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
         """
         job = self._job.add(RankUsage(usage, total=self._own()))
         return scalars.stage_scalars(job.train or Usage(), stage, prefix)

@@ -1,10 +1,10 @@
-"""What the whole run will use, told from its first epochs: the expected energy, CO2e and time, with a band.
+"""Forecasts what the whole run will use from its first epochs: the expected energy, CO2e and time, with a band.
 
-What lies ahead is taken to cost what the epochs behind have cost, per step where steps are known. An epoch's cost is
-all that was used from one epoch's end to the next: training, validation, saving and what lies between. A session's
+The epochs ahead are taken to cost what those behind have cost, per step where steps are known. An epoch's cost is
+all that was used from one epoch's end to the next: training, validation, saving and the time between. A session's
 first epoch also pays for set-up, compilation and empty caches: it counts into the total, and into the expectation only
 until there is a second one. What earlier sessions of the run have used is in the total, epochs that are done again
-included. When a training that may stop early does so, nobody knows: the forecast is that of the plan.
+included. Whether a training stops early cannot be known: the forecast is that of the plan.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Figures = tuple[float, float, float]
 # So many epochs are looked back upon: enough for a mean, and few enough to follow a training that changes.
 RECENT = 32
 # Epochs of one training are taken to differ by 5 % before anything is known of them, and that weighs like four epochs.
-# Both are assumptions: two epochs alone say next to nothing of their spread.
+# Both are assumptions: two epochs alone give next to no estimate of their spread.
 PRIOR_SPREAD = 0.05
 PRIOR_WEIGHT = 4
-# What lies ahead may cost 5 % more or less per step than what lies behind, as machines warm up and trainings change: an
-# assumption too. It fades as less lies ahead than behind.
+# The work ahead may cost 5 % more or less per step than the work behind, as machines warm up and trainings change: an
+# assumption too. It fades as less is ahead than behind.
 DRIFT = 0.05
 # The band is meant to hold the run's end in some nine of ten cases: of the normal distribution a twentieth is above.
 _QUANTILE = 1.6448536269514722
@@ -44,7 +44,7 @@ _SAME = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An expected figure, and the band that it lies in."""
+    """An expected figure and its band."""
 
     expected: float
     low: float
@@ -59,7 +59,7 @@ class Forecast:
         seconds: Its time.
         joules: Its IT energy; ``None`` where nothing is measured.
         grams: Its CO2e, PUE included; ``None`` where nothing is measured.
-        epochs: How many epochs of this session it is told from.
+        epochs: How many epochs of this session it is computed from.
         done: How far the run has come.
         planned: How far it is to go, in the same unit.
     """
@@ -72,7 +72,7 @@ class Forecast:
     planned: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values with the names and units that records use."""
+        """Return plain values with the names and units that records use."""
         return {
             **_named(self.joules, "energy_kwh", "energy_band_kwh", JOULES_PER_KWH),
             **_named(self.grams, "co2_kg", "co2_band_kg", GRAMS_PER_KG),
@@ -105,10 +105,10 @@ class Progress:
     Args:
         done: How far it has come; ``None`` where that is not known yet.
         total: What the job had used until then, all its ranks and earlier sessions.
-        own: What of it this process knows; the same, where there is but one.
+        own: This process's part of it; all of it where there is one process.
         between: What this process has used since then, before the training went on.
         epochs: How many epochs have ended.
-        recent: Those that say what the next ones cost.
+        recent: The epochs that the next ones are expected to cost like.
 
     Example:
         >>> progress = Progress(done=0)
@@ -126,20 +126,20 @@ class Progress:
     recent: tuple[EpochCost, ...] = ()
 
     def resumed(self, own: Usage) -> Progress:
-        """The training goes on: what was used since the last epoch's end belongs to no epoch's training.
+        """Return the progress where training goes on: what was used since the last epoch's end belongs to no epoch's.
 
         Args:
-            own: What this process knows to be used until now.
+            own: What this process has used until now.
         """
         return replace(self, between=own - self.own) if self.epochs else self
 
     def reached(self, done: float, total: Usage, own: Usage | None = None) -> Progress:
-        """The training begins here, or an epoch has ended.
+        """Return the progress where training begins, or an epoch has ended.
 
         Args:
             done: How far the run has come: steps, epochs or a fraction, always the same of them.
             total: What the job has used until now.
-            own: What of it this process knows; all of it by default.
+            own: This process's part of it; all of it by default.
         """
         own = total if own is None else own
         if self.done is None or done < self.done or (done == self.done and not self.epochs):
@@ -161,7 +161,7 @@ class Progress:
         energy_band: tuple[float, float] = EXACT,
         co2_band: tuple[float, float] = EXACT,
     ) -> Forecast | None:
-        """What the run will have used at its end; ``None`` where the end is not known, or no epoch has ended.
+        """Return what the run will have used at its end; ``None`` where the end is not known, or no epoch has ended.
 
         Args:
             planned: How far the run is to go, in the unit of ``done``.
@@ -196,7 +196,7 @@ def _named(span: Span | None, name: str, band: str, unit: float) -> dict[str, An
 
 
 def _span(used: float, rest: float, off: float, band: tuple[float, float]) -> Span:
-    """What was used and what lies ahead, with how far off both the measuring and the expectation may be.
+    """Return what was used and what is expected, with the errors of the measuring and of the expectation.
 
     They know nothing of each other, so they add in quadrature. What was used will not become less.
     """
@@ -210,7 +210,7 @@ def _span(used: float, rest: float, off: float, band: tuple[float, float]) -> Sp
 
 
 def _ahead(costs: list[tuple[float, float]], ahead: float) -> tuple[float, float]:
-    """What the work ahead is expected to cost, and how far off that may be.
+    """Return what the work ahead is expected to cost, and how far off that may be.
 
     The mean, not the median: what comes in some epochs only (a validation every fifth) is part of what they cost. The
     costs of epochs vary in proportion to their work; their spread is known from the epochs behind and, as long as these
@@ -236,8 +236,10 @@ def _ahead(costs: list[tuple[float, float]], ahead: float) -> tuple[float, float
 
 
 def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
-    """Where costs per work clearly rise or fall: what they are now, and their slope; Mann and Kendall's test, Theil and
-    Sen's slope, which single odd epochs do not turn."""
+    """Return the present level and the slope of costs per work that clearly rise or fall; ``None`` for others.
+
+    By Mann and Kendall's test, and Theil and Sen's slope, which single odd epochs do not turn.
+    """
     count = len(costs)
     if count < _FEWEST_FOR_TREND:
         return None
@@ -267,7 +269,7 @@ def _median(values: list[float]) -> float:
 
 
 def _continued(now: float, slope: float, behind: float, ahead: float) -> float:
-    """The cost of the work ahead where a trend goes on for as long as it has been seen, and then stays level.
+    """Return the cost of the work ahead where a trend goes on for as long as it has been seen, and then stays level.
 
     Most of what changes at the beginning of a training (warmth, caches, a growing batch) settles.
     """
@@ -280,7 +282,7 @@ def _continued(now: float, slope: float, behind: float, ahead: float) -> float:
 
 
 def _student(freedom: int) -> float:
-    """Student's t for the band's level, by Cornish and Fisher's expansion: from 4 degrees on within 0.1 %."""
+    """Return Student's t for the band's level, by Cornish and Fisher's expansion: from 4 degrees on within 0.1 %."""
     z = _QUANTILE
     return (
         z

@@ -23,9 +23,9 @@ _FIRST_IN_POWERS = 1e15
 
 
 def emissions(grams: float) -> float | int:
-    """Grams as a number that is written in plain digits, rounded to six of them.
+    """Return grams as a number that is written in plain digits, rounded to six of them.
 
-    The smallest is 0.0001 g: less than that is given as so much, for 0 would say that nothing was emitted.
+    The smallest is 0.0001 g: less is rounded up to it, for 0 would mean that nothing was emitted.
 
     Example:
         >>> emissions(12.3456789), emissions(1e-9), emissions(1e12)
@@ -73,7 +73,7 @@ class CardFacts:
 
 
 def location(intensity: Intensity) -> str | None:
-    """The place of a carbon intensity, from the inside out: ``California, United States``; ``None`` where unknown."""
+    """Return the place of a carbon intensity, inside out: ``California, United States``; ``None`` where unknown."""
     if not places.exists(intensity.region):
         return intensity.region or None  # the user's own name beside the user's own figure
     around = places.chain(places.place(intensity.region))
@@ -81,7 +81,7 @@ def location(intensity: Intensity) -> str | None:
 
 
 def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
-    """The devices as a reader would say them; ``None`` where none has a name.
+    """Return the devices as a reader would name them; ``None`` where none has a name.
 
     Args:
         cpu: The processor's name; empty where it is not known.
@@ -96,7 +96,7 @@ def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
 
 
 def merged(text: str, values: Mapping[str, Any]) -> str:
-    """A card with the field put in; its text stays as it is, and so do its other metadata.
+    """Return a card with the field put in; its text stays as it is, and so do its other metadata.
 
     A ``co2_eq_emissions`` that is there is replaced, not added to: our figure is the whole run's, resumed parts
     included, and a card is written anew at each save. What it holds under names of its own stays.

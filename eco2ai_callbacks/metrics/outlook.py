@@ -27,7 +27,7 @@ class Outlook:
         return "finished" if self.over is None else f"budget: {self.over}"
 
     def begin(self, *, continued: bool) -> None:
-        """Begin a session; how far a run that goes on has come, only its framework knows."""
+        """Begin a session; only its framework can report how far a run that goes on has come."""
         self._progress = Progress(None if continued else 0.0)
 
     def resume_training(self, own: Usage) -> None:

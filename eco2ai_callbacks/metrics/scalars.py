@@ -19,8 +19,8 @@ def train_scalars(
     Args:
         train: The epoch's training.
         level: ``basic``, or ``all`` for components, power and efficiency too.
-        samples: Training samples of the epoch, where the framework knows them.
-        tokens: Training tokens of the epoch, where the framework knows them.
+        samples: Training samples of the epoch, where the framework reports them.
+        tokens: Training tokens of the epoch, where the framework reports them.
     """
     found: dict[str, float | None] = {f"{PREFIX}{name}": value for name, value in _energy(train).items()}
     if level == "all" and train is not None:
@@ -45,19 +45,19 @@ def total_scalars(total: Usage) -> dict[str, float]:
 
 
 def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
-    """One evaluation's scalars.
+    """Return one evaluation's scalars.
 
     Args:
         usage: What it used.
-        stage: What stands inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
-        prefix: What stands before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
+        stage: A part inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
+        prefix: A part before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
     """
     inner = f"{stage}_" if stage else ""
     return _known({f"{prefix}{PREFIX}{inner}{name}": value for name, value in _energy(usage).items()})
 
 
 def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic") -> dict[str, float]:
-    """What the whole run is expected to have used at its end.
+    """Return what the whole run is expected to have used at its end.
 
     Args:
         forecast: A forecast as records hold it.
@@ -72,7 +72,7 @@ def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic") -> di
 
 
 def no_forecast(*, level: str = "basic") -> dict[str, float]:
-    """The names of :func:`forecast_scalars` without figures (NaN), for logs whose epochs all have the same names."""
+    """Return the names of :func:`forecast_scalars` without figures (NaN), for logs whose epochs have equal names."""
     bands = {band: (math.nan, math.nan) for _, band, _ in _FORECAST}
     return forecast_scalars({name: math.nan for name, _, _ in _FORECAST} | bands, level=level)
 

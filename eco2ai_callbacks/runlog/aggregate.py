@@ -40,7 +40,7 @@ class Job:
 
 
 def jobs(records: Iterable[Record]) -> dict[str, Job]:
-    """The runs in a log, each with all of its ranks, in the order of their first records.
+    """Return the runs in a log, each with all of its ranks, in the order of their first records.
 
     Args:
         records: Records of any runs and ranks, from one file or many.
@@ -57,7 +57,7 @@ def jobs(records: Iterable[Record]) -> dict[str, Job]:
 
 
 def of_ranks(seen: int, world_size: int) -> str:
-    """How many ranks a figure is of, in words; empty where there is but one."""
+    """Return how many ranks a figure is of, in words; empty where there is but one."""
     if world_size < 2:
         return ""
     return f"{world_size} ranks" if seen >= world_size else f"{seen} of {world_size} ranks"

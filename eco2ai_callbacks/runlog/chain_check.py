@@ -38,7 +38,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record, the text that it was read from, and where that stands: file, line, number among all records."""
+    """A record, the text that it was read from, and its place: file, line, number among all records."""
 
     file: Path
     number: int
@@ -49,7 +49,7 @@ class Found:
     hash: str
 
     def fault(self, kind: str, why: str, seq: int | None = None) -> Fault:
-        """A fault at this line, of this record or of another of its session."""
+        """Return a fault at this line, of this record or of another of its session."""
         record = self.record
         return Fault(kind, self.file, self.number, why, record.writer, record.seq if seq is None else seq)
 
@@ -64,7 +64,7 @@ class Torn:
 
 
 def chain_faults(lines: Sequence[Found], torn: Sequence[Torn]) -> Iterator[Fault]:
-    """What does not fit in the lines of one session, given in the order in which they stand.
+    """Return what does not fit in the lines of one session, given in the order of the file.
 
     Args:
         lines: All lines of one writer.
@@ -92,7 +92,7 @@ def chain_faults(lines: Sequence[Found], torn: Sequence[Torn]) -> Iterator[Fault
 
 
 def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
-    """The lines of a writer by their numbers, and those whose number another line has that fits better."""
+    """Return the lines of a writer by their numbers, and those whose number another line has that fits better."""
     by_seq: dict[int, list[Found]] = {}
     for line in lines:
         by_seq.setdefault(line.record.seq, []).append(line)
@@ -107,7 +107,7 @@ def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
 
 
 def _link_fault(earlier: Sequence[Found], line: Found, later: Sequence[Found], torn: Sequence[Torn]) -> Fault | None:
-    """What is wrong between a line and the one before it, of those two only: one fault causes no others."""
+    """Return what is wrong between a line and the one before it, of those two only: one fault causes no others."""
     record = line.record
     if not earlier:
         if record.seq > 0:

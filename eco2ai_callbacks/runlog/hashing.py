@@ -10,18 +10,18 @@ from typing import Any
 
 
 def canonical(values: Mapping[str, Any]) -> str:
-    """A record as its line in the log, without the newline; NaN and infinity are refused."""
+    """Return a record as its line in the log, without the newline; NaN and infinity are refused."""
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # What UTF-8 cannot hold (a file's name in another encoding) stands as JSON's escape.
+    # What UTF-8 cannot hold (a file's name in another encoding) is written as JSON's escape.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def line_hash(line: str) -> str:
-    """The hash of a line that the next line carries as ``prev``."""
+    """Return the hash of a line that the next line carries as ``prev``."""
     return hashlib.sha256(line.encode()).hexdigest()
 
 
 def line_hmac(values: Mapping[str, Any], key: str) -> str:
-    """The keyed hash of a record, taken with its ``hmac`` empty."""
+    """Return the keyed hash of a record, taken with its ``hmac`` empty."""
     secret = key.encode("utf-8", "surrogateescape")  # as the environment held it
     return hmac.new(secret, canonical({**values, "hmac": None}).encode(), hashlib.sha256).hexdigest()

@@ -16,7 +16,7 @@ _SHARED = frozenset(
 
 
 def file_for(path: Path, writer: str, mounts: Path = Path("/proc/self/mountinfo")) -> Path:
-    """The file that a writer appends to: the log itself, or its own beside it where appending is not atomic.
+    """Return the file that a writer appends to: the log itself, or its own beside it where appending is not atomic.
 
     Args:
         path: The log.
@@ -28,7 +28,7 @@ def file_for(path: Path, writer: str, mounts: Path = Path("/proc/self/mountinfo"
 
 
 def files_of(path: Path) -> list[Path]:
-    """The log and the writers' own files beside it, as far as they exist."""
+    """Return the log and the writers' own files beside it, as far as they exist."""
     # A writer's id is 16 hexadecimal digits: `eco2ai.second.jsonl` is a log of its own.
     own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}{re.escape(path.suffix)}")
     beside = [p for p in path.parent.iterdir() if own.fullmatch(p.name)] if path.parent.is_dir() else []
@@ -36,7 +36,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def file_system(path: Path, mounts: Path) -> str:
-    """Type of the file system that holds a path; empty where it is not known."""
+    """Return type of the file system that holds a path; empty where it is not known."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:

@@ -25,7 +25,7 @@ class Line:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Every record of the log and of its writers' own files; torn and foreign lines are passed over.
+    """Return every record of the log and of its writers' own files; torn and foreign lines are passed over.
 
     Args:
         path: The log.
@@ -43,12 +43,12 @@ def lines(path: Path) -> Iterator[Line]:
 
 
 def records(path: Path) -> list[Record]:
-    """The records of the log; see :func:`lines`."""
+    """Return the records of the log; see :func:`lines`."""
     return [line.record for line in lines(path)]
 
 
 def parsed(text: str) -> Any:
-    """A line's JSON; ``None`` where it is none."""
+    """Return a line's JSON; ``None`` where it is none."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -56,7 +56,7 @@ def parsed(text: str) -> Any:
 
 
 def total(found: Iterable[Record]) -> Usage:
-    """What records add up to. What was carried over has no channels of its own: it stands as ``carried``."""
+    """Return what records add up to. What was carried over has the channel ``carried``."""
     result = Usage()
     for record in counted(found):
         grams = None if record.co2_kg is None else record.co2_kg * GRAMS_PER_KG
@@ -67,7 +67,7 @@ def total(found: Iterable[Record]) -> Usage:
 
 
 def carried_usage(carried: Mapping[str, float | None]) -> Usage:
-    """What a checkpoint knew of and the log did not, as usage."""
+    """Return what a checkpoint knew of and the log did not, as usage."""
     energy, co2 = carried.get("energy_kwh"), carried.get("co2_kg")
     return Usage(
         carried.get("seconds") or 0.0,

@@ -1,4 +1,4 @@
-"""What a log knows of a run that goes on: its sum, its epochs' attempts, the writer to continue."""
+"""What a log holds of a run that goes on: its sum, its epochs' attempts, the writer to continue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PriorUsage:
 
 
 def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> PriorUsage:
-    """What the log knows of a rank's part in a run; nothing where it does not hold it.
+    """Return what the log holds of a rank's part in a run; empty where it holds nothing.
 
     Args:
         path: The log.
@@ -58,12 +58,12 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
 
 
 def inheriting_rank(rank: int, world_size: int) -> int:
-    """Who goes on with what a rank had used: the same one, or the first where there are fewer ranks now."""
+    """Return who goes on with what a rank had used: the same one, or the first where there are fewer ranks now."""
     return rank if rank < world_size else 0
 
 
 def last_writers(found: Iterable[Record]) -> set[str]:
-    """The writers of a run that no other one of it continues."""
+    """Return the writers of a run that no other one of it continues."""
     writers: set[str] = set()
     continued: set[str] = set()
     for record in found:
@@ -74,7 +74,7 @@ def last_writers(found: Iterable[Record]) -> set[str]:
 
 
 def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> list[str]:
-    """Runs of a project on this host that have no ``stop`` and that nobody writes now, the oldest first.
+    """Return runs of a project on this host that have no ``stop`` and that nobody writes now, the oldest first.
 
     Args:
         path: The log.
@@ -95,6 +95,6 @@ def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> 
 
 
 def is_finished(found: Collection[Record]) -> bool:
-    """Whether a run has ended: one of the writers that nobody continues has written ``stop``."""
+    """Return whether a run has ended: one of the writers that nobody continues has written ``stop``."""
     ends = last_writers(found)
     return any(record.event == "stop" and record.writer in ends for record in found)

@@ -1,4 +1,4 @@
-"""Recomputes what the records of one session say of their run and of its epochs."""
+"""Recomputes the sums that the records of one session hold of their run and of its epochs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Figures = tuple[float | None, float | None, float | None]
 
 
 class Sums:
-    """Recomputes what one writer's records say of the run and of its epochs."""
+    """Recomputes the sums that one writer's records hold of the run and of its epochs."""
 
     def __init__(self) -> None:
         self._total: Figures | None = None
@@ -23,7 +23,7 @@ class Sums:
         self._known = True
 
     def faults(self, record: Record, follows: bool) -> Iterator[str]:
-        """What is wrong with the sums of the writer's next record.
+        """Return what is wrong with the sums of the writer's next record.
 
         Args:
             record: The record.
@@ -49,7 +49,7 @@ class Sums:
 
 
 def figures(sums: Mapping[str, float | None]) -> Figures:
-    """A sum as a record carries it."""
+    """Return a sum as a record carries it."""
     return sums.get("energy_kwh"), sums.get("co2_kg"), sums.get("seconds")
 
 
@@ -59,12 +59,12 @@ def _plus(one: Figures, other: Figures) -> Figures:
 
 
 def all_same(one: Figures, other: Figures) -> bool:
-    """Whether two sums are the same but for the order of summing."""
+    """Return whether two sums are the same but for the order of summing."""
     return all(map(same, one, other))
 
 
 def same(one: float | None, other: float | None) -> bool:
-    """Whether two figures are the same but for the order of summing; what was not measured is no figure."""
+    """Return whether two figures are the same but for the order of summing; what was not measured is no figure."""
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-15)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def is_record(values: object) -> bool:
-    """Whether this is a record, as far as readers sum up and look up: a field that is there is what it must be.
+    """Return whether this is a record, as far as readers sum up and look up: a field that is there is what it must be.
 
     Fields that this version does not know are of no concern, for a later one may have written them.
     """

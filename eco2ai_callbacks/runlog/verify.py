@@ -34,7 +34,7 @@ _FIRST_KEY = '{"schema":'
 
 @dataclass(frozen=True, slots=True)
 class CheckedRun:
-    """What the log says of one run.
+    """What the log holds of one run.
 
     Args:
         id: The run's id.
@@ -133,14 +133,14 @@ def verify(path: Path, key: str | None = None) -> Verdict:
 def _texts(file: Path) -> Iterator[tuple[int, str]]:
     with file.open("rb") as raw:
         for number, data in enumerate(raw, 1):
-            # What is no UTF-8 stays told apart, and makes the hash another one.
+            # Bytes that are no UTF-8 stay distinct, and change the hash.
             text = data.removesuffix(b"\n").decode("utf-8", "backslashreplace")
             if text:
                 yield number, text
 
 
 def _is_torn(text: str) -> bool:
-    """Whether this is how a line begins that was cut off; after a loss of power zeros may stand for the rest."""
+    """Return whether this is how a line begins that was cut off; after a loss of power zeros may stand for the rest."""
     text = text.rstrip("\0")
     return parsed(text) is None and (text.startswith(_FIRST_KEY) or _FIRST_KEY.startswith(text))
 

@@ -12,7 +12,7 @@ from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
 from eco2ai_callbacks.runlog.validate import is_record
 
-# How long another writer's append may stand still in the middle before its line is taken to be torn, in seconds.
+# How long another writer's append may pause in the middle before its line is taken to be torn, in seconds.
 _GROWS_S = 0.002
 # What is kept in memory while the log cannot be written; the oldest go first.
 MAX_PENDING = 10_000
@@ -84,7 +84,7 @@ class Writer:
 
 
 def _is_torn(file: int) -> bool:
-    """Whether the file ends inside a line; one that still grows is another writer's append, seen half done."""
+    """Return whether the file ends inside a line; one that still grows is another writer's append, seen half done."""
     size = os.fstat(file).st_size
     while size > 0 and _last_byte(file, size) != b"\n":
         time.sleep(_GROWS_S)

@@ -49,7 +49,7 @@ class Arguments:
         tokens: object = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> Given:
-        """Return the fields as a record holds them; ``None`` stands for what does not fit.
+        """Return the fields as a record holds them; ``None`` for what does not fit.
 
         Args:
             epoch: A whole number of any kind.
@@ -96,7 +96,7 @@ def _whole(value: Any) -> int | None:
         with contextlib.suppress(TypeError):
             number = operator.index(value)
             return number if 0 <= number <= _HIGHEST else None
-        # Compared first: a Decimal may stand for an integer that fills the memory.
+        # Compared first: a Decimal may be an integer that fills the memory.
         if not 0 <= value <= _HIGHEST:
             return None
         number = int(value)

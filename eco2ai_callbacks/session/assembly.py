@@ -53,7 +53,7 @@ WATCH_S = 0.25
 def open_session(
     settings: Settings, platform: Platform, context: RunContext, guard: Guard, run: ProposedRun
 ) -> PreparedSession:
-    """Open the meters, and what a session needs before the other ranks are heard. Closes them where anything raises.
+    """Open the meters, and what a session needs before the ranks exchange. Closes them where anything raises.
 
     Args:
         settings: The settings in force.

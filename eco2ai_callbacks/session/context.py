@@ -1,4 +1,4 @@
-"""What a session is opened with: the outside world, and what the caller knows of the run."""
+"""What a session is opened with: the outside world, and what the caller reports of the run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Platform:
         clock: Monotonic seconds.
         host: Reads the machine's facts.
         discover: Opens the meters.
-        sinks: Open the sinks that the settings ask for.
+        sinks: Open the sinks that the settings name.
         grid: Returns what a kilowatt-hour causes and costs, from the settings, the environment, the root of the file
             system, the year and the guard.
         environ: The environment; this process's by default.

@@ -29,7 +29,7 @@ class GpuWork:
 
     def name_late_devices(self) -> None:
         """Record the devices that the framework took into use after the start: their energy is missing."""
-        # A slice of a board cannot be told from the board by what torch names.
+        # What torch names does not distinguish a slice from its board.
         if self._measured and not any(uuid.startswith("MIG-") for uuid in self._measured):
             self._guard.call("CUDA", self._name, None)
 

@@ -12,7 +12,7 @@ from eco2ai_callbacks.usage import Usage, sum_parallel
 
 
 def new_id() -> str:
-    """A random id, of a run or a writer."""
+    """Return a random id for a run or a writer."""
     return secrets.token_hex(8)
 
 
@@ -60,7 +60,7 @@ class Checkpoint:
     rank: int | None = None
 
     def to_dict(self) -> dict[str, str | float | None]:
-        """Plain values, for a checkpoint."""
+        """Return plain values, for a checkpoint."""
         whose = {} if self.rank is None else {"rank": self.rank}
         return {
             "run_id": self.run_id,
@@ -72,7 +72,7 @@ class Checkpoint:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Checkpoint | None:
-        """The inverse of :meth:`to_dict`; ``None`` where a checkpoint holds something else."""
+        """Return the inverse of :meth:`to_dict`; ``None`` where a checkpoint holds something else."""
         run_id = values.get("run_id")
         if not isinstance(run_id, str):
             return None
@@ -85,7 +85,7 @@ class Checkpoint:
 def carried_over(
     checkpoint: Checkpoint | None, identity: SessionIdentity, prior: PriorUsage, ranks: Sequence[Usage] | None
 ) -> dict[str, float | None] | None:
-    """Return what a checkpoint knows of a run and no log does, where this rank is the one to count it.
+    """Return what a checkpoint holds of a run and no log does, where this rank is the one to count it.
 
     The first rank counts what a job's total holds beyond all ranks' logs; what one rank's own total holds beyond its
     log counts for that rank, or for the one that goes on with its part.

@@ -104,7 +104,7 @@ class Journal:
         grid: What a kilowatt-hour causes and costs.
         wall: The label of the segment that runs now.
         publisher: Takes the records.
-        guard: Its failures stand in each record.
+        guard: Each record holds its failures.
         methods: Returns how each channel is known; a meter may find more channels as it runs.
         shared_with: Returns the other runs that measure the same devices now.
         console: Prints the run's line; ``None`` prints none.

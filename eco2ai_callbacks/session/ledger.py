@@ -36,7 +36,7 @@ class Ledger:
         return self._total
 
     def since(self, reading: Reading) -> Usage:
-        """What was used between the last mark and this reading."""
+        """Return what was used between the last mark and this reading."""
         joules = reading.since(self._marked)
         seconds = max(0.0, reading.t - self._marked.t)
         grams = self._emissions(math.fsum(joules.values()), seconds) if joules else None
@@ -51,5 +51,5 @@ class Ledger:
         return usage
 
     def sum(self, segment: Hashable) -> Usage | None:
-        """What all marks of this name have used; ``None`` where there is none."""
+        """Return what all marks of this name have used; ``None`` where there is none."""
         return self._sums.get(segment)

@@ -26,7 +26,7 @@ class Metering:
         guard: Records failures.
         clock: Monotonic seconds.
         beat: Called by the thread after each of its readings, with the reading.
-        beat_s: The longest stretch between two beats, in seconds.
+        beat_s: The longest time between two beats, in seconds.
         look: Called by the thread more often, without a reading.
         look_s: Seconds between two looks.
         slow_s: How long a meter may take to answer a mark.
@@ -180,7 +180,7 @@ class _Slot:
             self._guard.record(failure)
 
     def _sound(self, found: Mapping[str, float]) -> bool:
-        """Whether the figures are finite numbers by channel, none lower than before."""
+        """Return whether the figures are finite numbers by channel, none lower than before."""
         return isinstance(found, Mapping) and all(
             isinstance(channel, str)
             and isinstance(value, float | int)

@@ -35,7 +35,7 @@ class Session:
         presence: This tracker in the host's registry.
         gpu: The GPU work of this process.
         card: What a model card holds beside the run's usage.
-        heartbeat_s: Longest stretch without a record, in seconds; 0 turns heartbeats off.
+        heartbeat_s: Longest time without a record, in seconds; 0 turns heartbeats off.
     """
 
     def __init__(

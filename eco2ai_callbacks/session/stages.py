@@ -11,7 +11,7 @@ from eco2ai_callbacks.record import STAGES
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The name of a stretch of time: a stage, and the epoch and the attempt that it belongs to."""
+    """Key of a time segment: stage, epoch, attempt."""
 
     stage: str = "other"
     epoch: int | None = None
@@ -73,7 +73,7 @@ class Stages:
             self._stack.pop()
 
     def named(self, stage: str, epoch: int | None) -> Segment:
-        """The name of a stretch of this stage and epoch; ``train`` begins the epoch if it is not under way."""
+        """Return the segment of this stage and epoch; ``train`` begins the epoch if it is not under way."""
         epoch = self._epoch() if epoch is None else epoch
         if stage == "train" and epoch is not None and self._open != epoch:
             self._open = epoch
@@ -81,7 +81,7 @@ class Stages:
         return self.latest(stage, epoch)
 
     def close_epoch(self, epoch: int | None) -> None:
-        """An epoch is over, and with it the train stage that it was in; what follows belongs to the one after it."""
+        """End an epoch, and with it the train stage that it was in; what follows belongs to the one after it."""
         self._open = None
         if self._stack and self._stack[-1].stage == "train":
             self._stack.pop()
@@ -89,7 +89,7 @@ class Stages:
             self._next = epoch + 1
 
     def latest(self, stage: str, epoch: int | None) -> Segment:
-        """The name that this stage of this epoch has in its latest attempt."""
+        """Return the name that this stage of this epoch has in its latest attempt."""
         if epoch is None:
             return Segment(stage)
         # Outside of all stages of a training an epoch runs before anything names it.

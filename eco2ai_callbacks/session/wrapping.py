@@ -107,7 +107,7 @@ class _Thrown:
 def _first_step(inner: AsyncGenerator[Any, Any]) -> Any:
     """Begin an async generator that the one around it closes.
 
-    The event loop is not told of it: it would close both at once where it shuts down, and say that one is running.
+    It is not registered with the event loop, which would close both at its end, and log that one is running.
     """
     firstiter, finalizer = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
