@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import io
+import os
 import platform
-from collections.abc import Iterable, Mapping
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,15 @@ from typing import Any
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _TAKEN = PermissionError
+else:
+    import fcntl
+
+    _TAKEN = BlockingIOError
 
 # The columns of eco2ai 0.3.12, in its order. Its energy includes the data centre's overhead (PUE).
 COLUMNS = (
@@ -32,6 +46,14 @@ COLUMNS = (
 )
 # What eco2AI writes where there is no value.
 _NONE = "N/A"
+# How long a row waits for the lock of another writer, in seconds. It is then written without the lock.
+LOCK_S = 2.0
+# How often a lock that is taken is asked for again, in seconds.
+_POLL_S = 0.001
+# How long another writer's row may stand still in the middle before it is taken to be torn, in seconds.
+_GROWS_S = 0.002
+# The byte that is locked on Windows, where a lock keeps readers out: far behind the rows.
+_LOCKED_BYTE = 2**31 - 2
 
 
 @dataclass(slots=True)
@@ -66,6 +88,8 @@ def open_csv(settings: Settings, host: Host) -> CsvFile | None:
 
 class CsvFile:
     """A CSV with one row per epoch of training and a last row for everything else; the rows add up to the run.
+
+    Several processes may write to one file. It has one header, and every row is whole.
 
     Args:
         path: The file; rows are appended.
@@ -119,18 +143,107 @@ class CsvFile:
             _shown(row.cost),
         )
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab+") as file:
-            size = file.seek(0, io.SEEK_END)
-            file.seek(max(0, size - 1))
-            torn = file.read(1) not in (b"", b"\n")
-            rows = [values] if size else [COLUMNS, values]
-            file.write(b"\n" * torn + _text(rows))
+        if not self._path.exists():
+            _create(self._path)
+        _append(self._path, _text([values]))
 
 
 def _devices(sources: Iterable[Mapping[str, Any]]) -> str:
     """Return number and model of each device that is read, each once: ``0: NVIDIA L4, 1: NVIDIA L4``."""
     devices = [device for source in sources if source["used"] for device in source.get("devices", ())]
     return ", ".join(dict.fromkeys(f"{device['index']}: {device['name']}" for device in devices))
+
+
+def _create(path: Path) -> None:
+    """Create the file with its header in one step, or leave it to :func:`_append` where links are not supported."""
+    whole = path.with_name(f".eco2ai-{os.urandom(8).hex()}")
+    # A file that another writer has created in the meantime stays.
+    with contextlib.suppress(OSError, NotImplementedError):
+        try:
+            whole.write_bytes(_text([COLUMNS]))
+            path.hardlink_to(whole)
+        finally:
+            whole.unlink(missing_ok=True)
+
+
+def _append(path: Path, row: bytes) -> None:
+    """Append a row in one write: behind the header in an empty file, behind a newline where the last line is torn.
+
+    Raises:
+        OSError: The file cannot be written, or not the whole row.
+    """
+    file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with _locked(file):
+            header = b"" if os.fstat(file).st_size else _text([COLUMNS])
+            data = header + b"\n" * _is_torn(file) + row
+            written = os.write(file, data)
+    finally:
+        os.close(file)
+    # A row that lacks only its newline is in the file: the next row puts that first.
+    if written < len(data) - 1:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+@contextlib.contextmanager
+def _locked(file: int) -> Iterator[None]:
+    """Hold the lock of a file; go on without it where it is not supported or not free within two seconds."""
+    held = _acquire(file)
+    try:
+        yield
+    finally:
+        if held:
+            with contextlib.suppress(OSError):  # closing the file does it too
+                _unlock(file)
+
+
+def _acquire(file: int) -> bool:
+    deadline = time.monotonic() + LOCK_S
+    with contextlib.suppress(OSError):  # the file system has no locks
+        while not _lock(file):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
+    return False
+
+
+def _lock(file: int) -> bool:
+    """Take the lock, and return whether it was free.
+
+    Raises:
+        OSError: The file system has no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except _TAKEN:
+        return False
+    return True
+
+
+def _unlock(file: int) -> None:
+    """Give the lock back at once: a child that was forked meanwhile holds the open file too."""
+    if sys.platform == "win32":
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _is_torn(file: int) -> bool:
+    """Return whether the file ends inside a line; a line that still grows belongs to a writer without the lock."""
+    before, size = -1, os.fstat(file).st_size
+    while size != before:
+        os.lseek(file, max(0, size - 1), os.SEEK_SET)
+        if os.read(file, 1) in (b"", b"\n"):
+            return False
+        time.sleep(_GROWS_S)
+        before, size = size, os.fstat(file).st_size
+    return True
 
 
 def _text(rows: Iterable[Iterable[object]]) -> bytes:
