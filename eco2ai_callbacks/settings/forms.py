@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+# Those of ASCII, and what else ends a line: all that could end a record, or steer a terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
+class ControlCharacter(ValueError):
+    """A text holds a line break or another control character."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -52,8 +59,20 @@ def fail() -> Any:
     raise ValueError
 
 
+def plain(value: str) -> str:
+    """Return a text that holds no control character; raise where it holds one.
+
+    Example:
+        >>> plain("one line")
+        'one line'
+    """
+    if _CONTROL.search(value):
+        raise ControlCharacter("line breaks and other control characters are not")
+    return value
+
+
 def text(accepted: str, *, empty: bool = False, pattern: str = "", none: bool = False) -> Form:
-    """Return the form of a text.
+    """Return the form of a text without control characters.
 
     Args:
         accepted: What is accepted, in words.
@@ -65,13 +84,14 @@ def text(accepted: str, *, empty: bool = False, pattern: str = "", none: bool = 
     def check(value: Any) -> str:
         if not isinstance(value, str) or not (empty or value.strip()):
             fail()
+        plain(value)
         return str(value) if not pattern or re.fullmatch(pattern, value) else fail()
 
     return Form(accepted, check, none=none)
 
 
 def path(accepted: str, *, none: bool = False) -> Form:
-    """Return the form of a path; ``~`` is expanded."""
+    """Return the form of a path without control characters; ``~`` is expanded."""
     return Form(accepted, _path, none=none)
 
 
@@ -158,7 +178,8 @@ def gpus() -> Form:
 
 def _path(value: Any) -> Path:
     found = Path(value)
-    return found.expanduser() if str(value).strip() and "\0" not in str(found) else fail()
+    plain(str(found))
+    return found.expanduser() if str(value).strip() else fail()
 
 
 def _flag(value: Any) -> bool:
@@ -184,7 +205,7 @@ def _gpus(value: Any) -> str | tuple[int | str, ...]:
 
 def _gpu(value: Any) -> int | str:
     if isinstance(value, str):
-        return value if value.startswith(("GPU-", "MIG-")) else fail()
+        return plain(value) if value.startswith(("GPU-", "MIG-")) else fail()
     return _integer(value, 0)
 
 

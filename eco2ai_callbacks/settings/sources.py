@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.settings.forms import Form
+from eco2ai_callbacks.settings.forms import ControlCharacter, Form
 from eco2ai_callbacks.settings.schema import NAMES, Settings, form_of
 
 PREFIX = "ECO2AI_"
@@ -166,5 +166,7 @@ def _unknown(name: str, where: str) -> str:
 def _checked(name: str, raw: Any, where: str, form: Form) -> Any:
     try:
         return form.read(raw) if isinstance(raw, _Text) else form.value(raw)
-    except (ValueError, TypeError, OverflowError, RuntimeError):  # what numbers and paths of any kind may raise
-        raise SettingsError(f"{name}={raw!r:.200} (from {where}) is not accepted: {form.accepted}.") from None
+    # What numbers and paths of any kind may raise.
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+        accepted = form.accepted + (f"; {error}" if isinstance(error, ControlCharacter) else "")
+        raise SettingsError(f"{name}={raw!r:.200} (from {where}) is not accepted: {accepted}.") from None

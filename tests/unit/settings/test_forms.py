@@ -12,7 +12,7 @@ import pytest
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.errors import Eco2AIError, SettingsError
-from eco2ai_callbacks.settings import NAMES, Settings, forms, resolve
+from eco2ai_callbacks.settings import NAMES, Settings, accepted, forms, resolve
 
 GPU = "GPU-6f1c2a3e-0000-0000-0000-000000000000"
 MIG = "MIG-6f1c2a3e-0000-0000-0000-000000000000"
@@ -211,6 +211,53 @@ class TestValues:
         found = settings({"price": price})
         price["8:00-20:00"] = 9.0
         assert found.price == {"8:00-20:00": 0.2}
+
+
+class TestControlCharacters:
+    """A text with one could end a line of a file that it is written to, or steer a terminal."""
+
+    @pytest.mark.parametrize("character", ["\0", "\n", "\r", "\t", "\x1b", "\x1f", "\x7f", "\x85", "\u2028", "\u2029"])
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("project", "a{}b"),
+            ("description", "a{}b"),
+            ("description", "{}"),
+            ("log_file", "a{}b"),
+            ("csv_file", "~/a{}"),
+            ("powercap_root", "/a{}b"),
+            ("region", "FR{}FR"),
+            ("run_id", "a{}"),
+            ("gpus", "GPU-{}"),
+        ],
+    )
+    def test_they_are_refused(self, name: str, text: str, character: str):
+        value = text.format(character)
+        with pytest.raises(SettingsError) as refused:
+            settings({name: value})
+        sentence = str(refused.value)
+        assert sentence.startswith(f"{name}={value!r} (from argument) is not accepted: {accepted(name)}")
+        assert sentence.isprintable()
+
+    def test_the_sentence_says_so(self):
+        with pytest.raises(SettingsError) as refused:
+            settings(environ={"ECO2AI_PROJECT": "a\nb"})
+        assert str(refused.value) == (
+            "project='a\\nb' (from ECO2AI_PROJECT) is not accepted: a text that is not empty; "
+            "line breaks and other control characters are not."
+        )
+
+    def test_in_the_hours_of_a_price_too(self):
+        with pytest.raises(SettingsError, match="line breaks and other control characters are not"):
+            settings({"price": {"8:00-20:00\n": 1.0}})
+
+    def test_in_a_path_that_is_no_text_too(self):
+        with pytest.raises(SettingsError, match="line breaks and other control characters are not"):
+            settings({"csv_file": PurePosixPath("/a\nb")})
+
+    def test_other_alphabets_are_not_refused(self):
+        text = "Проект «Ѐ», naïve \xa0 \x9f 試験"
+        assert settings({"project": text, "log_file": text}).project == text
 
 
 class TestVariables:
