@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.settings import files
 from eco2ai_callbacks.settings.forms import ControlCharacter, Form
 from eco2ai_callbacks.settings.schema import NAMES, Settings, form_of
 
@@ -26,6 +27,8 @@ def resolve(
     site_files: Sequence[Path] | None = None,
 ) -> Settings:
     """Return the settings in force: arguments over variables over pyproject.toml over the site file over the defaults.
+
+    A file that others may have written is passed over; a warning names it.
 
     Args:
         args: What the user passed, by name.
@@ -88,14 +91,14 @@ def _sources(
     for name in NAMES:
         if (text := environ.get(PREFIX + name.upper())) is not None:
             yield f"{PREFIX}{name.upper()}", {name: _Text(text)}
-    for pyproject in () if folder is None else (d / "pyproject.toml" for d in (folder, *folder.parents)):
-        if (text := _content(pyproject)) is not None:
+    for pyproject in () if folder is None else (each / "pyproject.toml" for each in files.search_folders(folder)):
+        if (text := files.trusted_text(pyproject, files.pyproject_holds_settings)) is not None:
             tools = _toml(pyproject, text, needed="tool.eco2ai").get("tool", {})
             table = tools.get("eco2ai", {}) if isinstance(tools, Mapping) else {}
             yield str(pyproject), _tomlised(table, f"{pyproject} [tool.eco2ai]")
             break
     for site in site_files if site_files is not None else _default_site_files():
-        if (text := _content(site)) is not None:
+        if (text := files.trusted_text(site, files.site_holds_settings)) is not None:
             table = dict(_toml(site, text))
             clusters = _table(table.pop("cluster", {}), f"{site} [cluster]")
             cluster = environ.get("SLURM_CLUSTER_NAME", "")
@@ -113,11 +116,8 @@ def _working_folder() -> Path | None:
 
 
 def _default_site_files() -> tuple[Path, ...]:
-    machine = Path("/etc/eco2ai/site.toml")
-    try:
-        return Path.home() / ".config/eco2ai/site.toml", machine
-    except RuntimeError:  # a container's user may have no home
-        return (machine,)
+    machine, home = Path("/etc/eco2ai/site.toml"), files.home_folder()
+    return (machine,) if home is None else (home / ".config/eco2ai/site.toml", machine)
 
 
 class _Text(str):
@@ -126,17 +126,10 @@ class _Text(str):
     __slots__ = ()
 
 
-def _content(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-
-
 def _toml(path: Path, text: str, needed: str = "") -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of too many digits and arrays of too many levels too
         if needed not in text:
             return {}  # someone else's broken file
         raise SettingsError(f"{path} is not valid TOML, so its eco2ai settings cannot be read: {error}") from None

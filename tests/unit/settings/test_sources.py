@@ -166,6 +166,14 @@ class TestBrokenFiles:
         (tmp_path / "pyproject.toml").write_text("[project\n")
         assert settings(folder=tmp_path) == Settings()
 
+    @pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000])
+    def test_what_the_parser_itself_cannot_take_is_broken(self, tmp_path: Path, value: str):
+        (tmp_path / "pyproject.toml").write_text(f"x = {value}")
+        assert settings(folder=tmp_path) == Settings()
+        (tmp_path / "pyproject.toml").write_text(f"[tool.eco2ai]\nx = {value}")
+        with pytest.raises(SettingsError, match=r"pyproject.toml is not valid TOML"):
+            settings(folder=tmp_path)
+
     def test_a_broken_site_file_is_refused(self, tmp_path: Path):
         (tmp_path / "site.toml").write_text("region = FR\n")
         with pytest.raises(SettingsError, match=r"site\.toml is not valid TOML"):
