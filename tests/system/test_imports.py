@@ -72,7 +72,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"validate", "paths", "hashing"},
     ],
     "sinks": [{"__init__"}, {"console", "csv"}],
-    "settings": [{"__init__"}, {"sources"}, {"schema"}, {"args", "forms"}],
+    "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
     "host": [{"__init__"}, {"registry"}, {"machine", "private"}],
 }
 # For tests: may import anything, and nothing outside of it imports it.
