@@ -24,7 +24,9 @@ def own_folder(*, create: bool = False) -> Path:
     """
     if not hasattr(os, "getuid"):  # Windows: the folder for temporary files is the user's own
         return _made(Path(tempfile.gettempdir()) / "eco2ai-trackers", create)
-    places = [Path(tempfile.gettempdir()) / f"eco2ai-trackers-{os.getuid()}"]
+    places = []
+    with contextlib.suppress(OSError):  # a machine may have no folder for temporary files
+        places.append(Path(tempfile.gettempdir()) / f"eco2ai-trackers-{os.getuid()}")
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         places.append(Path(runtime) / "eco2ai-trackers")
     with contextlib.suppress(RuntimeError):  # a container's user may have no home
@@ -33,8 +35,8 @@ def own_folder(*, create: bool = False) -> Path:
         with contextlib.suppress(OSError):
             if _is_own(_made(place, create)):
                 return place
-    if create:
-        raise PermissionError(errno.EACCES, "no folder of the user's own can be made", str(places[0]))
+    if create or not places:
+        raise PermissionError(errno.EACCES, "no folder of the user's own can be made", *map(str, places[:1]))
     return places[0]
 
 

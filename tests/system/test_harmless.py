@@ -587,10 +587,18 @@ def the_registry_cannot_be_written(world: World) -> None:
     world.platform["registry"] = Path("registry").absolute()
 
 
-@fault("registry: No usable temporary directory")
+@fault()
 def there_is_no_folder_for_temporary_files(world: World) -> None:
+    """The home folder serves as well."""
     error = FileNotFoundError(2, "No usable temporary directory found")
-    world.patch.setattr("eco2ai_callbacks.host.registry.tempfile.gettempdir", raises(error))
+    world.patch.setattr("eco2ai_callbacks.host.private.tempfile.gettempdir", raises(error))
+
+
+@fault("registry: no folder of the user's own can be made")
+def there_is_no_folder_at_all(world: World) -> None:
+    there_is_no_folder_for_temporary_files(world)
+    world.patch.delenv("XDG_RUNTIME_DIR", raising=False)
+    world.patch.setenv("HOME", os.devnull)
 
 
 @fault("tracker: no such machine (RuntimeError)", recorded=False)

@@ -79,3 +79,16 @@ def test_another_user_s_file_is_not_read(tmp_path: Path) -> None:
     theirs.write_text("{}")
     os.chown(theirs, NOBODY, NOBODY)
     assert read_own(theirs, 100) == b""
+
+
+def test_a_machine_without_a_folder_for_temporary_files_has_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert own_folder(create=True) == Path.home() / ".cache/eco2ai/trackers"
+    monkeypatch.setenv("HOME", os.devnull)
+    with pytest.raises(PermissionError):
+        own_folder(create=True)
+    assert not own_folder().is_dir()
