@@ -81,8 +81,8 @@ class Reading:
 
     Args:
         t: Monotonic seconds.
-        joules: Cumulative joules per channel, with the last value of those that can no longer be read.
-        retired: The channels that can no longer be read.
+        joules: Cumulative joules per channel, with the last value of those that could not be read.
+        retired: The channels that could not be read, at this moment or for good.
     """
 
     t: float
@@ -90,13 +90,15 @@ class Reading:
     retired: frozenset[str] = frozenset()
 
     def since(self, earlier: Reading) -> dict[str, float]:
-        """Return joules per channel between two readings; a channel that could not be read in between is absent."""
+        """Return joules per channel between two readings; a channel that could not be read at the later one is absent.
+
+        Where one could not be read at the earlier one and can be again, these are the joules since it was last read.
+        """
         # Two threads' readings may overlap: what the one that began earlier saw later is no energy.
         return {
             channel: max(0.0, value - earlier.joules.get(channel, 0.0))
             for channel, value in self.joules.items()
-            if channel not in earlier.retired
-            and (channel not in self.retired or value > earlier.joules.get(channel, 0.0))
+            if channel not in self.retired or value > earlier.joules.get(channel, 0.0)
         }
 
 

@@ -60,7 +60,8 @@ class Meter(Protocol):
     def read(self) -> Mapping[str, float]:
         """Return the joules of each channel since the meter was opened.
 
-        A channel that can no longer be read is absent from then on. An exception retires the whole meter.
+        A channel that can no longer be read is absent from then on. An exception leaves all channels out until
+        the meter answers again; it retires the meter where it lasts, or where what is read is gone.
         """
 
     def close(self) -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.usage import Reading
 
-# A meter that takes this long to answer holds up a training; so much twice in a row retires it.
+# A meter that takes this long to answer, twice in a row, holds up a training and is named.
 SLOW_S = 1.0
+# Waiting for a driver or a file system looks like waiting for the interpreter's lock or a core: on a busy machine a
+# read of a sound meter takes seconds. Only so many times the above, twice in a row, retires a meter.
+HOPELESS = 10.0
+# One failed read says nothing of the next: a process may have no file descriptor left while it starts its workers. The
+# figures are cumulative, so that a meter which answers again has lost none. So many failures in a row (a few marks
+# may be milliseconds apart), over so long (more than workers take to start), retire a meter.
+FAILED_READS, FAILED_S = 10, 60.0
+# By these a meter says that what it reads is gone.
+GONE = (Eco2AIError, FileNotFoundError, ProcessLookupError)
 # No counter needs to be read more often.
 SHORTEST_S = 0.01
 
@@ -105,20 +116,26 @@ class _Slot:
 
     def __init__(self, meter: Meter, guard: Guard, clock: Callable[[], float], slow_s: float) -> None:
         self.meter = meter
-        self.joules: dict[str, float] = {}
+        # Both are replaced as a whole: the other thread reads them without the lock.
+        self.joules: Mapping[str, float] = {}
         self.retired: frozenset[str] = frozenset()
         self._guard = guard
         self._clock = clock
         self._slow_s = slow_s
         self._lock = threading.Lock()
         self._reader: int | None = None
+        self._lost: frozenset[str] = frozenset()
+        self._passed_over = False
         self._dead = False
         self._closed = False
         self._owed = False
-        self._slow = 0
+        self._took: list[float] = []
+        self._named_slow = False
+        self._failed = 0
+        self._failed_since = 0.0
 
     def read(self, waited: bool) -> None:
-        """Take the meter's figures over; a meter that fails, is slow or talks nonsense is asked no more.
+        """Take the meter's figures over; where it fails or does not answer, its channels are missing until it does.
 
         Args:
             waited: Whether a training waits for the answer.
@@ -126,21 +143,18 @@ class _Slot:
         # A signal handler that reads inside a reading of its own thread must do with the figures before.
         if self._dead or self._owed or self._reader == threading.get_ident():
             return
-        # Where the other thread hangs inside this meter, training goes on without it.
-        if not self._lock.acquire(timeout=self._slow_s):
-            self._retire(f"{self.meter.name}: did not answer within {self._slow_s:g} s")
+        # Where another thread hangs inside this meter, training goes on without it, and waits for it only once.
+        patience_s = 0.0 if self._passed_over else self._slow_s if waited else HOPELESS * self._slow_s
+        if not self._lock.acquire(timeout=patience_s):
+            if not self._passed_over:
+                self._guard.record(f"{self.meter.name}: did not answer within {patience_s:g} s")
+            self._passed_over = True
+            self._miss()
             return
         try:
-            self._reader = threading.get_ident()
-            began = self._clock()
-            alive = self._guard.call(self.meter.name, self._take, False)
-            took = self._clock() - began
-            if not alive:
-                self._retire()
-            elif waited:
-                self._slow = self._slow + 1 if took > self._slow_s else 0
-                if self._slow > 1:
-                    self._retire(f"{self.meter.name}: took {took:.1f} s to answer, twice")
+            if not (self._dead or self._owed):
+                self._reader = threading.get_ident()
+                self._ask(waited)
         finally:
             self._reader = None
             self._lock.release()
@@ -156,28 +170,58 @@ class _Slot:
                 self._guard.call(self.meter.name, self.meter.close, None)
             self._lock.release()
 
+    def _ask(self, waited: bool) -> None:
+        began = self._clock()
+        answered = self._guard.call(self.meter.name, self._take, False)
+        took = self._clock() - began
+        self._passed_over = False
+        if answered:
+            self._failed = 0
+        else:
+            self._failed_since = self._failed_since if self._failed else began
+            self._failed += 1
+            lasting = self._failed >= FAILED_READS and began - self._failed_since >= FAILED_S
+            self._dead = self._dead or lasting
+            self._miss()
+        if waited:
+            self._judge(took)
+
     def _take(self) -> bool:
-        found = self.meter.read()
-        if self._dead:  # given up in the meantime
-            return False
-        failures = self.meter.failures
+        try:
+            found, failures = self.meter.read(), self.meter.failures
+        except GONE:
+            self._dead = True
+            raise
+        if self._owed:  # the last reading has been taken in the meantime
+            return True
         for failure in failures:
             self._guard.record(failure)
         if not self._sound(found):
+            self._dead = True
             self._guard.record(f"{self.meter.name}: gave a figure that is none ({found!r:.80})")
             return False
-        lost = self.joules.keys() - found.keys() - self.retired
+        lost = self.joules.keys() - found.keys() - self._lost
         if lost and not failures:
             self._guard.record(f"{self.meter.name}: no longer gives {', '.join(sorted(lost))}")
-        self.joules |= found
-        self.retired |= lost
+        self._lost |= lost
+        self.joules = {**self.joules, **{c: joules for c, joules in found.items() if c not in self._lost}}
+        self.retired = self._lost
         return True
 
-    def _retire(self, failure: str | None = None) -> None:
-        self._dead = True
+    def _judge(self, took: float) -> None:
+        """Name a meter that was slow twice in a row, and retire one that is hopeless."""
+        self._took = [*self._took[-1:], took]
+        least = min(self._took) if len(self._took) > 1 else 0.0
+        if least > HOPELESS * self._slow_s:
+            self._dead = True
+            self._miss()
+            self._guard.record(f"{self.meter.name}: took {took:.1f} s to answer, twice, and is read no more")
+        elif least > self._slow_s and not self._named_slow:
+            self._named_slow = True
+            self._guard.record(f"{self.meter.name}: took {took:.1f} s to answer, twice")
+
+    def _miss(self) -> None:
         self.retired = frozenset(self.joules)
-        if failure:
-            self._guard.record(failure)
 
     def _sound(self, found: Mapping[str, float]) -> bool:
         """Return whether the figures are finite numbers by channel, none lower than before."""
@@ -185,7 +229,6 @@ class _Slot:
             isinstance(channel, str)
             and isinstance(value, float | int)
             and not isinstance(value, bool)
-            and math.isfinite(value)
-            and value >= self.joules.get(channel, 0.0)
+            and self.joules.get(channel, 0.0) <= value <= sys.float_info.max
             for channel, value in found.items()
         )

@@ -110,11 +110,13 @@ class JobBusy:
         return self._high
 
     def _advance(self) -> float:
-        before, now = self._members, self._family()
+        # Both may raise, as with no file descriptor left: nothing has changed by then, and the next scan goes on.
+        now, foreign = self._family(), self._foreign()
+        before = self._members
         heirs = heirs_of(before, now)
         lost = unwaited(before, now, heirs)
         self._departed_s += sum(lost.values())
-        self._foreign_s += self._foreign_time(now, heirs, lost)
+        self._foreign_s += self._foreign_time(foreign, now, heirs, lost)
         self._members = now
         self._looked = self._clock()
         return sum(times.total_s for times in now.values()) + self._departed_s - self._foreign_s
@@ -132,10 +134,12 @@ class JobBusy:
             now = self._table.family(self._members)
         return now
 
-    def _foreign_time(self, now: Snapshot, heirs: Heirs, lost: Mapping[ProcessKey | None, float]) -> float:
+    def _foreign_time(
+        self, foreign: Collection[int], now: Snapshot, heirs: Heirs, lost: Mapping[ProcessKey | None, float]
+    ) -> float:
         """Return the CPU seconds since the last scan of the members that measure themselves then or now."""
         before = self._members
-        pids = set(self._foreign()) - {self._root}
+        pids = set(foreign) - {self._root}
         measuring = below({key.pid for key in now if key.pid in pids}, now)
         either = measuring | self._measuring
         self._measuring = measuring

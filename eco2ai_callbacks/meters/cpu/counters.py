@@ -23,8 +23,11 @@ _SHORTEST_SPAN_S = 0.002
 # Suspend is what CLOCK_BOOTTIME counts and CLOCK_MONOTONIC does not; the two are read one after the other.
 _ASLEEP_S = 1.0
 
-# Failed reads in a row after which a zone is given up.
-_MISSES = 3
+# Failed reads in a row, over so many seconds, after which a zone is given up: marks may be milliseconds apart.
+_MISSES, _MISSED_S = 3, 1.0
+
+# Errors of a read that say nothing of the zone, but that the process or the machine is short of something just now.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,8 @@ class Counters:
     failures: Failures = field(default_factory=Failures)
     refused: list[tuple[Zone, OSError | ValueError]] = field(default_factory=list)
     _counters: list[_Counter] = field(default_factory=list)
-    _misses: dict[Zone, int] = field(default_factory=dict)
+    # Of each zone: when its first failed read in a row was, and how many there are.
+    _misses: dict[Zone, tuple[float, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for zone in self.zones:
@@ -162,7 +166,8 @@ class Counters:
         """Return the microjoules of all counters since the last call; raises ``OSError`` once none is left."""
         energy_uj = sum([self._advance(counter) for counter in tuple(self._counters)])
         if not self._counters:
-            raise OSError(errno.ENODEV, "no energy counter can be read any more")
+            # As its error number says, for good.
+            raise FileNotFoundError(errno.ENOENT, "no energy counter can be read any more")
         return energy_uj
 
     def _advance(self, counter: _Counter) -> int:
@@ -191,14 +196,20 @@ class Counters:
         except (OSError, ValueError) as error:
             self.failures.add(zone, f"could not be read ({describe(error)})")
             counter.continuous = counter.continuous and not is_gone(error)
-            self._misses[zone] = self._misses.get(zone, 0) + 1
-            if self._misses[zone] == _MISSES:
-                counter.zones.remove(zone)
-                lost = "" if counter.zones else " and is no longer measured"
-                self.failures.add(zone, f"was given up after {_MISSES} failed reads{lost}")
+            if not (isinstance(error, OSError) and error.errno in _SHORTAGES):
+                self._miss(counter, zone)
             return None
         self._misses.pop(zone, None)
         return sample
+
+    def _miss(self, counter: _Counter, zone: Zone) -> None:
+        now = self.clock()
+        since, misses = self._misses.get(zone, (now, 0))
+        self._misses[zone] = since, misses + 1
+        if misses + 1 >= _MISSES and now - since >= _MISSED_S:
+            counter.zones.remove(zone)
+            lost = "" if counter.zones else " and is no longer measured"
+            self.failures.add(zone, f"was given up after {misses + 1} failed reads{lost}")
 
     def _part(self, counter: _Counter, lead: Zone, samples: Mapping[Zone, Sample]) -> None:
         """Split off each die whose value differs from the lead's, where neither was misread."""

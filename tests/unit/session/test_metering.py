@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 import threading
 import time
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.session.metering import SHORTEST_S, Metering
-from eco2ai_callbacks.testing import Clock
+from eco2ai_callbacks.session.ledger import Ledger
+from eco2ai_callbacks.session.metering import FAILED_READS, FAILED_S, HOPELESS, SHORTEST_S, SLOW_S, Metering
+from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method, Reading
 
 SOON_S = 0.02
@@ -121,7 +124,10 @@ class TestBadMeters:
     @pytest.mark.parametrize(
         ("say", "sentence"),
         [
-            (raising(RuntimeError("gone")), "bad: gone (RuntimeError)"),
+            (raising(MeterUnavailable("taken out")), "bad: taken out (MeterUnavailable)"),
+            (raising(Eco2AIError("no longer")), "bad: no longer (Eco2AIError)"),
+            (raising(FileNotFoundError(errno.ENOENT, "No such file", "stat")), "bad: No such file (stat)"),
+            (raising(OSError(errno.ESRCH, "No such process")), "bad: No such process"),
             (lambda: None, "bad: gave a figure that is none (None)"),
             (lambda: 5.0, "bad: gave a figure that is none (5.0)"),
             (lambda: {"bad": math.nan}, "bad: gave a figure that is none ({'bad': nan})"),
@@ -132,10 +138,10 @@ class TestBadMeters:
             (lambda: {"bad": True}, "bad: gave a figure that is none ({'bad': True})"),
             (lambda: {"bad": None}, "bad: gave a figure that is none ({'bad': None})"),
             (lambda: {None: 1.0}, "bad: gave a figure that is none ({None: 1.0})"),
-            (lambda: {"bad": 10**400}, "bad: int too large to convert to float (OverflowError)"),
+            (lambda: {"bad": 10**400}, f"bad: gave a figure that is none ({{'bad': 1{'0' * 71})"),
         ],
     )
-    def test_one_that_fails_or_talks_nonsense_is_retired_with_one_sentence(
+    def test_one_that_is_gone_or_talks_nonsense_is_retired_with_one_sentence(
         self, guard: Guard, caplog: pytest.LogCaptureFixture, say: Callable[[], Any], sentence: str
     ):
         bad, good = Counter("bad"), Counter("good")
@@ -191,23 +197,43 @@ class TestBadMeters:
         meter.says = lambda: {"a": 9.0}
         assert metering.read().since(without) == {}
 
-    def test_one_that_is_slow_twice_in_a_row_is_retired(self, guard: Guard, caplog: pytest.LogCaptureFixture):
-        clock, meter, good = Clock(), Counter("slow"), Counter("good")
+    @pytest.mark.parametrize(
+        ("takes", "failures"),
+        [
+            ((1.5, 0.5, 1.5, 0.5), ()),
+            ((1.5, 0.5, 1.5, 2.5, 1.75, 9.5, 11.0, 9.5), ("slow: took 2.5 s to answer, twice",)),
+            ((11.0, 0.5, 11.0, 0.5), ()),
+        ],
+    )
+    def test_one_that_is_slow_twice_in_a_row_is_named_once_and_goes_on(
+        self, guard: Guard, caplog: pytest.LogCaptureFixture, takes: tuple[float, ...], failures: tuple[str, ...]
+    ):
+        clock = Clock()
+        took = iter(takes)
+        meter = FakeMeter(clock, {"slow": 10.0}, name="slow")
+        meter.on_read = lambda joules: (clock.advance(next(took)), meter.joules)[1]
+        metering = Metering([meter], guard, clock)
+        for _ in takes:
+            reading = metering.read()
+            assert reading.retired == frozenset()
+            assert reading.joules == {"slow": 10.0 * clock.now}
+        assert guard.failures == failures
+
+    def test_one_that_is_hopelessly_slow_twice_in_a_row_is_retired(
+        self, guard: Guard, caplog: pytest.LogCaptureFixture
+    ):
+        clock, good = Clock(), Counter("good")
+        meter = FakeMeter(clock, {"slow": 10.0}, name="slow")
+        meter.on_read = lambda joules: (clock.advance(HOPELESS * SLOW_S + 1.0), joules)[1]
         metering = Metering([meter, good], guard, clock)
-        takes = iter([1.5, 0.5, 1.5, 2.5])
-
-        def say() -> dict[str, float]:
-            clock.advance(next(takes))
-            return {"slow": clock.now}
-
-        meter.says = say
-        for _ in range(3):
-            assert metering.read().retired == frozenset()
-        last = metering.read()
-        assert last.retired == {"slow"}
-        assert last.joules == {"slow": 6.0, "good": 4.0}
-        assert guard.failures == ("slow: took 2.5 s to answer, twice",)
-        metering.stop()
+        before = metering.read()
+        assert before.retired == frozenset()
+        after = metering.read()
+        assert after.retired == {"slow"}
+        assert after.since(before) == {"slow": 110.0, "good": 1.0}
+        assert metering.stop().since(after) == {"good": 1.0}
+        assert guard.failures == ("slow: took 11.0 s to answer, twice, and is read no more",)
+        assert meter.reads == 2
 
     def test_a_signal_handler_that_reads_inside_a_reading_gets_the_figures_before(self, guard: Guard):
         meter = Counter("a")
@@ -224,6 +250,116 @@ class TestBadMeters:
         assert metering.read().joules == {"a": 7.0}
         assert inside == [Reading(0.0, {"a": 1.0})]
         assert guard.failures == ()
+
+
+class TestFailedReads:
+    """A read that fails leaves the channel out, and the next that does not takes all of it in."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def meter(self, clock: Clock) -> FakeMeter:
+        return FakeMeter(clock, {"cpu": 10.0}, name="model")
+
+    @pytest.mark.parametrize(
+        ("fault", "sentence"),
+        [
+            (OSError(errno.EMFILE, "Too many open files", "/proc/stat"), "model: Too many open files (/proc/stat)"),
+            (OSError(errno.EIO, "Input/output error"), "model: Input/output error"),
+            (PermissionError(errno.EACCES, "Permission denied"), "model: Permission denied"),
+            (MemoryError(), "model: MemoryError"),
+            (RuntimeError("not now"), "model: not now (RuntimeError)"),
+        ],
+    )
+    def test_marks_add_up_to_all_that_was_used(
+        self,
+        guard: Guard,
+        clock: Clock,
+        meter: FakeMeter,
+        caplog: pytest.LogCaptureFixture,
+        fault: Exception,
+        sentence: str,
+    ):
+        metering = Metering([meter], guard, clock)
+        ledger = Ledger(metering.start(), lambda joules, seconds: joules)
+        marks = []
+        for failing in (None, fault, fault, None, fault, None):
+            meter.fault = failing
+            clock.advance(1.0)
+            marks.append(dict(ledger.mark(metering.read(), "epoch").joules))
+        assert marks == [{"cpu": 10.0}, {}, {}, {"cpu": 30.0}, {}, {"cpu": 20.0}]
+        assert ledger.total.joules == meter.joules
+        assert ledger.total.grams == 60.0
+        assert guard.failures == (sentence,)
+        assert len(caplog.records) == 1
+
+    def test_what_was_read_between_a_mark_and_the_failure_is_the_mark_s(
+        self, guard: Guard, clock: Clock, meter: FakeMeter, caplog: pytest.LogCaptureFixture
+    ):
+        metering = Metering([meter], guard, clock)
+        first = metering.start()
+        clock.advance(3.0)
+        metering.read()
+        meter.fault = OSError(errno.EMFILE, "Too many open files")
+        clock.advance(2.0)
+        second = metering.read()
+        assert second.since(first) == {"cpu": 30.0}
+        assert second.retired == {"cpu"}
+        meter.fault = None
+        clock.advance(1.0)
+        assert metering.read().since(second) == {"cpu": 30.0}
+
+    def test_one_that_fails_at_the_start_counts_from_its_opening(
+        self, guard: Guard, clock: Clock, meter: FakeMeter, caplog: pytest.LogCaptureFixture
+    ):
+        meter.fault = OSError(errno.EMFILE, "Too many open files")
+        metering = Metering([meter], guard, clock)
+        first = metering.start()
+        assert first == Reading(0.0)
+        meter.fault = None
+        clock.advance(1.0)
+        assert metering.read().since(first) == {"cpu": 10.0}
+
+    def test_one_that_fails_many_times_and_for_long_is_given_up(
+        self, guard: Guard, clock: Clock, meter: FakeMeter, caplog: pytest.LogCaptureFixture
+    ):
+        metering = Metering([meter], guard, clock)
+        before = metering.read()
+        meter.fault = OSError(errno.EIO, "Input/output error")
+        for _ in range(FAILED_READS):
+            metering.read()
+            clock.advance(FAILED_S / FAILED_READS)
+        metering.read()
+        meter.fault = None
+        assert metering.read().since(before) == {}
+        assert metering.stop().retired == {"cpu"}
+        assert meter.reads == FAILED_READS + 2
+        assert meter.closed
+        assert guard.failures == ("model: Input/output error",)
+
+    @pytest.mark.parametrize(
+        ("reads", "every_s"), [(10 * FAILED_READS, FAILED_S / 1000), (FAILED_READS - 1, 2 * FAILED_S)]
+    )
+    def test_neither_many_marks_in_a_moment_nor_a_few_in_a_long_time_give_it_up(
+        self,
+        guard: Guard,
+        clock: Clock,
+        meter: FakeMeter,
+        caplog: pytest.LogCaptureFixture,
+        reads: int,
+        every_s: float,
+    ):
+        metering = Metering([meter], guard, clock)
+        before = metering.read()
+        for _ in range(2):  # what works in between begins the count anew
+            meter.fault = OSError(errno.EIO, "Input/output error")
+            for _ in range(reads):
+                clock.advance(every_s)
+                metering.read()
+            meter.fault = None
+            assert metering.read().since(before) == {"cpu": pytest.approx(10.0 * clock.now)}
 
 
 class TestHanging:
@@ -261,16 +397,46 @@ class TestHanging:
         assert metering.read().joules["hanging"] == 1.0
         assert len(guard.failures) == 1
 
-    def test_where_it_comes_back_in_time_it_goes_on(self, guard: Guard, meter: Hanging):
-        metering = Metering([meter], guard, slow_s=LATE_S)
-        metering.start()
+    def test_its_channel_comes_back_once_it_answers_with_all_that_was_used_meanwhile(
+        self, guard: Guard, meter: Hanging, caplog: pytest.LogCaptureFixture
+    ):
+        answered = threading.Event()
+        metering = Metering([meter], guard, slow_s=SOON_S, beat=lambda reading: answered.set())
+        ledger = Ledger(metering.start(), lambda joules, seconds: joules)
         assert meter.inside.wait(LATE_S)
-        threading.Timer(0.0, meter.go.set).start()
+        assert ledger.mark(metering.read(), "epoch").joules == {}
+        assert ledger.mark(metering.read(), "epoch").joules == {}
         meter.says = lambda: {"hanging": 101.0}
-        assert metering.read().joules == {"hanging": 101.0}
+        meter.go.set()
+        assert answered.wait(LATE_S)
+        back = metering.read()
+        assert back.retired == frozenset()
+        assert ledger.mark(back, "epoch").joules == {"hanging": 100.0}
+        assert ledger.total.joules == {"hanging": 100.0}
         metering.stop()
-        assert guard.failures == ()
+        assert guard.failures == ("hanging: did not answer within 0.02 s",)
         assert meter.closed == 1
+
+    def test_the_thread_waits_longer_than_a_training_for_a_meter_that_is_read_at_this_moment(self, guard: Guard):
+        waits: dict[str, float] = {}
+        enough = threading.Event()
+
+        class Noting:
+            def acquire(self, timeout: float) -> bool:
+                waits[threading.current_thread().name] = timeout
+                if "eco2ai-ticker" in waits:
+                    enough.set()
+                return True
+
+            def release(self) -> None:
+                pass
+
+        metering = Metering([Counter(max_gap_s=SOON_S)], guard, slow_s=0.5)
+        metering._slots[0]._lock = Noting()  # type: ignore[assignment]
+        metering.start()
+        assert enough.wait(LATE_S)
+        metering.stop()
+        assert waits == {"MainThread": 0.5, "eco2ai-ticker": 0.5 * HOPELESS}
 
 
 class TestThread:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +219,33 @@ def test_real_counters_are_shared(clock: Clock, machine: Busy, job: Busy, tmp_pa
 
 
 # --- short stretches --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failing", ["machine", "job"])
+def test_a_read_that_fails_changes_nothing_and_the_next_takes_all_in(
+    clock: Clock, machine: Busy, job: Busy, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = CpuShare(ThreadModel(4, FAMILY, "vm"), machine, 4, job, clock)
+    whole = CpuShare(ThreadModel(4, FAMILY, "vm"), machine, 4, job, clock)
+
+    def short() -> float:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def second() -> None:
+        clock.advance(1.0)
+        machine.seconds += 2.0
+        job.seconds += 1.0
+
+    second()
+    share.read()
+    second()
+    with monkeypatch.context() as patch:
+        patch.setattr({"machine": machine, "job": job}[failing], "read", short)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Too many open files"):
+                share.read()
+    second()
+    assert share.read() == whole.read() == {"cpu": pytest.approx(6.0)}
 
 
 def _marks(share: CpuShare, clock: Clock, advance: Callable[[float], None], step: float, count: int) -> list[float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import random
 import threading
 import time
@@ -334,6 +335,32 @@ def test_a_process_that_is_first_seen_measuring_is_left_out_whole(tree: ProcTree
     tree.put(101, 100, user=700)
     tree.put(100, 1, user=1)
     assert job.read() == pytest.approx(0.01)
+
+
+def test_who_measures_itself_being_unknown_for_a_moment_counts_nothing_twice(tree: ProcTree) -> None:
+    """As with no file descriptor left for the registry, at the read where a member has ended."""
+
+    class Unreadable(Foreign):
+        failing = False
+
+        def __call__(self) -> list[int]:
+            if self.failing:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().__call__()
+
+    foreign = Unreadable()
+    tree.put(100, 1)
+    tree.put(101, 100, user=50)
+    job = JobBusy(100, tree.root, foreign)
+    tree.remove(101)
+    foreign.failing = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="Too many open files"):
+            job.read()
+    foreign.failing = False
+    assert job.read() == 0.0
+    tree.put(100, 1, user=3)
+    assert job.read() == pytest.approx(0.03)
 
 
 def test_workers_of_a_process_that_measures_itself_cost_the_job_nothing_when_they_end(tree: ProcTree) -> None:

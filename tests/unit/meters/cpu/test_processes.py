@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -73,6 +74,52 @@ def test_a_child_that_ends_between_being_found_and_being_read_is_passed_over(tmp
             return fields
 
     assert [key.pid for key in GoneOnceFound(100, tree.root).family({})] == [100]
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO])
+@pytest.mark.parametrize("call", ["open", "listdir"])
+def test_a_moment_in_which_nothing_can_be_opened_ends_no_process(
+    tree: ProcTree, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    tree.put(100, 1, user=50)
+    tree.put(101, 100, user=30)
+    job = JobBusy(100, tree.root)
+    real, left = getattr(os, call), 1
+
+    def short(*args: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(code, os.strerror(code))
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, short)
+        for allowed in range(2 if call == "open" else 1):
+            left = allowed
+            with pytest.raises(OSError, match=os.strerror(code)):
+                job.read()
+    tree.put(101, 100, user=40)
+    assert job.read() == pytest.approx(0.1)
+    assert sorted(job.pids) == [100, 101]
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ESRCH])
+def test_a_process_that_is_not_there_has_ended(tree: ProcTree, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    tree.put(100, 1)
+    tree.put(101, 100, user=30)
+    job = JobBusy(100, tree.root)
+    real = os.open
+
+    def gone(path: str, flags: int) -> int:
+        if "/101/" in path:
+            raise OSError(code, os.strerror(code))
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", gone)
+    tree.put(100, 1, reaped_user=30)
+    assert job.read() == 0.0
+    assert job.pids == (100,)
 
 
 def test_both_ways_of_finding_children_find_the_same(tmp_path: Path) -> None:
