@@ -1,1 +1,1 @@
-"""How much CO2e a kilowatt-hour causes, where the machine is, what its data centre adds, what it costs: all offline."""
+"""Carbon intensity of electricity, location of the machine, PUE and price of electricity, all found offline."""

@@ -1,4 +1,4 @@
-"""From the settings to what a kilowatt-hour causes and costs here: intensity, PUE and price, each with its origin."""
+"""The grid of a run: carbon intensity, PUE and price from the settings and the location, each with its origin."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from eco2ai_callbacks.usage import kwh
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a kilowatt-hour causes and costs.
+    """The carbon intensity, PUE and price that a run's energy is converted with.
 
     Args:
         intensity: Grams of CO2e per kWh, with the place and the source.
-        pue: Overhead of the data centre.
-        pue_source: Where that comes from.
-        price: What it costs, where the user set a price.
-        warning: One sentence where the place is not known, else empty.
-        factor: Returns the mean carbon intensity of a stretch of time, in g CO2e/kWh, from its beginning and its
-            seconds; ``None`` where ``intensity`` holds at all times.
+        pue: Power usage effectiveness of the data centre.
+        pue_source: Source of the PUE.
+        price: Price of electricity; ``None`` where the user set none.
+        warning: One sentence where the place is unknown or lacks the wanted kind or year, else empty.
+        factor: Returns the mean carbon intensity of a period, in g CO2e/kWh, from its start and its seconds;
+            ``None`` where ``intensity`` applies at all times.
     """
 
     intensity: Intensity
@@ -42,33 +42,33 @@ class Grid:
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Lowest and highest carbon intensity that may be true, as factors on the one that is used."""
+        """Lower and upper end of the carbon intensity's band, as factors on the intensity that is used."""
         used = self.intensity
         return (used.low / used.g_per_kwh, used.high / used.g_per_kwh) if used.g_per_kwh else (1.0, 1.0)
 
     def emissions(self, joules: float, start: datetime, seconds: float) -> float:
-        """Return the grams of CO2e that IT energy causes, the data centre's overhead included.
+        """Return the grams of CO2e of IT energy, with the data centre's overhead (PUE).
 
         Args:
-            joules: The energy.
-            start: When its use began.
-            seconds: How long it lasted.
+            joules: IT energy in joules.
+            start: Start of the period in which it was used.
+            seconds: Length of that period.
         """
         g_per_kwh = self.intensity.g_per_kwh if self.factor is None else self.factor(start, seconds)
         return kwh(joules) * (g_per_kwh * self.pue)
 
     def cost(self, energy_kwh: float | None, start: datetime, seconds: float) -> float | None:
-        """Return money for IT energy used from ``start`` on, overhead included; ``None`` without a price."""
+        """Return the cost of IT energy used from ``start`` on, PUE included; ``None`` without a price."""
         if self.price is None or energy_kwh is None:
             return None
         return self.price.cost(energy_kwh * self.pue, start, seconds)
 
 
 def check(settings: Settings) -> None:
-    """Refuse a place, a year or a price that is none, before any training.
+    """Check the region, the intensity's year and the price, before any training.
 
     Raises:
-        SettingsError: In one sentence, which and why.
+        SettingsError: One of them is not accepted; the text names it and the reason.
     """
     if settings.region is not None:
         _looked_up(settings, settings.region, "setting")
@@ -85,13 +85,13 @@ def grid_for(
     year: int | None = None,
     guard: Guard | None = None,
 ) -> Grid:
-    """Return the grid that a run is counted with.
+    """Return the grid that a run's energy is converted with.
 
     Args:
         settings: The settings in force.
-        environ: The environment, for what a platform sets there.
-        root: The root of the file system, for what a platform put there.
-        year: The run's year: a factor is not newer.
+        environ: The environment variables, where a platform may set its region.
+        root: Root of the file system, where a platform's files are looked up.
+        year: Year of the run; a newer figure is used only where there is no earlier one.
         guard: Records failures.
     """
     place, found_by, warning = settings.region, _origin(settings), ""
@@ -127,7 +127,7 @@ def _looked_up(settings: Settings, place: str, found_by: str, run_year: int | No
 
 
 def _found(settings: Settings, place: str, found_by: str, run_year: int | None) -> tuple[Intensity, str]:
-    """Return the figure of a place; a place that was found may lack the wanted kind or year, and stops no training."""
+    """Return a place's intensity and a warning; a detected place that lacks the wanted kind or year raises nothing."""
     try:
         return _looked_up(settings, place, found_by, run_year), ""
     except SettingsError as why:

@@ -1,4 +1,4 @@
-"""How many grams of CO2e a kilowatt-hour causes at a place, and whose figure that is."""
+"""Carbon intensity of electricity by place, in g CO2e/kWh, with the source of each figure."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from eco2ai_callbacks.errors import SettingsError
 
 KINDS = ("best", "lifecycle", "direct")
 
-# The range between these shares of the countries counts as the spread of the world's grids.
+# Quantiles of the countries' figures that bound the band of the world's average.
 _SPREAD = (0.05, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """A carbon intensity with its origin, fit to be printed beside a result.
+    """A carbon intensity with its origin, in a form to print beside a result.
 
     Args:
         g_per_kwh: Grams of CO2e per kilowatt-hour, location-based average.
         region: Id of the place that it is for; ``WORLD`` where the place is unknown.
-        name: That place's name in English.
+        name: English name of that place.
         dataset: The source's id in the table of datasets (see :func:`dataset`); ``user`` for the user's own figure.
         year: The year that it describes; ``None`` where the source states none.
         kind: ``lifecycle``, ``direct`` (at the power plant), ``estimate`` (imputed), ``unstated`` or ``user``.
-        level: Which sort of place the figure describes: the place itself, or what lies around it.
-        low: Lower end of the band in g/kWh; below ``g_per_kwh`` only where the world stands in for a place.
+        level: Level of the place that the figure describes: the place itself, or one that contains it.
+        low: Lower end of the band in g/kWh; below ``g_per_kwh`` only where the world's average is used for a place.
         high: Upper end of the band in g/kWh.
         found_by: How the place was found: ``setting``, ``time zone``, ``unknown``, ...
-        note: What else a reader must know, as one phrase; empty if nothing.
+        note: Remarks on the figure, as one phrase; empty if none.
         factor_of: Id of the place that the figure describes: ``FR`` for a French cloud region without its own.
     """
 
@@ -57,18 +57,18 @@ class Intensity:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Where figures come from.
+    """A published source of carbon intensities.
 
     Args:
-        id: Short name, as results carry it.
+        id: Short name, as results hold it.
         title: The publication, with its publisher.
         version: Edition or release.
         url: The publisher's page.
-        licence: Terms of the figures.
+        licence: Licence of the figures.
         kind: ``lifecycle``, ``direct``, ``estimate`` or ``unstated``.
         gases: ``CO2e`` or ``CO2``.
-        retrieved: When the figures were taken, as ISO date.
-        note: What a reader of its figures must know; empty if nothing.
+        retrieved: Date on which the figures were retrieved, in ISO format.
+        note: Remarks on its figures; empty if none.
     """
 
     id: str
@@ -94,7 +94,7 @@ class _Series:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """One figure of a series, and whether it is later than the run, for want of an earlier one."""
+    """One figure of a series, and whether it is newer than the run because there is no earlier one."""
 
     series: _Series
     year: int | None
@@ -106,16 +106,16 @@ def lookup(
 ) -> Intensity:
     """Return the carbon intensity of a place.
 
-    Where the place has no such figure, the place around it answers (cloud region, eGRID subregion or subdivision,
-    country), and ``level`` and ``factor_of`` name it; the world answers only for countries of which nothing is known.
+    Where the place has no such figure, that of the place that contains it is used (cloud region, eGRID subregion or
+    subdivision, country); ``level`` and ``factor_of`` name it. The world's is used only where none has any figure.
 
     Args:
         region: ``FR``, ``FRA``, ``France``, ``US-CA``, ``California``, ``RU-MOW``, ``Москва``, ``aws:eu-west-3``,
             ``eGRID:CAMX``, ``World``; in any case.
         kind: ``lifecycle``, ``direct``, or ``best``: the figure of the smallest place that has one (a cloud provider's,
-            an official one for a subdivision, Ember's for a country, so that countries compare).
-        year: The one year that is accepted; the newest where ``None``.
-        run_year: Year of the run; later figures are passed over where there are earlier ones.
+            an official one for a subdivision, Ember's for a country, so that countries are comparable).
+        year: The only year that is accepted; ``None`` takes the newest.
+        run_year: Year of the run; newer figures are used only where there are no earlier ones.
         found_by: How the place was found.
 
     Raises:
@@ -135,7 +135,7 @@ def eco2ai_lookup(
 
     Args:
         alpha_2_code: The country.
-        region: A part of it, in any of eco2AI's spellings; ``None``, empty or ``Whole country`` for all of it.
+        region: A region of it, in any of eco2AI's spellings; ``None``, empty or ``Whole country`` for all of it.
 
     Raises:
         SettingsError: There is no such country, or no such region in it.
@@ -147,12 +147,12 @@ def eco2ai_lookup(
 
 
 def world(*, kind: str = "best", year: int | None = None, found_by: str = "unknown") -> Intensity:
-    """Return the world's average, for a place that is not known; its band is the spread of the world's grids.
+    """Return the world's average, for an unknown place; its band is the spread of the countries' figures.
 
     Args:
-        kind: A kind that the world's figures do not have is given up, not refused; ``kind`` names the one used.
-        year: The one year that is accepted; the newest where ``None``.
-        found_by: How the place was looked for.
+        kind: Checked, and otherwise ignored: the best figure is used, whose kind the result holds.
+        year: The only year that is accepted; ``None`` takes the newest.
+        found_by: How the place was found.
 
     Raises:
         SettingsError: There is no figure of that year.
@@ -162,11 +162,14 @@ def world(*, kind: str = "best", year: int | None = None, found_by: str = "unkno
 
 
 def user(g_per_kwh: float, *, region: str = "", found_by: str = "setting") -> Intensity:
-    """Return the user's own figure.
+    """Return an intensity from the user's own figure.
 
     Args:
         g_per_kwh: Grams of CO2e per kilowatt-hour.
-        region: The place it is meant for, as the user names it.
+        region: The place that it is for, as the user spells it.
+
+    Raises:
+        SettingsError: The figure is negative or not finite.
     """
     if not (math.isfinite(g_per_kwh) and g_per_kwh >= 0):
         raise SettingsError(f"g_per_kwh={g_per_kwh!r} is no intensity; accepted are finite numbers from 0 on")
@@ -187,7 +190,7 @@ def user(g_per_kwh: float, *, region: str = "", found_by: str = "setting") -> In
 
 
 def search(text: str = "") -> list[Intensity]:
-    """Return the places with a code or name of which a word begins like ``text``, with their figures; all for ``''``.
+    """Return the intensities of the places with a word in their code or name that starts with ``text``; all for ``''``.
 
     Example:
         >>> [found.region for found in search("aws:eu-west")]
@@ -197,7 +200,7 @@ def search(text: str = "") -> list[Intensity]:
 
 
 def dataset(dataset_id: str) -> Dataset:
-    """Return title, version, licence and the rest of a dataset that a result names."""
+    """Return the dataset whose id a result holds."""
     return Dataset(*next(tables.rows("datasets", dataset_id)))
 
 
@@ -206,7 +209,7 @@ def _lookup(spot: Spot, kind: str, year: int | None, run_year: int | None, found
     known: list[_Series] = []
     for around in places.chain(spot):
         if around.id == WORLD and known:
-            break  # other years or kinds of the place itself are nearer than the world's
+            break  # the error names the place's other years or kinds; the world's figure would be further off
         series = _series(around.id)
         known += series
         choices = [choice for one in series if (choice := _choose(one, kind, year, run_year)) is not None]
@@ -233,7 +236,7 @@ def _figure(text: str) -> tuple[int | None, float]:
 
 
 def _choose(series: _Series, kind: str, year: int | None, run_year: int | None) -> _Choice | None:
-    """Return the figure that is asked for, if the series has it."""
+    """Return the requested figure; ``None`` where the series lacks it."""
     if kind not in ("best", series.kind):
         return None
     if year is not None:
@@ -284,7 +287,7 @@ def _years(series: _Series) -> str:
 
 @cache
 def _world_spread() -> tuple[float, float]:
-    """Return the newest figures of the countries, without the lowest and the highest twentieth of them."""
+    """Return the 5 % and 95 % quantiles of the countries' newest life-cycle figures, in g CO2e/kWh."""
     newest = []
     for row in tables.every("factors"):
         if len(row[0]) == 2 and row[2] == "lifecycle":

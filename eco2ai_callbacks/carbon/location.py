@@ -1,4 +1,4 @@
-"""Where the machine is, from what the platform left on it: no network, no host name, no locale, no address."""
+"""Location of the machine, from what its platform left on it; uses no network, host name, locale or IP address."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from eco2ai_callbacks.host.machine import Host
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the machine is, as far as that can be known.
+    """The location of the machine, as far as it can be found.
 
     Args:
         region: Id of a place in the table; ``None`` where it is unknown.
         found_by: How it was found: ``environment: AWS_REGION + DMI``, ``cloud-init``, ``time zone``, ``unknown``.
-        sure: ``high``, ``medium``, ``low``; ``none`` where it is unknown.
-        note: What else a user should know, as one phrase: the time zone, or why nothing was found.
+        sure: Confidence: ``high``, ``medium``, ``low``; ``none`` where it is unknown.
+        note: Remark for the user, as one phrase: the time zone, or why nothing was found.
     """
 
     region: str | None
@@ -32,16 +32,15 @@ class Place:
 
 
 def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), host: Host | None = None) -> Place:
-    """Find out where this process runs, offline.
+    """Return the location of this process, found offline.
 
-    What the platform itself put into the environment comes first, then cloud-init's file, then variables that users set
-    too, where the machine is that provider's, then the time zone, where it names one country and the machine is no
-    cloud's.
+    Sources, the preferred first: variables that the platform itself sets; cloud-init's file; variables that users set
+    too, where the machine is that provider's; the time zone, where it is in one country and the machine in no cloud.
 
     Args:
         environ: The environment; this process's own by default.
-        root: Where the file system begins.
-        host: This machine's facts, where they are known already: its maker is not read again then.
+        root: Root of the file system.
+        host: This machine's facts; with them its vendor is not read again.
 
     Example:
         >>> locate(environ={"FLY_APP_NAME": "demo", "FLY_REGION": "ams"}).region
@@ -67,7 +66,7 @@ def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), 
 
 
 def _believed(signs: Iterable[Sign], prefix: str) -> Iterator[Place]:
-    """Return the signs whose region is in the table."""
+    """Return the places of the signs whose region is in the table."""
     for sign in signs:
         if sign.region and places.exists(sign.region):
             yield Place(sign.region, prefix + sign.found_by, sign.sure)
@@ -80,11 +79,11 @@ def _why(provider: str, signs: list[Sign], init: Sign | None) -> str:
     return f"a machine of {provider}, and nothing on it says in which region"
 
 
-# The machine's maker.
+# Vendor of the machine.
 
 
 def _dmi(root: Path, host: Host | None) -> str:
-    """Return who made or runs the machine, in the firmware's words; empty where it has none."""
+    """Return the firmware's vendor strings (DMI): who made or runs the machine; empty where there are none."""
     names = ["chassis_asset_tag", "bios_version"]
     maker = host.vendor if host else ""
     if not maker:
@@ -92,7 +91,7 @@ def _dmi(root: Path, host: Host | None) -> str:
     return " ".join(filter(None, (maker, *(_text(root / "sys/class/dmi/id" / name).strip() for name in names))))
 
 
-# What a cloud's firmware contains. Google and Microsoft make laptops too; Azure's machines carry this tag.
+# Firmware strings of clouds. Google and Microsoft make laptops too; Azure's machines have this chassis asset tag.
 _FIRMWARE = (
     ("amazon", "aws"),
     ("Google Compute Engine", "gcp"),
@@ -118,11 +117,11 @@ _FIRMWARE = (
 
 
 def _vendor(dmi: str) -> str:
-    """Return the provider whose machine this is; empty for a machine that is no cloud's."""
+    """Return the cloud provider of this machine; empty for a machine outside of clouds."""
     return next((provider for words, provider in _FIRMWARE if words.casefold() in dmi.casefold()), "")
 
 
-# The firmware's text where these providers' variables are true; with any other text, a tool imitates them.
+# Firmware strings that confirm these providers' variables; with any other string, a tool imitates them.
 _MAKERS = {"aws": ("amazon", "xen"), "gcp": ("google",), "azure": ("microsoft",)}
 
 
@@ -135,7 +134,7 @@ def _contradicted(sign: Sign, dmi: str) -> bool:
 
 
 def _cloud_init(root: Path) -> Sign | None:
-    """Return what cloud-init has found out at boot; of its file only the provider, region and zone are looked at."""
+    """Return the region that cloud-init found at boot; only provider, region and zone of its file are used."""
     try:
         content = json.loads(_text(root / "run/cloud-init/instance-data.json"))
     except ValueError:
@@ -198,7 +197,7 @@ def _text(path: Path) -> str:
 
 
 def _by_time_zone(environ: Mapping[str, str], root: Path) -> Place:
-    """Return the country of the time zone's name: a zone file's content is often equal to another country's."""
+    """Return the country of the time zone's name; the zone file's content is often the same in several countries."""
     found = {zone: row for zone in _zones(environ, root) for row in tables.rows("timezones", zone)}
     countries = {row[1] for row in found.values()}
     if len(countries) > 1:
@@ -210,7 +209,7 @@ def _by_time_zone(environ: Mapping[str, str], root: Path) -> Place:
 
 
 def _zones(environ: Mapping[str, str], root: Path) -> Iterator[str]:
-    """Return the names of the time zones that are set, once each."""
+    """Return the time zones of ``TZ``, ``/etc/timezone`` and ``/etc/localtime``; they may repeat, or be empty."""
     try:
         link = str((root / "etc/localtime").readlink())
     except OSError:

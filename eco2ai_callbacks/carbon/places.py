@@ -1,4 +1,4 @@
-"""The places of the table, and which of them a text means."""
+"""The table of places, and the lookup of a place by code or name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Spot:
 
     Args:
         id: ``FR``, ``US-CA``, ``eGRID:CAMX``, ``aws:eu-west-3``, ``WORLD``.
-        level: What sort of place it is: ``region`` (of a cloud), ``eGRID subregion``, ``subdivision``, ``country``,
+        level: Kind of place: ``region`` (of a cloud), ``eGRID subregion``, ``subdivision``, ``country``,
             ``group of countries``, ``world``.
-        parent: Id of the place around it, whose figure stands in for a missing one; empty for the world.
-        name: Its name in English.
+        parent: Id of the place that contains it, whose figure replaces a missing one; empty for the world.
+        name: English name.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Spot:
 
 
 def fold(text: str) -> str:
-    """Return one spelling for all that differ only in case, accents or punctuation.
+    """Return a normalised spelling, equal for texts that differ only in case, accents or punctuation.
 
     Example:
         >>> fold("  Côte d’Ivoire ")
@@ -60,7 +60,7 @@ def _plain(text: str) -> str:
     return text
 
 
-# What has no decomposition in Unicode.
+# Letters without a decomposition in Unicode.
 _LETTERS = (
     *(("ø", "o"), ("ł", "l"), ("đ", "d"), ("ð", "d"), ("ı", "i"), ("þ", "th"), ("æ", "ae"), ("œ", "oe")),
     ("&", " and "),
@@ -81,12 +81,12 @@ def place(place_id: str) -> Spot:
 
 
 def exists(place_id: str) -> bool:
-    """Return whether a text is the id of a place, in its own spelling."""
+    """Return whether a text is exactly the id of a place."""
     return any(next(tables.rows(table, place_id), None) for table in ("places", "subdivisions"))
 
 
 def chain(spot: Spot) -> list[Spot]:
-    """Return the place and all that lie around it, from the inside out."""
+    """Return the place and all places that contain it, the smallest first."""
     found = [spot]
     while found[-1].parent:
         found.append(place(found[-1].parent))
@@ -99,11 +99,11 @@ def country_of(spot: Spot) -> str:
 
 
 def resolve(text: str, *, within: str = "") -> Spot:
-    """Return the one place that a text means.
+    """Return the one place that a text names.
 
     Args:
         text: A code or a name, in any case.
-        within: Id of a country, where only places in it are meant.
+        within: Id of a country to search in; empty for all countries.
 
     Raises:
         SettingsError: No place has this name, or several have.
@@ -121,12 +121,12 @@ def resolve(text: str, *, within: str = "") -> Spot:
 
 
 def _meanings(text: str, within: str) -> Iterator[list[Spot]]:
-    """Return the places that a text means: by code, name, name in another language or of a part of a country."""
+    """Return the matching places, one list for each way to match: code, name, other spelling, name of a subdivision."""
     key = fold(text)
     if not key:
         return
     if within:
-        # In a given country the second half of a code is a code, and names count that mean something else elsewhere.
+        # Within a country the second half of a code is a code, and names are valid that mean another place elsewhere.
         part = f"={within.lower()} {key}|"
         yield [place(row[0]) for table in ("places", "spellings") for row in tables.rows_with(table, f"|{part}")]
     for meant in _everywhere(text, key):
@@ -142,9 +142,9 @@ def _everywhere(text: str, key: str) -> Iterator[list[Spot]]:
 
 
 def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
-    """Return the places whose codes or names look most like a text, best first.
+    """Return the places whose codes or names are most similar to a text, best first.
 
-    Regions of clouds are meant only where the text has a digit or a colon.
+    Regions of clouds are included only where the text has a digit or a colon.
     """
     key = fold(text)
     matcher = SequenceMatcher(b=key, autojunk=False)
@@ -161,7 +161,7 @@ def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
 
 
 def search(text: str) -> list[Spot]:
-    """Return the places with a code or name of which a word begins like a text, those that are called just so first."""
+    """Return the places with a word in their code or name that starts with a text, exact matches first."""
     key = fold(text)
     exact: list[Spot] = []
     others: list[Spot] = []
@@ -179,12 +179,12 @@ def _spot(row: list[str]) -> Spot:
 
 
 def _part(row: list[str]) -> Spot:
-    """Return a subdivision without figures, as its table has it."""
+    """Return the subdivision of a row in the table of those without figures."""
     return Spot(row[0], "subdivision", row[0].partition("-")[0], row[1])
 
 
 def _parts_called(key: str) -> Iterator[list[str]]:
-    """Return the subdivisions without figures that have this name."""
+    """Return the rows of the subdivisions without figures that have this name."""
     names, rows = _parts()
     at = names.find(f"\n{key}\n")
     while at >= 0:
@@ -194,7 +194,7 @@ def _parts_called(key: str) -> Iterator[list[str]]:
 
 @cache
 def _parts() -> tuple[str, tuple[list[str], ...]]:
-    """Return the names of the subdivisions without figures, folded all at once, one a line; and their rows."""
+    """Return the names of the subdivisions without figures, folded in one pass, one per line; and their rows."""
     rows = tuple(tables.every("subdivisions"))
     names = re.sub(r"[ \-_,;/()|=–—]+", " ", _plain("\n".join(row[1] for row in rows)))
     return "\n" + re.sub(r"^(the )| $", "", names, flags=re.MULTILINE) + "\n", rows

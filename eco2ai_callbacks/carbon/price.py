@@ -1,4 +1,4 @@
-"""What energy costs, at one price or at prices by the hour."""
+"""The price of electricity, constant or by the time of day."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Price:
         object.__setattr__(self, "spans", tuple(_day(value)))
 
     def cost(self, kwh: float, start: datetime, seconds: float) -> float:
-        """Return what ``kwh`` cost that were used evenly over a period.
+        """Return the cost of ``kwh`` that were used evenly over a period.
 
         Args:
             kwh: Energy, with the data centre's overhead.
-            start: When the period began, by the clock of the spans.
-            seconds: How long it lasted; it may cross borders and midnights.
+            start: Start of the period, by the clock of the spans.
+            seconds: Its length; it may cross ends of spans and midnights.
         """
         return kwh * self.mean(start, seconds)
 
     def mean(self, start: datetime, seconds: float) -> float:
-        """Return the mean price over a period; the price at its beginning where it has no length."""
+        """Return the mean price over a period; the price at its start where its length is 0."""
         at = start.hour * 3600.0 + start.minute * 60.0 + start.second + start.microsecond / 1e6
         if seconds <= 0:
             return next(price for begin, end, price in self.spans if begin <= at < end)

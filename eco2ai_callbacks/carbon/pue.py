@@ -1,4 +1,4 @@
-"""What a data centre adds to the energy of its machines, as its provider publishes it."""
+"""Power usage effectiveness (PUE) of data centres, as their providers publish it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Pue:
         pue: Energy of the whole data centre per energy of its machines; at least 1.
         region: The cloud region that it describes; ``aws:*`` is the provider's whole fleet.
         year: The year that it describes, where the provider states it.
-        source: Who published it and where.
+        source: Publisher and publication.
     """
 
     pue: float

@@ -1,7 +1,7 @@
-"""What each platform leaves in the environment about where it runs, one function per platform.
+"""Signs of a machine's region in the environment variables of platforms, one function per platform.
 
-A variable counts alone only where the platform itself sets it; what users set as well (``AWS_REGION`` and its like, on
-laptops too) counts only beside a second sign of the same provider. Nothing but the region is kept of an ARN or a URL.
+A variable alone is accepted only where the platform itself sets it. One that users set as well (``AWS_REGION`` and its
+like, on laptops too) needs a second sign of the same provider. Only the region is kept of an ARN or a URL.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Environ = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One platform's statement about where this process runs.
+    """Evidence from one platform of the region that this process runs in.
 
     Args:
-        provider: Who runs the machine, as the table's ids name it, or the platform's own name.
+        provider: Provider of the machine, as the table's ids spell it, or the platform's own name.
         region: Id of the place as the platform spells it; ``None`` where it names none.
-        found_by: The variables that show it.
-        sure: ``high``, ``medium`` or ``low``.
+        found_by: The variables that contain the evidence.
+        sure: Confidence: ``high``, ``medium`` or ``low``.
     """
 
     provider: str
@@ -32,7 +32,7 @@ class Sign:
 
 
 def platform_signs(environ: Environ) -> Iterator[Sign]:
-    """Return what the platforms themselves have put into the environment."""
+    """Return the signs in variables that the platforms themselves set."""
     for read in _PLATFORMS:
         sign = read(environ)
         if sign is not None:
@@ -40,12 +40,12 @@ def platform_signs(environ: Environ) -> Iterator[Sign]:
 
 
 def client_signs(environ: Environ, vendor: str, evidence: str) -> Iterator[Sign]:
-    """Return what users set as well, believed where the machine itself is known to be that provider's.
+    """Return the signs in variables that users set as well, accepted only on a machine of that provider.
 
     Args:
         environ: The environment.
-        vendor: The provider whose machine this is; empty if unknown.
-        evidence: What shows it: ``DMI`` or ``cloud-init``.
+        vendor: Provider of this machine; empty if unknown.
+        evidence: Source of the vendor: ``DMI`` or ``cloud-init``.
     """
     for provider, variable in _CLIENT_VARIABLES:
         if provider == vendor and environ.get(variable):
@@ -65,12 +65,12 @@ _CLIENT_VARIABLES = (
 
 
 def _first(environ: Environ, *names: str) -> str | None:
-    """Return the first of these variables that is set to something."""
+    """Return the name of the first of these variables that is set and not empty."""
     return next((name for name in names if environ.get(name)), None)
 
 
 def _plain(region: str) -> str:
-    """Return a region as providers' tools spell it: ``West Europe`` is ``westeurope``."""
+    """Return a region in the spelling of the providers' tools: ``West Europe`` is ``westeurope``."""
     return region.strip().lower().replace(" ", "")
 
 
@@ -82,9 +82,9 @@ def _sagemaker(environ: Environ) -> Sign | None:
 
 
 def _aws(environ: Environ) -> Sign | None:
-    """ECS, Fargate, Lambda, CloudShell and SageMaker set ``AWS_REGION`` themselves and leave a second sign of it.
+    """Return the region on ECS, Fargate, Lambda, CloudShell and SageMaker, which set it together with a second sign.
 
-    Tools that imitate them on a laptop, and ECS on customers' own machines, have a sign of that.
+    Tools that imitate them on a laptop, and ECS on customers' own machines, are recognised by a variable.
     """
     if environ.get("AWS_SAM_LOCAL"):
         return None
@@ -239,7 +239,7 @@ def _kaggle(environ: Environ) -> Sign | None:
 
 
 def _vast(environ: Environ) -> Sign | None:
-    # The second variable's presence is a sign; its value, an address, is none of ours.
+    # Only the presence of the second variable is a sign; its value, an IP address, is not read.
     if "CONTAINER_ID" in environ and "PUBLIC_IPADDR" in environ:
         return Sign("Vast.ai", None, "CONTAINER_ID", "medium")
     return None

@@ -1,4 +1,4 @@
-"""Reads the package's tables, tab-separated text that is searched as text, never parsed as a whole."""
+"""The package's tables: tab-separated text that is searched as text and never parsed as a whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @cache
 def text(table: str) -> str:
-    """Return the content of one table, read once; it begins and ends with a newline: each row is between two."""
+    """Return the content of one table, read once; it starts and ends with a newline, so each row is between two."""
     path = Path(__file__).parent / "data" / f"{table}.tsv"
     return "\n" + path.read_bytes().decode()
 
