@@ -1,1 +1,1 @@
-"""The run log, a JSON-lines file that is only appended to: the truth about what was used."""
+"""The run log: an append-only JSON Lines file, from which every total can be computed."""

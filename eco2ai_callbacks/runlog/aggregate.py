@@ -1,4 +1,4 @@
-"""What a job has used over all of its ranks, from the records that each of them wrote."""
+"""Usage of a job over all of its ranks, from the records that each rank wrote."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from eco2ai_callbacks.usage import Usage, sum_parallel
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run, all of its ranks together.
+    """A run over all of its ranks.
 
     Args:
         run: The run's id.
-        total: What the ranks have used. Energies add up; the seconds are those of the first rank.
-        ranks: The ranks that have written.
-        world_size: How many there were.
+        total: Usage of the ranks. Energies add up; the seconds are those of the first rank.
+        ranks: The ranks that have records.
+        world_size: Number of ranks of the job.
         hosts: Hashes of the hosts that they ran on.
     """
 
@@ -30,12 +30,12 @@ class Job:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every rank has written."""
+        """Whether every rank has records."""
         return len(self.ranks) >= self.world_size
 
     @property
     def said(self) -> str:
-        """How many ranks the figures are of: ``4 ranks``, ``3 of 4 ranks``; empty where there is but one."""
+        """How many ranks the figures include: ``4 ranks``, ``3 of 4 ranks``; empty where the job has one rank."""
         return of_ranks(len(self.ranks), self.world_size)
 
 
@@ -57,7 +57,7 @@ def jobs(records: Iterable[Record]) -> dict[str, Job]:
 
 
 def of_ranks(seen: int, world_size: int) -> str:
-    """Return how many ranks a figure is of, in words; empty where there is but one."""
+    """Return how many ranks a figure includes, in words; empty where the job has one rank."""
     if world_size < 2:
         return ""
     return f"{world_size} ranks" if seen >= world_size else f"{seen} of {world_size} ranks"

@@ -1,4 +1,4 @@
-"""Faults in the lines of one session: each must follow from the line before it, by its number and its hash."""
+"""Faults in the lines of one session: each line must follow the one before it by its number and its hash."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from eco2ai_callbacks.runlog.sums import Sums
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A place where the log is not what its writers wrote.
+    """A place where the log differs from what its writers wrote.
 
     Args:
         kind: ``changed``, ``removed``, ``inserted`` or ``swapped``.
         file: The file.
-        line: Number of the line in the file, from 1; of what was removed, that of the line behind.
-        why: How that shows, as one clause.
-        writer: The session that the line belongs to; ``None`` where it is no record.
+        line: Number of the line in the file, from 1; for removed lines, that of the next line.
+        why: The evidence, as one clause.
+        writer: The session that the line belongs to; ``None`` where it is not a record.
         seq: Number of the record within its writer.
     """
 
@@ -38,7 +38,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record, the text that it was read from, and its place: file, line, number among all records."""
+    """A record, the text that it was read from, and its position: file, line, number among all records."""
 
     file: Path
     number: int
@@ -49,14 +49,14 @@ class Found:
     hash: str
 
     def fault(self, kind: str, why: str, seq: int | None = None) -> Fault:
-        """Return a fault at this line, of this record or of another of its session."""
+        """Return a fault at this line, for this record or for the one of its session that ``seq`` names."""
         record = self.record
         return Fault(kind, self.file, self.number, why, record.writer, record.seq if seq is None else seq)
 
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """A line that is the beginning of one."""
+    """A line that was cut off before its end."""
 
     file: Path
     number: int
@@ -64,11 +64,11 @@ class Torn:
 
 
 def chain_faults(lines: Sequence[Found], torn: Sequence[Torn]) -> Iterator[Fault]:
-    """Return what does not fit in the lines of one session, given in the order of the file.
+    """Return the faults in the lines of one session, which are given in the order of the file.
 
     Args:
         lines: All lines of one writer.
-        torn: All lines of the log that are the beginning of one.
+        torn: All lines of the log that were cut off before their end.
     """
     chain, inserted = _ordered(lines)
     for line in inserted:
@@ -92,7 +92,7 @@ def chain_faults(lines: Sequence[Found], torn: Sequence[Torn]) -> Iterator[Fault
 
 
 def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
-    """Return the lines of a writer by their numbers, and those whose number another line has that fits better."""
+    """Return the lines of a writer in the order of their numbers, and the duplicates that fit the chain less well."""
     by_seq: dict[int, list[Found]] = {}
     for line in lines:
         by_seq.setdefault(line.record.seq, []).append(line)
@@ -107,7 +107,7 @@ def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
 
 
 def _link_fault(earlier: Sequence[Found], line: Found, later: Sequence[Found], torn: Sequence[Torn]) -> Fault | None:
-    """Return what is wrong between a line and the one before it, of those two only: one fault causes no others."""
+    """Return the fault between a line and the one before it, and no other's, so that one fault causes no others."""
     record = line.record
     if not earlier:
         if record.seq > 0:

@@ -1,4 +1,4 @@
-"""Which file a writer appends to, and which files a reader must look into."""
+"""The files of a run log: the one that a writer appends to, and those that a reader reads."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def file_for(path: Path, writer: str, mounts: Path = Path("/proc/self/mountinfo"
     Args:
         path: The log.
         writer: The writer's id.
-        mounts: Where Linux lists its mounts.
+        mounts: Linux's list of mounts.
     """
     shared = os.name == "nt" or file_system(path, mounts) in _SHARED
     return path.with_name(f"{path.stem}.{writer}{path.suffix}") if shared else path
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the log and the writers' own files beside it, as far as they exist."""
+    """Return the log and the writers' own files beside it that exist."""
     # A writer's id is 16 hexadecimal digits: `eco2ai.second.jsonl` is a log of its own.
     own = re.compile(rf"{re.escape(path.stem)}\.[0-9a-f]{{16}}{re.escape(path.suffix)}")
     beside = [p for p in path.parent.iterdir() if own.fullmatch(p.name)] if path.parent.is_dir() else []
@@ -36,7 +36,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def file_system(path: Path, mounts: Path) -> str:
-    """Return type of the file system that holds a path; empty where it is not known."""
+    """Return the type of the file system that holds a path; empty where it is not known."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:

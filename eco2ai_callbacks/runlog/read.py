@@ -1,4 +1,4 @@
-"""Reads the run log: all that is whole in it, file by file in the order in which it was written."""
+"""The records of the run log: all that are whole, file by file in the order in which they were written."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Line:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Return every record of the log and of its writers' own files; torn and foreign lines are passed over.
+    """Return every record of the log and of its writers' own files; torn and foreign lines are skipped.
 
     Args:
         path: The log.
 
     Raises:
-        OSError: A file is there and cannot be read.
+        OSError: A file exists and cannot be read.
     """
     for file in files_of(path):
         with file.open("rb") as raw:
@@ -48,7 +48,7 @@ def records(path: Path) -> list[Record]:
 
 
 def parsed(text: str) -> Any:
-    """Return a line's JSON; ``None`` where it is none."""
+    """Return a line's JSON value; ``None`` where the line is not JSON."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -56,7 +56,7 @@ def parsed(text: str) -> Any:
 
 
 def total(found: Iterable[Record]) -> Usage:
-    """Return what records add up to. What was carried over has the channel ``carried``."""
+    """Return the sum of records. Energy that was carried over has the channel ``carried``."""
     result = Usage()
     for record in counted(found):
         grams = None if record.co2_kg is None else record.co2_kg * GRAMS_PER_KG
@@ -67,7 +67,7 @@ def total(found: Iterable[Record]) -> Usage:
 
 
 def carried_usage(carried: Mapping[str, float | None]) -> Usage:
-    """Return what a checkpoint knew of and the log did not, as usage."""
+    """Return the figures that a checkpoint held and the log did not, as usage."""
     energy, co2 = carried.get("energy_kwh"), carried.get("co2_kg")
     return Usage(
         carried.get("seconds") or 0.0,
@@ -77,7 +77,7 @@ def carried_usage(carried: Mapping[str, float | None]) -> Usage:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)  # NaN and infinity are no JSON
+    raise ValueError(constant)  # NaN and infinity are not JSON
 
 
 def _finite(text: str) -> float:

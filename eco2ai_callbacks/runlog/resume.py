@@ -1,4 +1,4 @@
-"""What a log holds of a run that goes on: its sum, its epochs' attempts, the writer to continue."""
+"""Earlier usage of a resumed run, from the log: its sum, its epochs' attempts, the writer to continue."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from eco2ai_callbacks.usage import Usage, sum_parallel
 
 @dataclass(frozen=True, slots=True)
 class PriorUsage:
-    """What a run had used before this session.
+    """The usage of a run before this session.
 
     Args:
-        usage: Its sum.
-        attempts: How often each epoch had been begun.
+        usage: Sum of this rank's part.
+        attempts: How often each epoch was begun.
         continues: The writer that wrote last, and the hash of its last line.
-        job: The sum of all ranks' parts, as far as this log holds them.
+        job: Sum of all ranks' parts, as far as this log holds them.
     """
 
     usage: Usage = field(default_factory=Usage)
@@ -29,13 +29,13 @@ class PriorUsage:
 
 
 def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> PriorUsage:
-    """Return what the log holds of a rank's part in a run; empty where it holds nothing.
+    """Return the usage of a rank's part in a run, from the log; empty where the log holds none.
 
     Args:
         path: The log.
         run: The run's id.
-        rank: Whose part.
-        world_size: How many ranks there are now.
+        rank: Number of the rank.
+        world_size: Number of ranks now.
     """
     all_ranks = [line for line in lines(path) if line.record.run == run]
     attempts: dict[int, int] = {}
@@ -50,7 +50,7 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
     found = [line for line in all_ranks if inheriting_rank(line.record.rank, world_size) == rank]
     if not found:
         return PriorUsage(attempts=attempts, job=job)
-    # Writers' own files lie in no order: the one that none goes on from wrote last.
+    # Writers' own files have no order: the writer that no other continues wrote last.
     ends = last_writers(line.record for line in found)
     last = next((line for line in reversed(found) if line.record.writer in ends), found[-1])
     continues = {"writer": last.record.writer, "hash": last.hash}
@@ -58,12 +58,12 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
 
 
 def inheriting_rank(rank: int, world_size: int) -> int:
-    """Return who goes on with what a rank had used: the same one, or the first where there are fewer ranks now."""
+    """Return the rank that continues a rank's usage: the same one, or the first where there are fewer ranks now."""
     return rank if rank < world_size else 0
 
 
 def last_writers(found: Iterable[Record]) -> set[str]:
-    """Return the writers of a run that no other one of it continues."""
+    """Return the writers of a run that no other writer of it continues."""
     writers: set[str] = set()
     continued: set[str] = set()
     for record in found:
@@ -74,7 +74,7 @@ def last_writers(found: Iterable[Record]) -> set[str]:
 
 
 def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> list[str]:
-    """Return runs of a project on this host that have no ``stop`` and that nobody writes now, the oldest first.
+    """Return runs of a project on this host that have no ``stop`` and no living writer, the oldest first.
 
     Args:
         path: The log.
@@ -95,6 +95,6 @@ def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> 
 
 
 def is_finished(found: Collection[Record]) -> bool:
-    """Return whether a run has ended: one of the writers that nobody continues has written ``stop``."""
+    """Return whether a run has ended: one of the writers that no other continues has written ``stop``."""
     ends = last_writers(found)
     return any(record.event == "stop" and record.writer in ends for record in found)

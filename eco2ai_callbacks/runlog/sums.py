@@ -1,4 +1,4 @@
-"""Recomputes the sums that the records of one session hold of their run and of its epochs."""
+"""Check of the sums that the records of one session hold of their run and of its epochs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Figures = tuple[float | None, float | None, float | None]
 
 
 class Sums:
-    """Recomputes the sums that one writer's records hold of the run and of its epochs."""
+    """The recomputed sums of the run and of its epochs, as one writer's records must hold them."""
 
     def __init__(self) -> None:
         self._total: Figures | None = None
@@ -23,11 +23,11 @@ class Sums:
         self._known = True
 
     def faults(self, record: Record, follows: bool) -> Iterator[str]:
-        """Return what is wrong with the sums of the writer's next record.
+        """Return the faults in the sums of the writer's next record.
 
         Args:
             record: The record.
-            follows: Whether the one before it is the one that was written before it.
+            follows: Whether it follows the writer's previous record without a fault in the chain.
         """
         own = record.energy_kwh, record.co2_kg, record.seconds
         said = None if record.total is None else figures(record.total)
@@ -49,7 +49,7 @@ class Sums:
 
 
 def figures(sums: Mapping[str, float | None]) -> Figures:
-    """Return a sum as a record carries it."""
+    """Return energy, CO2 and seconds of a sum that a record holds."""
     return sums.get("energy_kwh"), sums.get("co2_kg"), sums.get("seconds")
 
 
@@ -59,12 +59,12 @@ def _plus(one: Figures, other: Figures) -> Figures:
 
 
 def all_same(one: Figures, other: Figures) -> bool:
-    """Return whether two sums are the same but for the order of summing."""
+    """Return whether two sums are equal, apart from the order of summing."""
     return all(map(same, one, other))
 
 
 def same(one: float | None, other: float | None) -> bool:
-    """Return whether two figures are the same but for the order of summing; what was not measured is no figure."""
+    """Return whether two figures are equal, apart from the order of summing; ``None`` equals only ``None``."""
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-15)

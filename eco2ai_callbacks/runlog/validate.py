@@ -1,4 +1,4 @@
-"""Which JSON objects are records: what others wrote or damaged must not spoil the rest of a log."""
+"""Validation of records: foreign or damaged lines must not spoil the rest of a log."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def is_record(values: object) -> bool:
-    """Return whether this is a record, as far as readers sum up and look up: a field that is there is what it must be.
+    """Return whether this is a record: required fields are present, and fields that readers use have a valid value.
 
-    Fields that this version does not know are of no concern, for a later one may have written them.
+    Unknown fields are accepted, for a later version may have written them.
     """
     return (
         isinstance(values, Mapping)

@@ -1,13 +1,13 @@
-"""Whether the run log is whole: recomputes every chain and every total, and names the first line that does not fit.
+"""Verification of the run log: recomputes every chain and every total, and names the first line that was altered.
 
-Every line carries the hash of the line before it from the same writer, and with ``ECO2AI_LOG_KEY`` set a keyed hash
-(HMAC) of its own. What each finds:
+Every line holds the hash of its writer's line before it and, with ``ECO2AI_LOG_KEY`` set, a keyed hash (HMAC) of its
+own. What each detects:
 
-* Without a key, damage: lines that were changed, dropped, swapped or added. One forgery passes, that of somebody who
-  computes hashes and totals anew for all that follows (or for a whole session); this needs no secret.
-* With the key that too, for nobody without it can make a line's HMAC.
-* Neither finds that the last lines of a session without ``stop``, or all lines of a session, are gone, unless a later
-  session names them in ``continues``: so looks a log whose writer was killed.
+* Without a key, damage: lines that were changed, removed, swapped or added. A forgery that recomputes hashes and totals
+  of all following lines (or of a whole session) is not detected; it needs no secret.
+* With the key, such a forgery too: a line's HMAC cannot be computed without the key.
+* Neither detects that the last lines of a session without ``stop``, or all lines of a session, are missing, unless a
+  later session names them in ``continues``: a log whose writer was killed looks the same.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from eco2ai_callbacks.runlog.sums import all_same, figures, same
 from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import Usage, kwh
 
-# How every record begins.
+# Start of every record's line.
 _FIRST_KEY = '{"schema":'
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRun:
-    """What the log holds of one run.
+    """One run in the log.
 
     Args:
         id: The run's id.
         state: ``finished``, ``unfinished`` (no ``stop``: interrupted, or still running) or ``altered``.
-        usage: What its lines add up to, recomputed.
+        usage: Sum of its lines, recomputed.
     """
 
     id: str
@@ -49,15 +49,15 @@ class CheckedRun:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What :func:`verify` found.
+    """The result of :func:`verify`.
 
     Args:
         files: The files that were read.
         records: Number of records in them.
         keyed: Whether HMACs were recomputed.
-        faults: What was altered, in the order of files and lines.
-        torn: Ends of lines that a crash or a full disk cut off: no alteration.
-        runs: Every run.
+        faults: The alterations, in the order of files and lines.
+        torn: File and number of the lines that a crash or a full disk cut off: no alterations.
+        runs: All runs.
     """
 
     files: tuple[Path, ...]
@@ -69,7 +69,7 @@ class Verdict:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was altered; runs without ``stop`` and torn lines are none the less possible."""
+        """Whether nothing was altered; there may still be runs without ``stop`` and torn lines."""
         return not self.faults
 
     @property
@@ -83,10 +83,10 @@ def verify(path: Path, key: str | None = None) -> Verdict:
 
     Args:
         path: The log.
-        key: What ``ECO2AI_LOG_KEY`` held when it was written; without it HMACs are not looked at.
+        key: Value of ``ECO2AI_LOG_KEY`` when the log was written; without it HMACs are not checked.
 
     Raises:
-        OSError: A file is there and cannot be read.
+        OSError: A file exists and cannot be read.
 
     Example:
         >>> verdict = verify(Path("eco2ai.jsonl"))  # doctest: +SKIP
@@ -133,14 +133,14 @@ def verify(path: Path, key: str | None = None) -> Verdict:
 def _texts(file: Path) -> Iterator[tuple[int, str]]:
     with file.open("rb") as raw:
         for number, data in enumerate(raw, 1):
-            # Bytes that are no UTF-8 stay distinct, and change the hash.
+            # Bytes that are not UTF-8 stay distinct, and change the hash.
             text = data.removesuffix(b"\n").decode("utf-8", "backslashreplace")
             if text:
                 yield number, text
 
 
 def _is_torn(text: str) -> bool:
-    """Return whether this is how a line begins that was cut off; after a loss of power zeros may stand for the rest."""
+    """Return whether a text is a record that was cut off; after a loss of power zeros may replace its rest."""
     text = text.rstrip("\0")
     return parsed(text) is None and (text.startswith(_FIRST_KEY) or _FIRST_KEY.startswith(text))
 
@@ -178,9 +178,9 @@ def _continuation_faults(lines: Sequence[Found], writers: Mapping[str, Sequence[
             continue
         if record.continues:
             yield from _link_to(line, writers.get(record.continues["writer"], ()), record.continues)
-        # Each rank goes on with what it had used itself, the first with what those did that are no more.
+        # Each rank continues its own usage; the first one also continues that of ranks that no longer exist.
         earlier = [o for o in lines[:place] if inheriting_rank(o.record.rank, record.world_size) == record.rank]
-        # Where sessions overlap or lie in files of their own, what stood before is not known.
+        # Where sessions overlap or have files of their own, the lines before this one are not known.
         alone = {line.file} == {other.file for other in lines}
         over = {other.record.writer for other in earlier}.isdisjoint(other.record.writer for other in lines[place:])
         if alone and over and (record.continues or not earlier):

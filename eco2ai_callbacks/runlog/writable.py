@@ -1,4 +1,4 @@
-"""What may go into the log: records that readers take back, without the optional fields that they would not."""
+"""Removal of optional fields that cannot be written to the log, or that readers would refuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eco2ai_callbacks.runlog.hashing import canonical
 from eco2ai_callbacks.runlog.read import parsed
 from eco2ai_callbacks.runlog.validate import is_field
 
-# JSON and floats hold what is smaller.
+# JSON and floats hold any smaller number.
 _LARGE = 1e300
 OPTIONAL = tuple(field.name for field in dataclasses.fields(Record) if field.default is None)
 
@@ -18,11 +18,11 @@ OPTIONAL = tuple(field.name for field in dataclasses.fields(Record) if field.def
 def without_unwritable(record: Record, guard: Guard) -> Record:
     """Return the record without the optional fields that cannot be written and read back.
 
-    The energy of a record is never lost for them. Each is named among the record's failures.
+    So such a field never costs a record its energy. Each one is named in the record's failures.
 
     Args:
         record: The record.
-        guard: Records what is left out.
+        guard: Records each field that is left out.
     """
     bad = {
         name: None
@@ -34,7 +34,7 @@ def without_unwritable(record: Record, guard: Guard) -> Record:
 
 def _check(record: Record, name: str) -> bool:
     value = getattr(record, name)
-    # Most are plain numbers, and need no try; NaN is not among these.
+    # Most values are plain numbers, which need no trial; NaN fails this comparison.
     if value is None or (type(value) in (int, float) and abs(value) < _LARGE and is_field(name, value)):
         return True
     text = canonical({name: record.plain(name)})

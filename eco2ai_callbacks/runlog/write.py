@@ -1,4 +1,4 @@
-"""Appends records to the run log, one write each, and keeps what could not be written."""
+"""The writer of the run log: appends records in one write, and keeps those that could not be written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from eco2ai_callbacks.runlog.validate import is_record
 
 # How long another writer's append may pause in the middle before its line is taken to be torn, in seconds.
 _GROWS_S = 0.002
-# What is kept in memory while the log cannot be written; the oldest go first.
+# Records that are kept in memory while the log cannot be written; the oldest are dropped first.
 MAX_PENDING = 10_000
 
 
 class Writer:
-    """One session's door to the run log.
+    """A writer of one session's records to the run log.
 
     Args:
         path: The file.
@@ -33,20 +33,20 @@ class Writer:
         self._pending: deque[bytes] = deque(maxlen=MAX_PENDING)
 
     def append(self, record: Record) -> None:
-        """Append a record, behind those that could not be written before.
+        """Append a record, after those that could not be written before.
 
         Raises:
             OSError: The file cannot be written; the record is kept for the next time.
-            ValueError: The record holds a number that is none; it is dropped.
+            ValueError: The record holds NaN, infinity or a field that readers would refuse; it is dropped.
         """
         self.keep(record)
         self.flush()
 
     def keep(self, record: Record) -> None:
-        """Take a record into the chain, to be written by the next :meth:`flush`.
+        """Add a record to the chain; the next :meth:`flush` writes it.
 
         Raises:
-            ValueError: The record holds a number that is none; it is dropped.
+            ValueError: The record holds NaN, infinity or a field that readers would refuse; it is dropped.
         """
         values = record.to_dict() | {"prev": self._prev}
         if self._key:
@@ -58,10 +58,10 @@ class Writer:
         self._pending.append(line.encode())
 
     def flush(self) -> None:
-        """Write what is kept.
+        """Write the kept records.
 
         Raises:
-            OSError: The file cannot be written, or not all of it; what is not in it stays kept.
+            OSError: The file cannot be written, or only in part; records that are not in it stay kept.
         """
         if not self._pending:
             return
@@ -74,7 +74,7 @@ class Writer:
             written = os.write(file, data)
         finally:
             os.close(file)
-        # A line that lacks only its newline is in the file: the next one puts that first.
+        # A line that lacks only its newline is in the file: the next write begins with the newline.
         end = len(lead)
         while self._pending and (end := end + len(self._pending[0])) <= written:
             self._pending.popleft()
@@ -84,7 +84,7 @@ class Writer:
 
 
 def _is_torn(file: int) -> bool:
-    """Return whether the file ends inside a line; one that still grows is another writer's append, seen half done."""
+    """Return whether the file ends inside a line; a line that still grows is another writer's unfinished append."""
     size = os.fstat(file).st_size
     while size > 0 and _last_byte(file, size) != b"\n":
         time.sleep(_GROWS_S)
