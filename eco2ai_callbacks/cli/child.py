@@ -1,4 +1,4 @@
-"""A command as a child process: held before it begins, its signals passed on, waited for and left to be looked at."""
+"""A command as a child process: held before it starts, sent the signals of this process, and readable at its end."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 
-# What a shell answers for a command that is there and cannot be run, and for one that is not there.
+# A shell's exit codes for a command that exists and cannot be run, and for one that does not exist.
 NOT_RUNNABLE, NOT_FOUND = 126, 127
-# A command that was ended by signal N answers this much more than N.
+# A shell adds this to N for the exit code of a command that was ended by signal N.
 BY_SIGNAL = 128
 
-# Signals that are passed on where they were sent to this process alone.
+# Signals that are forwarded where they were sent to this process alone.
 _PASSED = frozenset(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT", "SIGWINCH")
     if hasattr(signal, name)
 )
-# The terminal's ways of stopping a job: a shell waits until this process has stopped too.
+# Signals by which a terminal stops a job: a shell waits until this process has stopped too.
 _STOPPED_BY = frozenset(getattr(signal, name, None) for name in ("SIGTSTP", "SIGTTIN", "SIGTTOU"))
-# Python ignores these; a program that it starts expects that nobody does.
+# Python ignores these signals; a program that it starts expects their default action.
 _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ")
-# Looks follow each other ever more slowly: a short command gets some, and a long one costs next to nothing.
+# Checks get less and less frequent: a short command gets some, and a long one costs next to nothing.
 _FIRST_LOOK_S, _SLOWER, _LAST_LOOK_S = 0.02, 1.5, 1.0
 
 
@@ -34,8 +34,8 @@ class Refused(Exception):
     """A command that cannot be run.
 
     Args:
-        reason: Why, as one sentence.
-        code: The exit code that a shell gives for it.
+        reason: The reason, as one sentence.
+        code: A shell's exit code for it.
     """
 
     def __init__(self, reason: str, code: int) -> None:
@@ -44,15 +44,15 @@ class Refused(Exception):
 
 
 def available() -> bool:
-    """Return whether this system can wait for a child without losing sight of what it has used."""
+    """Return whether this system can wait for a child and keep it readable, so that what it has used is not lost."""
     return all(hasattr(os, name) for name in ("fork", "waitid")) and hasattr(signal, "sigtimedwait")
 
 
 def check(command: Sequence[str]) -> None:
-    """Look for a command as the system will.
+    """Check that a command exists and can be run, by the system's own rules.
 
     Raises:
-        Refused: It is not there, or cannot be run.
+        Refused: It does not exist, or cannot be run.
     """
     name = command[0]
     if shutil.which(name):
@@ -66,9 +66,9 @@ def check(command: Sequence[str]) -> None:
 class Child:
     """A command that is held, in a process of its own, until :meth:`release`.
 
-    Standard input, output and error, the terminal, the process group and the session are this process's: a terminal
-    sends its signals to both, and this one survives them. What is sent to this process alone is passed on. A signal
-    that a process sends to the whole group reaches the command twice, for nothing tells that it had it already.
+    It shares standard input, output and error, the terminal, the process group and the session with this process. A
+    terminal sends its signals to both, and this one survives them. A signal to this process alone is forwarded. One
+    that a process sends to the whole group reaches the command twice: it cannot be seen that it arrived already.
 
     Args:
         command: The program and its arguments.
@@ -76,10 +76,10 @@ class Child:
 
     def __init__(self, command: Sequence[str]) -> None:
         watched = _PASSED | {signal.SIGCHLD}
-        # Blocked, not handled: they are taken one by one, and who sent them is known. Threads that are started later
-        # block them too.
+        # Blocked, not handled: they are received one by one, with their sender. Threads that are started later block
+        # them too.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-        # Where it is ignored, children leave nothing to be waited for.
+        # Where SIGCHLD is ignored, children leave nothing to wait for.
         on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         held, self._gate = os.pipe()
         self._verdict, told = os.pipe()
@@ -92,10 +92,10 @@ class Child:
         os.close(told)
 
     def release(self) -> None:
-        """Let the command begin.
+        """Start the command.
 
         Raises:
-            Refused: The system does not run it.
+            Refused: The system cannot run it.
         """
         os.write(self._gate, b"!")
         os.close(self._gate)
@@ -107,10 +107,10 @@ class Child:
             raise Refused(f"the command cannot be run: {os.strerror(number)}", NOT_FOUND if missing else NOT_RUNNABLE)
 
     def wait(self, look: Callable[[], object]) -> int:
-        """Wait for the command to end, and return what a shell would; it stays to be looked at until :meth:`reap`.
+        """Wait for the command to end, and return a shell's exit code; its process stays readable until :meth:`reap`.
 
         Args:
-            look: Called now and then.
+            look: Called less and less often while the command runs.
         """
         pause = _FIRST_LOOK_S
         due = time.monotonic() + pause
@@ -128,7 +128,7 @@ class Child:
                 os.kill(self.pid, came.si_signo)
 
     def reap(self) -> None:
-        """Let the command's process go."""
+        """Reap the command's process."""
         os.waitpid(self.pid, 0)
 
     def _stop_with_it(self) -> None:
@@ -137,8 +137,8 @@ class Child:
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_for_us_alone(self, came: signal.struct_siginfo) -> bool:
-        if came.si_code > 0:  # the kernel's: a terminal's keys and size go to the whole group, ...
-            # ... but that it was hung up is told to the session's leader alone.
+        if came.si_code > 0:  # from the kernel: a terminal's keys and size go to the whole group, ...
+            # ... but a hang-up goes to the session's leader alone.
             return came.si_signo == signal.SIGHUP and os.getsid(0) == os.getpid()
         return came.si_pid != self.pid  # else the command has sent it to its group, and had it itself
 
@@ -150,7 +150,10 @@ def _become(
     mask: Iterable[int],
     on_child: Callable[[int, FrameType | None], object] | int | signal.Handlers | None,
 ) -> None:
-    """In the child: wait to be released, and become the command with signals as this process found them."""
+    """Wait for the release, and execute the command with the signal actions that this process began with.
+
+    Called in the child; does not return.
+    """
     try:
         if not os.read(held, 1):
             return  # the parent is gone
@@ -173,5 +176,5 @@ def _execute(command: Sequence[str]) -> None:
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-    # A script that does not name its interpreter: execvp(3) of every C library gives it to the shell.
+    # A script without an interpreter line: execvp(3) of every C library runs it with the shell.
     os.execv("/bin/sh", ["/bin/sh", shutil.which(command[0]) or command[0], *command[1:]])

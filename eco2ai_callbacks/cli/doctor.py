@@ -22,7 +22,7 @@ from eco2ai_callbacks.settings import NAMES, Settings, resolve, stray_variables
 
 @dataclass(frozen=True, slots=True)
 class _Exam:
-    """What was found on this machine."""
+    """The findings on this machine."""
 
     host: Host
     settings: Settings

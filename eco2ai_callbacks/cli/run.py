@@ -60,14 +60,14 @@ def run(context: click.Context, /, command: tuple[str, ...], quiet: bool, **valu
 
 def _measured(command: tuple[str, ...], tracker: Tracker, quiet: bool) -> int:
     process = child.Child(command)
-    # The command is held until all meters run: its first instruction is inside.
+    # The command is held until all meters run, so that its first instruction is measured.
     tracker.start(RunContext(base="other", pid=process.pid, quiet=quiet))
     try:
         process.release()
     except child.Refused:
         tracker.stop("not started")
         raise
-    # What the memory draws is known from looks alone, and there is none any more at the end.
+    # The memory's energy is known from these reads alone: an ended command holds none.
     code = process.wait(tracker.read)
     tracker.stop(_ended(code))
     process.reap()
@@ -75,7 +75,7 @@ def _measured(command: tuple[str, ...], tracker: Tracker, quiet: bool) -> int:
 
 
 def _let_go() -> None:
-    """Have nothing left to write at the exit: where the terminal has hung up, that would change the exit code."""
+    """Flush stdio now, so that a hung-up terminal cannot change the exit code."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""``eco2ai verify``: whether a run log is whole."""
+"""``eco2ai verify``: check whether a run log was altered."""
 
 from __future__ import annotations
 

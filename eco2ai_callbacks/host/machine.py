@@ -1,4 +1,4 @@
-"""What machine this is: boot id, processor, virtual or bare, how much of it a container may use."""
+"""Facts about the machine: boot id, processor, virtual or bare metal, how much of it a container may use."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The facts about a machine on which measuring depends.
+    """The facts about a machine that its measurement depends on.
 
     Args:
-        boot_id: Random id of this boot of this machine, the one thing that distinguishes hosts.
+        boot_id: Random id of this boot of this machine; nothing else distinguishes hosts.
         system: ``Linux``, ``Darwin``, ``Windows``, ...
         virtual: Whether this is a guest of a hypervisor.
-        cpu_name: The processor's name as the system spells it; empty if it gives none.
+        cpu_name: The processor's name as the system spells it; empty if there is none.
         cpu_vendor: ``GenuineIntel``, ``AuthenticAMD``, ``HygonGenuine``, ``ARM``, ``Apple`` or empty.
         cpu_family: x86 family number, where known.
         cpu_number: x86 model number, where known.
         threads: Hardware threads of the machine (of the guest, in a virtual machine).
         sockets: Processor packages of the machine.
         allowed_threads: Threads that this process may use, by quota, cpuset and affinity.
-        lxcfs: Whether ``/proc/stat`` is a container's own view.
-        vendor: Who made the machine or runs it, by DMI or device tree; empty where unknown.
+        lxcfs: Whether ``/proc/stat`` is a container's own view (LXCFS).
+        vendor: Vendor of the machine, its maker or its cloud, by DMI or device tree; empty where unknown.
     """
 
     boot_id: str
@@ -57,7 +57,7 @@ class Host:
         return "virtual machine" if self.virtual else "bare metal"
 
 
-# DMI and device-tree vendors that mean a guest, for processors without the x86 `hypervisor` flag.
+# DMI and device-tree vendors of guests, for processors without the x86 `hypervisor` flag.
 _GUEST_VENDORS = re.compile(
     r"qemu|kvm|amazon ec2|google|microsoft corporation.*virtual|vmware|xen|bochs|innotek|virtualbox|parallels|"
     r"openstack|digitalocean|hetzner|alibaba cloud|nutanix|linux,dummy-virt|apple virtualization",
@@ -68,11 +68,11 @@ _BARE_PRODUCTS = re.compile(r"\.metal\b")
 
 
 def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
-    """Read this machine's facts.
+    """Return the facts about this machine.
 
     Args:
-        proc: Where procfs is mounted.
-        sys: Where sysfs is mounted.
+        proc: Mount point of procfs.
+        sys: Mount point of sysfs.
     """
     if not (proc / "stat").exists():
         return _read_elsewhere()
@@ -93,7 +93,7 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
         threads=threads,
         sockets=_sockets(_text(proc / "cpuinfo")),
         allowed_threads=_allowed(proc, sys, threads),
-        # On the host of containers too lxcfs is mounted, but elsewhere.
+        # On the host of containers lxcfs is mounted too, but elsewhere.
         lxcfs=bool(re.search(r"^\S+ /proc/stat fuse\.lxcfs ", _text(proc / "self/mounts"), re.MULTILINE)),
         vendor=vendor,
     )
@@ -147,7 +147,7 @@ def _allowed(proc: Path, sys: Path, threads: int) -> float:
 
 
 def _affinity(proc: Path) -> Iterable[float]:
-    """Return size of the set of threads that this process may run on (affinity and cpuset)."""
+    """Yield the number of threads that this process may run on (affinity and cpuset), where it is known."""
     match = re.search(r"^Cpus_allowed_list:\s*(\S+)", _text(proc / "self/status"), re.MULTILINE)
     if match:
         spans = (part.partition("-") for part in match[1].split(","))
@@ -162,7 +162,7 @@ def _quotas(proc: Path, sys: Path) -> Iterable[float]:
         if controllers == "":
             base, read = sys / "fs/cgroup", _quota_v2
         elif "cpu" in controllers.split(","):
-            # The folder may be named in another order; `cpu` is a link to it then.
+            # The folder's name may list the controllers in another order; `cpu` is then a link to it.
             named = sys / "fs/cgroup" / controllers
             base, read = named if named.is_dir() else sys / "fs/cgroup/cpu", _quota_v1
         else:
@@ -188,7 +188,10 @@ def _threads(quota_us: int | None, period_us: int | None) -> float:
 
 
 def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float | None:
-    """Return when a process began, in the system's own unit, which a later one of its id has not; ``None`` if gone."""
+    """Return the start time of a process, in a unit of the system's own; ``None`` where it has ended.
+
+    A later process with the same id has another start time.
+    """
     pid = os.getpid() if pid is None else pid
     stat = _text(proc / str(pid) / "stat")
     if stat:

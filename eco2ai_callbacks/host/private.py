@@ -1,4 +1,4 @@
-"""A folder and files that only this user can write, where others can write beside them."""
+"""A private folder and private files of this user, also inside folders that others can write to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pathlib import Path
 def own_folder(*, create: bool = False) -> Path:
     """Return a folder that only this user can read and write.
 
-    The first that is or can be made so: below the folder for temporary files, below ``XDG_RUNTIME_DIR``, below the
-    home folder's cache. Somebody else may have taken the name in a folder that all users share.
+    It is the first that is private or can be made so: in the folder for temporary files, in ``XDG_RUNTIME_DIR``, in
+    the home folder's cache. In a folder that all users share, another user may have taken the name. Without ``create``
+    the first of these paths is returned where no such folder exists.
 
     Args:
-        create: Whether to make it.
+        create: Whether to create it.
 
     Raises:
-        OSError: None can be made.
+        OSError: No such folder can be created.
     """
     if not hasattr(os, "getuid"):  # Windows: the folder for temporary files is the user's own
         return _made(Path(tempfile.gettempdir()) / "eco2ai-trackers", create)
@@ -47,7 +48,7 @@ def _made(folder: Path, create: bool) -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return whether a folder is the user's and closed to others; one that is only open to others is closed."""
+    """Return whether a folder is this user's and private; one that others can access is made private."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         return False
@@ -57,13 +58,13 @@ def _is_own(folder: Path) -> bool:
 
 
 def read_own(path: Path, most: int) -> bytes:
-    """Return the content of a small regular file of the user's own; empty for anything else.
+    """Return the content of a small regular file that belongs to this user; empty for anything else.
 
-    Follows no link, and never waits, as it would for a pipe.
+    Follows no symbolic link, and never blocks, as a read of a pipe would.
 
     Args:
         path: The file.
-        most: The largest size in bytes that is read.
+        most: Largest accepted size, in bytes.
     """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:

@@ -1,7 +1,7 @@
-"""The trackers of this user that run on this host now: one small file each, in a folder of the user's own.
+"""The registry of this user's trackers that run on this host now: one small file each, in a private folder.
 
-Other users can neither put an entry there nor take one away. That a GPU is shared with them shows in the driver's list
-of processes instead.
+Other users can neither add nor remove an entry. Whether they use the same GPU is found in the driver's list of
+processes instead.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import psutil
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.private import own_folder, read_own
 
-# No entry is larger: a list of all GPUs of a host has less than a tenth of it.
+# Largest entry, in bytes: a list of all GPUs of a host has less than a tenth of it.
 MAX_BYTES = 64 * 1024
-# An entry of another boot, host or container, of which nothing can be known here, is removed after so long.
+# Age in seconds at which an entry of another boot, host or container is removed: its process cannot be looked up here.
 FORGET_S = 30 * 24 * 3600.0
-# A file that was to become an entry is removed after so long: its writer was killed on the way.
+# Age in seconds at which an unfinished entry is removed: its writer was killed.
 _UNFINISHED_S = 60.0
-# File systems keep times in steps of some milliseconds: a folder that changed so recently may change unseen.
+# File systems store times in steps of some milliseconds: a folder that changed so recently may change undetected.
 _STEP_NS = 50_000_000
 
 
@@ -35,14 +35,14 @@ class Entry:
     """A running tracker.
 
     Args:
-        writer: Its id.
-        run: The run that it writes for.
+        writer: Id of its session.
+        run: Id of the run that it writes for.
         host: Hash of the host's boot id.
-        pid: Its process.
-        started: When that process began, so that a later one of the same id is not taken for it.
-        since: When the tracker began, in seconds of the host's monotonic clock, which all its processes share.
+        pid: Id of its process.
+        started: Start time of that process, which distinguishes it from a later one with the same id.
+        since: Start of the tracker, in seconds of the host's monotonic clock, which all its processes share.
         rank: Its rank.
-        parent: The run inside which it is measured.
+        parent: Id of the run inside which it is measured.
         devices: UUIDs of the devices that it measures.
         channels: The channels that other processes of the host can read too (see
             :func:`~eco2ai_callbacks.distributed.ownership.shared_channels`).
@@ -61,27 +61,27 @@ class Entry:
 
 
 class Registry:
-    """The running trackers of this user on this host.
+    """A registry of the running trackers of this user on this host.
 
     Args:
         host: Hash of the host's boot id.
         folder: The folder of the entries; by default the one of :func:`~eco2ai_callbacks.host.private.own_folder`.
-        proc: Where procfs is mounted.
+        proc: Mount point of procfs.
     """
 
     def __init__(self, host: str, folder: Path | None = None, proc: Path = Path("/proc")) -> None:
         self._host = host
         self._given = folder
         self._proc = proc
-        # What the folder held when it was last listed, and when it had changed last; None where it may change unseen.
+        # The folder's content and its time of change at the last listing; None where it may change undetected.
         self._listed: dict[str, tuple[_File, Entry | None]] = {}
         self._changed_ns: int | None = None
 
     def enter(self, entry: Entry) -> None:
-        """Announce a tracker, and remove what trackers that were killed have left.
+        """Add a tracker's entry, and remove the entries of trackers that were killed.
 
         Raises:
-            OSError: There is no folder of the user's own, or it cannot be written.
+            OSError: There is no private folder, or it cannot be written.
         """
         folder = self._folder(create=True)
         self._sweep(folder)
@@ -98,9 +98,9 @@ class Registry:
         (self._folder() / f"{writer}.json").unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
-        """Return the trackers that have entered on this host, the longest running first; some may be dead.
+        """Return the registered trackers of this host, the longest running first; some may have been killed.
 
-        The folder is listed, and an entry read, only where it has changed since the last call.
+        The folder is listed again, and an entry read again, only where it has changed since the last call.
         """
         folder = self._folder()
         try:
@@ -163,13 +163,13 @@ class Registry:
             path.unlink()
 
     def _read(self, path: Path) -> Entry | None:
-        """Return an entry of this host whose process has its number here; ``None`` for every other file."""
+        """Return an entry of this host and this PID namespace; ``None`` for every other file."""
         entry, numbered_by = _parsed(read_own(path, MAX_BYTES))
-        # A container that shares the folder numbers its processes by itself: nothing can be known of them here.
+        # A container that shares the folder has a PID namespace of its own: its processes cannot be looked up here.
         return entry if entry and entry.host == self._host and numbered_by == self._pid_namespace() else None
 
     def _pid_namespace(self) -> str:
-        """Return what gives processes their numbers: the kernel's name space of them; empty where there is none."""
+        """Return the PID namespace of this process, which process ids are valid in; empty where there is none."""
         try:
             return str((self._proc / "self/ns/pid").readlink())
         except OSError:
@@ -177,12 +177,12 @@ class Registry:
 
 
 def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str | None:
-    """Return the run around a new tracker: the youngest in its own process, else in the nearest ancestor.
+    """Return the run that encloses a new tracker: the youngest in its own process, else in the nearest ancestor.
 
     Args:
         living: The running trackers.
         lineage: The new tracker's process and its ancestors, the nearest first.
-        run: The new tracker's run: another rank of the same run is no parent.
+        run: The new tracker's run: another rank of the same run is not a parent.
     """
     by_pid: dict[int, Entry] = {}
     for entry in living:
@@ -192,7 +192,7 @@ def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str 
 
 
 def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
-    """Return a run and those around it that still run, the nearest first; empty for none.
+    """Return a run and the runs that enclose it, as running trackers name them, the nearest first; empty for ``None``.
 
     Args:
         living: The running trackers.
@@ -207,14 +207,14 @@ def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
 
 
 def lineage() -> list[int]:
-    """Return this process and its ancestors, the nearest first."""
+    """Return the ids of this process and its ancestors, the nearest first."""
     here = psutil.Process()
     return [here.pid, *(process.pid for process in here.parents())]
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of the folder: when one of these changes, it is another."""
+    """A version of a file in the folder: a file that was changed is not equal to it."""
 
     name: str
     number: int
@@ -231,7 +231,7 @@ def _files(folder: Path) -> Iterator[_File]:
 
 
 def _parsed(content: bytes) -> tuple[Entry | None, str]:
-    """Return an entry, if there is a whole one, and what numbered its process."""
+    """Return an entry, ``None`` where it is not whole, and the PID namespace of its process."""
     try:
         values = json.loads(content)
         found = {name: values.get(name, default) for name, default in _DEFAULTS.items()}
