@@ -1,6 +1,6 @@
 """Energy and CO2 of every training epoch, beside its loss, in the logger that a framework already has.
 
-``eco2ai_callbacks.lightning``, ``.transformers`` and ``.keras`` each have an ``Eco2AICallback``; ``Tracker`` and
+``eco2ai_callbacks.lightning``, ``.transformers`` and ``.keras`` each provide an ``Eco2AICallback``; ``Tracker`` and
 ``track`` need no framework.
 """
 

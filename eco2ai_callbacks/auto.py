@@ -1,4 +1,4 @@
-"""The callback in every Lightning Trainer where ``ECO2AI_AUTO`` asks for it; Lightning calls this by an entry point."""
+"""An entry point of Lightning that adds the callback to every Trainer where ``ECO2AI_AUTO`` is set."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SWITCH = "ECO2AI_AUTO"
 def callbacks() -> list[Any]:
     """Return our callback where ``ECO2AI_AUTO=1``, else none, at the cost of looking up a variable.
 
-    A Trainer to which the user has given the callback keeps to that, and its settings count.
+    Where the user has given the Trainer a callback of ours, none is added, and the settings of that one apply.
 
     Raises:
-        SettingsError: An ``ECO2AI_*`` variable or a file has a value that is not accepted.
+        SettingsError: An ``ECO2AI_*`` variable or a settings file has a value that is not accepted.
     """
     if os.environ.get(SWITCH, "").strip().lower() not in ("1", "true", "yes", "on"):
         return []
@@ -30,11 +30,11 @@ def callbacks() -> list[Any]:
 
 
 def _there_already() -> list[Any]:
-    """Return the callbacks of the Trainer that asks.
+    """Return the callbacks of the Trainer that calls the entry point.
 
-    The entry point does not get them; the connector that collects them is among the callers. Two of ours in one
-    Trainer would be refused, for their state has one name; so would be a list that the user gives to two Trainers, for
-    Lightning adds to the list itself.
+    The entry point does not receive them; the connector that collects them is among the calling frames. Lightning
+    refuses two of ours in one Trainer, for their states have the same key. It would also refuse a list that the user
+    gives to two Trainers, for it appends to the list itself.
     """
     for frame in callers():
         asking = frame.f_locals.get("self")

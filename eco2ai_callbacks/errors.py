@@ -1,14 +1,14 @@
-"""What can go wrong, as three exceptions."""
+"""The three exceptions of this package."""
 
 from __future__ import annotations
 
 
 class Eco2AIError(Exception):
-    """Anything that this package raises; raised itself where a tracker is used in the wrong order."""
+    """The base of all exceptions of this package; raised itself where a tracker is used in the wrong order."""
 
 
 class SettingsError(Eco2AIError, ValueError):
-    """A setting has a value that is not accepted; its text names the setting, the value and what is accepted."""
+    """A value of a setting is not accepted; the text names the setting, the value and what is accepted."""
 
 
 class MeterUnavailable(Eco2AIError):

@@ -1,4 +1,4 @@
-"""The one place where a failure beside a training becomes an absence."""
+"""The one place where a failure beside a training is caught: it is recorded, and a default takes the result's place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_PER_SOURCE = 16
 # How many of these places are kept for sources of this process that have not failed before.
 RESERVED = 16
 _FURTHER = "further failures are not listed"
-# What may differ between two sentences of one kind. The number of a device (``package-0``, ``GPU 0``) is part of its
+# What may differ between two failures of one kind. The number of a device (``package-0``, ``GPU 0``) is part of its
 # name: two devices that fail are two failures.
 _VARIES = re.compile(
     r"""
@@ -38,11 +38,11 @@ _VARIES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
-    """What a guarded call returned or why it failed.
+    """The result of a guarded call, or the reason why it failed.
 
     Args:
-        value: What it returned; ``None`` where it failed.
-        failure: Why it failed, as one clause without the source's name; ``None`` where it returned.
+        value: The result; ``None`` where the call failed.
+        failure: The reason, as one clause without the source's name; ``None`` where the call returned.
     """
 
     value: T | None = None
@@ -50,7 +50,7 @@ class Outcome(Generic[T]):
 
 
 class Guard:
-    """Runs what may fail, and remembers each failure as one sentence that names its source.
+    """A runner of calls that may fail, which keeps each failure as one sentence that names its source.
 
     Example:
         >>> guard = Guard()
@@ -68,7 +68,7 @@ class Guard:
         # other processes have sent.
         self._places: dict[tuple[str, str], str] = {}
         self._remote: set[tuple[str, str]] = set()
-        # Whether a failure has found no place, and whether one of this process has.
+        # Whether a failure was not listed for want of a place, and whether one of this process was not.
         self._unlisted = False
         self._unlisted_local = False
         self._lock = threading.RLock()
@@ -80,14 +80,14 @@ class Guard:
 
     @property
     def local_failures(self) -> tuple[str, ...]:
-        """Those of this process."""
+        """The failures of this process, in the same order."""
         return self._local_failures
 
     def add_remote(self, failures: Iterable[str]) -> None:
         """Add the failures of other processes of the job, which have logged them.
 
         Args:
-            failures: A sentence each.
+            failures: One sentence each.
         """
         with self._lock:
             for failure in failures:
@@ -99,9 +99,9 @@ class Guard:
         """Call ``fn``; on any exception record the failure and return ``default``.
 
         Args:
-            source: What failures of this call are named after (``log file``, ``RAPL``).
-            fn: What may fail.
-            default: What is returned then.
+            source: Name that failures of this call begin with (``log file``, ``RAPL``).
+            fn: The function that may fail.
+            default: Returned where it fails.
         """
         outcome = self.attempt(source, fn)
         return default if outcome.failure is not None else cast(T, outcome.value)
@@ -110,8 +110,8 @@ class Guard:
         """Call ``fn``; on any exception record the failure and return why, for callers that report it themselves.
 
         Args:
-            source: What failures of this call are named after.
-            fn: What may fail.
+            source: Name that failures of this call begin with.
+            fn: The function that may fail.
 
         Example:
             >>> Guard().attempt("clock", lambda: 1 / 0)
@@ -121,7 +121,7 @@ class Guard:
             return Outcome(fn())
         except Exception as error:
             failure = _sentence(error)
-            # What the machine refuses (a full disk, a missing right) needs a sentence; the rest is a fault to trace.
+            # A refusal of the system (a full disk, a missing right) needs a sentence; any other error a traceback.
             self.record(f"{source}: {failure}", trace=None if isinstance(error, OSError) else error)
             return Outcome(failure=failure)
 
@@ -132,7 +132,7 @@ class Guard:
 
         Args:
             failure: A sentence that begins with the source's name and a colon.
-            trace: What was raised, to be logged with its traceback.
+            trace: The exception, to be logged with its traceback.
         """
         with self._lock:
             if failure in self._local_failures:
@@ -140,7 +140,7 @@ class Guard:
             new = self._place(failure, remote=False)
             self._renew()
         if new:
-            with contextlib.suppress(Exception):  # a log handler of the user's
+            with contextlib.suppress(Exception):  # a log handler of the user's may raise
                 logger.warning("%s; training goes on", new, exc_info=trace if new is failure else None)
 
     def _place(self, failure: str, remote: bool) -> str | None:
@@ -151,7 +151,8 @@ class Guard:
             remote: Whether it is another process's.
 
         Returns:
-            What is new for this process: the sentence, or that further ones are not listed; ``None`` for neither.
+            The sentence to log: the failure if its kind is new in this process, or that further ones are not listed;
+            ``None`` if neither is new.
         """
         source = _source(failure)
         key = source, _VARIES.sub("*", failure)
@@ -175,7 +176,7 @@ class Guard:
         return taken < MAX_PER_SOURCE and len(self._places) < MAX_FAILURES - reserved
 
     def _renew(self) -> None:
-        """Replace what is read without the lock."""
+        """Replace the tuples that are read without the lock."""
         # Copied in one step, here as above: a signal handler may record a failure meanwhile.
         places = list(self._places.items())
         self._failures = (*(failure for _, failure in places), *[_FURTHER] * self._unlisted)
@@ -184,7 +185,7 @@ class Guard:
 
 
 def _source(failure: str) -> str:
-    """Return what stands before the first colon; nothing where there is none."""
+    """Return the text before the first colon; empty where there is none."""
     source, colon, _ = failure.partition(": ")
     return source if colon else ""
 
@@ -194,6 +195,6 @@ def _sentence(error: Exception) -> str:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}"
     text: list[str] = []
-    with contextlib.suppress(Exception):  # an exception's text may fail
+    with contextlib.suppress(Exception):  # an exception's ``__str__`` may raise
         text = str(error).strip().splitlines()
     return f"{text[0]} ({type(error).__name__})" if text else type(error).__name__

@@ -18,7 +18,7 @@ STAGES = ("train", "validate", "test", "predict", "other")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What was used in one segment of a run, and how that is known.
+    """The usage of one segment of a run, and how it was measured.
 
     Energies are IT energy in joules or kWh; ``co2_kg`` and ``cost`` include the data centre's overhead (``pue``).
     What was not measured is absent from a mapping, or ``None``.
@@ -29,33 +29,33 @@ class Record:
         seq: Number of the record within its writer, from 0.
         prev: Hash of the writer's line before this one.
         hmac: Keyed hash of this line, where a key is set.
-        parent: Id of the run inside which this one was measured; readers count it only where they do not count that.
+        parent: Id of the run inside which this one was measured; a reader's sum must include only one of the two.
         host: Hash of the host's boot id.
         rank: Number of the process within the job, from 0; its figures are its own.
         world_size: Number of processes within the job.
         event: ``epoch``, ``stage``, ``stop`` (these add up), ``start``, ``heartbeat``, ``forecast`` or ``metrics``.
         epoch: Number of the epoch, from 0.
-        attempt: 2 and up where the epoch is done again.
+        attempt: Number of the epoch's attempt, from 1; 2 and up where it is repeated.
         stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
         start: When the segment began, ISO 8601 with the zone's offset: a label, never a duration.
         seconds: Length of the segment.
         joules: Energy per channel.
-        method: How each channel is known.
-        band: Lowest and highest joules per channel.
-        attribution: Whose energy each channel is.
+        method: Measuring method of each channel.
+        band: Lower and upper end of the band in joules, per channel.
+        attribution: Whose energy each channel holds: the job's, the whole machine's, the whole device's.
         covers: Which components each channel's figure includes.
         measured_share: Energy from hardware counters / energy.
-        not_covered: Hardware that draws power here and that nothing can read.
+        not_covered: Hardware that draws power here and that no meter reads.
         intensity: The grid's factor: g/kWh, region, dataset, year, kind, how the region was found.
         epoch_total: In ``epoch``: sum of the epoch's ``train`` marks (``energy_kwh``, ``co2_kg``, ``seconds``).
         total: The run so far, this record included (as ``epoch_total``, and ``energy_band_kwh``, ``co2_band_kg``).
-        metrics: What the framework logged; numbers and texts, and ``None`` for what is no number (a loss of NaN).
-            In ``forecast``: what the whole run will have used at its end.
+        metrics: Values that the framework logged: numbers and texts, and ``None`` for NaN and infinity.
+            In ``forecast``: the expected usage of the whole run at its end.
         shared_with: Ids of other runs that used the same devices.
-        failures: What has gone wrong so far, one sentence each.
+        failures: Failures so far, one sentence each.
         ended: In ``stop``: ``finished`` or ``interrupted``, or what stopped it.
-        sources: In ``start``: every way of measuring, used or not, and why not.
-        carried: In ``start``: what a checkpoint knew of and the log did not; it counts.
+        sources: In ``start``: every source of energy figures, used or not, with the reason.
+        carried: In ``start``: usage that a checkpoint held and the log did not; it is part of the total.
         continues: In ``start``: the writer that is continued, and the hash of its last line.
     """
 
@@ -115,12 +115,12 @@ class Record:
     def plain(self, name: str) -> Any:
         """Return one field's value as :meth:`to_dict` holds it."""
         value = getattr(self, name)
-        # All else is ours; metrics come from outside, and no energy shall be lost for them.
+        # Only metrics come from outside; a value that JSON cannot hold must not cost the record its energy.
         return _loggable(value) if name == "metrics" and value is not None else _plain(value)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
-        """Return the inverse of :meth:`to_dict`; fields that this version does not know are passed over."""
+        """Return the record of plain values, the inverse of :meth:`to_dict`; unknown fields are skipped."""
         return cls(**{name: _frozen(value) for name, value in values.items() if name in FIELDS})
 
 
@@ -131,8 +131,8 @@ def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
     """Return the fields of a record for usage, its methods and its bands.
 
     Args:
-        usage: What was used in the record's segment.
-        methods: How each channel is known.
+        usage: Usage in the record's segment.
+        methods: Measuring method of each channel.
     """
     known = {channel: methods[channel] for channel in usage.joules if channel in methods}
     total = usage.total_j
@@ -150,12 +150,12 @@ def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
 
 
 def summary(usage: Usage) -> dict[str, Any]:
-    """Return a sum as records carry it: ``energy_kwh``, ``co2_kg``, ``seconds``."""
+    """Return a sum as records hold it: ``energy_kwh``, ``co2_kg``, ``seconds``."""
     return {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg, "seconds": usage.seconds}
 
 
 def _product(one: float, other: float) -> float:
-    """Return how far off a product may be whose two factors may be off independently: quadrature of the logarithms."""
+    """Return the error factor of a product from its factors' independent ones: quadrature of the logarithms."""
     if one <= 0 or other <= 0:
         return 0.0
     off = math.hypot(math.log(one), math.log(other))
@@ -163,12 +163,12 @@ def _product(one: float, other: float) -> float:
 
 
 def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float]) -> dict[str, Any]:
-    """Return a sum with its bands: one method's parts add linearly, methods and the grid's factor in quadrature.
+    """Return a sum with its bands: one method's channels add linearly, methods and the grid's factor in quadrature.
 
     Args:
         usage: The sum.
-        methods: How each channel is known; a channel without a method is taken to be as unsure as the others.
-        grid: Lowest and highest carbon intensity, as factors on the one that was used.
+        methods: Measuring method of each channel; a channel without a method gets the relative band of the others.
+        grid: Lower and upper end of the carbon intensity's band, as factors on the intensity that was used.
     """
     result = summary(usage)
     parts = [(methods[c].name, j, methods[c].band(j)) for c, j in usage.joules.items() if c in methods]
@@ -200,10 +200,10 @@ def _factors(band: tuple[float, float] | None, value: float | None) -> tuple[flo
 
 
 def counted(records: Iterable[Record]) -> list[Record]:
-    """Return the records that add up to what was used, in their order.
+    """Return the records whose figures add up to the usage, in their order.
 
-    Marks add up; so does what a ``start`` carried over. A heartbeat counts only where it is its writer's last
-    adding line: it then holds what an interrupted writer had used since its last mark.
+    These are marks, and ``start`` records with usage that was carried over. A heartbeat is one of them only where it is
+    the last of its writer's marks and heartbeats: it then holds an interrupted writer's usage since its last mark.
     """
     records = list(records)
     last: dict[str, Record] = {}
@@ -228,7 +228,7 @@ def _plain(value: Any) -> Any:
 
 
 def _loggable(value: Any) -> Any:
-    """Return what a framework or a user passed, as JSON can hold it: NumPy's and torch's scalars are numbers."""
+    """Return a framework's or a user's value in a form for JSON; NumPy's and torch's scalars become numbers."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Mapping):

@@ -66,12 +66,12 @@ class Method:
 
     @property
     def attribution(self) -> str:
-        """Return whose joules they are as one phrase, for records and people; decisions use ``scope``."""
+        """Whose joules they are, as one phrase for records and people; decisions use ``scope``."""
         whose = self.part or _WHOLE[self.scope]
         return f"{whose}, {self.note}" if self.note else whose
 
     def band(self, joules: float) -> tuple[float, float]:
-        """Return the lowest and highest joules that the truth may have, for ``joules`` read by this method."""
+        """Return the lower and upper end of the band, in joules, around ``joules`` read by this method."""
         return max(0.0, joules * self.low - 2 * self.edge_j), joules * self.high + 2 * self.edge_j
 
 
@@ -92,9 +92,9 @@ class Reading:
     def since(self, earlier: Reading) -> dict[str, float]:
         """Return joules per channel between two readings; a channel that could not be read at the later one is absent.
 
-        Where one could not be read at the earlier one and can be again, these are the joules since it was last read.
+        A channel that could not be read at the earlier one and can be again has the joules since it was last read.
         """
-        # Two threads' readings may overlap: what the one that began earlier saw later is no energy.
+        # Two threads' readings may overlap: where the earlier one read a channel later, the difference is no energy.
         return {
             channel: max(0.0, value - earlier.joules.get(channel, 0.0))
             for channel, value in self.joules.items()
@@ -104,7 +104,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used in a segment of time.
+    """Energy and CO2e that were used in a segment of time.
 
     Args:
         seconds: Length of the segment.
@@ -152,12 +152,12 @@ class Usage:
         return None if total is None or self.seconds <= 0 else total / self.seconds
 
     def component_kwh(self, name: str) -> float | None:
-        """Return energy of one component (``cpu``, ``gpu``, ``ram``) in kWh; ``None`` if it was not measured."""
+        """Return the energy of one component (``cpu``, ``gpu``, ``ram``) in kWh; ``None`` if it was not measured."""
         parts = [j for channel, j in self.joules.items() if component_of(channel) == name]
         return kwh(math.fsum(parts)) if parts else None
 
     def __add__(self, other: Usage) -> Usage:
-        """Return both usages together, with the channels of either."""
+        """Return the sum of two usages, with the channels of either."""
         joules = dict(self.joules)
         for channel, value in other.joules.items():
             joules[channel] = joules.get(channel, 0.0) + value
@@ -183,7 +183,7 @@ def sum_parallel(parts: Iterable[Usage]) -> Usage:
     """Sum concurrent usages: energy and CO2e add up, the duration is the first one's.
 
     Args:
-        parts: What each has used; the seconds are the first one's.
+        parts: The usages.
 
     Example:
         >>> sum_parallel([Usage(2.0, {"cpu": 7.2}), Usage(2.1, {"cpu": 7.2})])

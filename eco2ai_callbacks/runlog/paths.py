@@ -44,7 +44,7 @@ def file_system(path: Path, mounts: Path) -> str:
     best, kind = "", ""
     where = os.path.realpath(path)
     for line in lines:
-        # proc_pid_mountinfo(5): the fifth field is the mount point, the first behind the dash the type.
+        # proc_pid_mountinfo(5): the fifth field is the mount point, the first after the dash the type.
         left, _, right = line.partition(" - ")
         fields, types = left.split(" "), right.split(" ")
         if len(fields) < 5:
