@@ -13,29 +13,29 @@ from eco2ai_callbacks.integrations.callstack import owner
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
-# An epoch's end may be logged in several rows, for training, validation and test; more of them come during an epoch.
+# Most rows in which an epoch's end is logged (training, validation, test); more rows are logged during an epoch.
 AT_THE_END = 4
 
 
 class Eco2AITracker(tracking.GeneralTracker):
-    """Measures from ``init_trackers`` to ``end_training``, and closes an epoch at each row that names a new one.
+    """An Accelerate tracker that measures from ``init_trackers`` to ``end_training``; rows with a new epoch close one.
 
-    A loop of one's own has no epochs but those that it logs. ``accelerator.log({"epoch": n, ...})`` closes epoch ``n``:
-    what was used since the row of the epoch before is its energy, its ``eco2ai/*`` figures are added to the row, where
-    TensorBoard, W&B and all other trackers of the Accelerator find them, and the run log holds the row. Further
-    rows of the same epoch, as those of its evaluation, change nothing; the time between belongs to the next epoch.
-    Where many rows name one epoch, as those of single steps do, or where they name a part of it (``0.25``; ``1.0`` is
-    the end of the first), an epoch is closed by the first row that names a later one.
+    A custom loop has only the epochs that it logs. ``accelerator.log({"epoch": n, ...})`` closes epoch ``n``. The usage
+    since the row of the epoch before is its energy. Its ``eco2ai/*`` figures are added to the row, for TensorBoard, W&B
+    and all other trackers of the Accelerator, and the run log holds the row. Further rows of the same epoch, such as
+    those of its evaluation, change nothing; the time between belongs to the next epoch. Where many rows name one
+    epoch, such as those of single steps, or where they name a part of it (``0.25``; ``1.0`` is the end of the first),
+    an epoch is closed by the first row that names a later one.
 
     Every other mark can be set by hand: ``accelerator.get_tracker("eco2ai").tracker`` is the
     :class:`~eco2ai_callbacks.tracker.Tracker`, so ``.tracker.enter("validate")`` and ``.tracker.leave()`` around an
     evaluation, or ``.tracker.mark(epoch=n)`` in place of rows.
 
-    Accelerate calls its main process only: of a job of several processes the others are not measured, and the records
+    Accelerate calls only its main process: in a job of several processes the others are not measured, and the records
     name that. ``eco2ai run -- accelerate launch ...`` measures all that run on its machine.
 
     Args:
-        project_name: Where Accelerate makes the tracker, from ``log_with="eco2ai"``: what ``init_trackers`` was given.
+        project_name: Argument of ``init_trackers``, where Accelerate makes the tracker (``log_with="eco2ai"``).
         settings: See :class:`~eco2ai_callbacks.settings.Settings`.
 
     Raises:
@@ -65,11 +65,11 @@ class Eco2AITracker(tracking.GeneralTracker):
 
     @property
     def tracker(self) -> Tracker:
-        """The tracker underneath, to mark by hand."""
+        """The underlying tracker, for marks by hand."""
         return self._tracker
 
     def start(self) -> None:
-        """Begin to measure, as ``init_trackers`` does; and move to the front, which gets rows first."""
+        """Start to measure, from ``init_trackers``, and move to the front of the trackers, to get rows first."""
         accelerator = owner(Accelerator, lambda each: self in each.trackers)
         if accelerator is not None:
             accelerator.trackers.remove(self)
@@ -91,14 +91,14 @@ class Eco2AITracker(tracking.GeneralTracker):
         self._tracker.guard.call("Accelerate's row", lambda: values.update(found), None)
 
     def finish(self) -> None:
-        """Close the epoch that rows were coming from, and the run, as ``end_training`` does."""
+        """Close the epoch that rows were logged in, and end the run, from ``end_training``."""
         if self._during and self._epoch is not None:
             self._tracker.mark("epoch", self._epoch)
         self._during = False
         self._tracker.stop("finished")
 
     def _ended(self, value: object) -> int | None:
-        """Return the epoch that has ended, by what a row names."""
+        """Return the epoch that has ended, by the epoch that a row names; ``None`` where none has."""
         epoch = _number(value)
         if epoch is None:
             return None
@@ -115,7 +115,7 @@ class Eco2AITracker(tracking.GeneralTracker):
 
 
 def _number(value: object) -> int | None:
-    """Return the epoch that a row names, from 0; a number with a fraction counts what has been done of all."""
+    """Return the epoch that a row names, from 0; a float is the number of epochs that are done."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     if isinstance(value, Integral):
@@ -124,7 +124,7 @@ def _number(value: object) -> int | None:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, float | str]:
-    """Return what of a row a line of JSON can hold."""
+    """Return the values of a row that JSON can hold."""
     return {
         str(name): value
         for name, value in values.items()

@@ -18,7 +18,7 @@ from eco2ai_callbacks.tracker import Tracker
 
 
 class Eco2AICallback(keras.callbacks.Callback):
-    """Adds every epoch's energy and CO2 to its logs, where History and all other callbacks see them.
+    """A Keras callback that adds every epoch's energy and CO2 to its logs, for History and all other callbacks.
 
     Args:
         settings: See :class:`~eco2ai_callbacks.settings.Settings`.
@@ -40,17 +40,17 @@ class Eco2AICallback(keras.callbacks.Callback):
 
     @classmethod
     def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
-        """Return a callback that measures another platform than this machine; tests put a fake one here."""
+        """Return a callback that measures a given platform in place of this machine; tests pass a fake."""
         callback = cls(**settings)
         callback._lifecycle = RunLifecycle(settings, platform)
         return callback
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy holds: not the model that a callback that was used holds."""
+        """Return the state for a copy, without the model and the state of a running call."""
         return {**self.__dict__, "_model": None, "_fitting": False, "_alone": False}
 
     def set_model(self, model: keras.Model) -> None:
-        """Move to the front, so that the callbacks listed before this one see the figures too."""
+        """Move to the front of the list, so that the callbacks listed before this one get the figures too."""
         super().set_model(model)
         found = owner(keras.callbacks.CallbackList, lambda each: self in each.callbacks)
         if found is not None:
@@ -60,11 +60,11 @@ class Eco2AICallback(keras.callbacks.Callback):
     # --- fit -------------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Note that a fit begins; which run it belongs to shows in the number of its first epoch."""
+        """Note that a fit begins; the number of its first epoch shows whether it continues a run."""
         self._fitting = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Begin an epoch, and with the first one the run."""
+        """Begin an epoch, and the run with the first one."""
         if self._fitting:
             self._fitting = False
             self._first = epoch
@@ -74,7 +74,7 @@ class Eco2AICallback(keras.callbacks.Callback):
             tracker.enter("train", epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Close the epoch, add its figures to its logs, and keep to the budget."""
+        """Close the epoch, add its figures to its logs, and stop the fit where the budget is used up."""
         if tracker := self._lifecycle.tracker:
             samples = tracker.guard.call("samples", self._samples, None)
             planned = (self.params or {}).get("epochs") or 0
@@ -86,17 +86,17 @@ class Eco2AICallback(keras.callbacks.Callback):
                 self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the run."""
+        """End the run."""
         self._lifecycle.end()
 
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the training segment, or begin an evaluation alone."""
+        """Begin a validation in the fit, or the run of an evaluation outside of a fit."""
         self._enter("validate", "test", ("evaluate",))
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Go back to the training, or close an evaluation alone."""
+        """Return to the training, or end the run of an evaluation outside of a fit."""
         self._leave()
 
     def on_predict_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -104,7 +104,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._enter("predict", "predict", ("predict",))
 
     def on_predict_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Close the prediction."""
+        """End the prediction."""
         self._leave()
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -122,18 +122,18 @@ class Eco2AICallback(keras.callbacks.Callback):
         )
 
     def _no_forecast(self, planned: int) -> dict[str, float]:
-        """Return the names of a forecast without figures, unless the fit is too short for any.
+        """Return a forecast's names with NaN, unless the fit is too short for a forecast.
 
-        History keeps a list for each name: with lists of unequal lengths no table can be made of it.
+        History keeps a list for each name; lists of unequal lengths cannot form a table.
         """
         settings = self._lifecycle.settings
         comes = 0 < settings.forecast_after < planned - self._first
         return no_forecast(level=settings.scalars) if comes else {}
 
     def _missed(self, found: Mapping[str, float], logs: Mapping[str, Any]) -> dict[str, float]:
-        """Return the names that earlier epochs had and this one lacks, as where a meter has failed: without figures.
+        """Return, with NaN, the names that earlier epochs had and this one lacks, such as after a meter's failure.
 
-        A validation that this epoch did not have is none of it.
+        Names of a validation are left out where this epoch had none.
         """
         validated = any(name.startswith("val_") for name in logs)
         missed = {name for name in self._names if validated or not name.startswith("eco2ai/val_")} - found.keys()
@@ -141,7 +141,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         return dict.fromkeys(missed, math.nan)
 
     def _samples(self) -> int | None:
-        """Return the samples of an epoch, which only the calling loop holds; ``None`` for generators."""
+        """Return the number of an epoch's samples, which only the calling loop holds; ``None`` for generators."""
         data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
         steps: int | None = (self.params or {}).get("steps")
         if data is None or steps is None or not data.batch_size or data.num_batches is None:
@@ -165,7 +165,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._alone = False
 
 
-# The process group of each backend; the workers of tensorflow each write for themselves.
+# The process group of each backend; workers of tensorflow exchange nothing, and each writes its own figures.
 _GROUPS: Mapping[str, Callable[[], Group | None]] = {"torch": torch_group, "jax": jax_group}
 
 

@@ -29,12 +29,12 @@ else:
     )
     if not _BASES:
         raise ImportError("eco2ai_callbacks.lightning needs Lightning: pip install 'eco2ai-callbacks[lightning]'")
-    # A Trainer of either package accepts only callbacks of its own; ours is one of both where both are there.
+    # A Trainer of either package accepts only callbacks of its own; ours subclasses both where both are installed.
     Callback = type("Callback", _BASES, {})
 
 
 class Eco2AICallback(Callback):
-    """Logs every epoch's energy and CO2 beside its loss.
+    """A Lightning callback that logs every epoch's energy and CO2 beside its loss.
 
     Args:
         settings: See :class:`~eco2ai_callbacks.settings.Settings`.
@@ -47,7 +47,7 @@ class Eco2AICallback(Callback):
         >>> L.Trainer(max_epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
     """
 
-    # Set on the one that ECO2AI_AUTO adds.
+    # Set on the callback that ECO2AI_AUTO adds.
     automatic = False
 
     def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
@@ -58,25 +58,25 @@ class Eco2AICallback(Callback):
 
     @classmethod
     def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
-        """Return a callback that measures another platform than this machine; tests put a fake one here."""
+        """Return a callback that measures a given platform in place of this machine; tests pass a fake."""
         callback = cls(**settings)
         callback._lifecycle = RunLifecycle(settings, platform)
         return callback
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy holds: not the module's logging, which Lightning hangs on every callback."""
+        """Return the state for a copy, without the module's logging, which Lightning sets on every callback."""
         return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")}
 
     # --- fit -------------------------------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the run, or go on with the one that the checkpoint names."""
+        """Start a run, or continue the one that the checkpoint names."""
         if self._leads(trainer):
             self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
             self._restored = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin an epoch; what came before was set-up, or lay between two epochs."""
+        """Begin an epoch; the time before it was set-up, or time between two epochs."""
         if tracker := self._lifecycle.tracker:
             self._samples = None
             tracker.enter("train", trainer.current_epoch)
@@ -84,12 +84,12 @@ class Eco2AICallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the samples, where somebody wants to know."""
+        """Count the samples, where the setting ``scalars`` is ``all``."""
         if self._lifecycle.settings.scalars == "all" and (found := samples_in(batch)) is not None:
             self._samples = (self._samples or 0) + found
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the epoch, log its figures, on every rank, and keep to the budget."""
+        """Close the epoch, log its figures on every rank, and stop the fit where the budget is used up."""
         if tracker := self._lifecycle.tracker:
             epoch = trainer.current_epoch
             planned = tracker.guard.call("forecast", lambda: self._planned(trainer), None)
@@ -100,26 +100,26 @@ class Eco2AICallback(Callback):
                 trainer.should_stop = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the run."""
+        """End the run."""
         self._lifecycle.end()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep what was used until now."""
+        """End the run as interrupted; its usage until now is kept."""
         self._lifecycle.end("interrupted")
 
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the training segment; the sanity check before a fit is set-up."""
+        """Begin a validation; the sanity check before a fit counts as set-up."""
         self._enter(trainer, "validate")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the figures of a validation alone; inside a fit the epoch's end logs them."""
+        """Log the figures of a validation outside of a fit; inside a fit the epoch's end logs them."""
         if trainer.state.fn == "validate":
             self._leave_logging(pl_module, "val")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go back to the training, or close a validation alone."""
+        """Return to the training, or end the run of a validation outside of a fit."""
         self._leave(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -131,7 +131,7 @@ class Eco2AICallback(Callback):
         self._leave_logging(pl_module, "test")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the test."""
+        """End the test."""
         self._leave(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -139,7 +139,7 @@ class Eco2AICallback(Callback):
         self._enter(trainer, "predict")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the prediction; its hooks cannot log, so the loggers get the figures directly."""
+        """End the prediction; its hooks cannot log, so the loggers get the figures directly."""
         if tracker := self._lifecycle.tracker:
             found = tracker.figures.stage(tracker.leave(), "predict")
             for logger in trainer.loggers:
@@ -158,7 +158,7 @@ class Eco2AICallback(Callback):
         return {} if last is None else dict(last.to_dict())
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Remember which run the checkpoint belongs to; the fit that follows continues it."""
+        """Store the run that the checkpoint belongs to; the fit that follows continues it."""
         self._restored = Checkpoint.from_dict(state_dict)
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -178,17 +178,17 @@ class Eco2AICallback(Callback):
         )
 
     def _done(self, trainer: Trainer, epochs: int) -> float:
-        """Return how far the fit has come: in steps; in epochs where each of several optimizers counts steps."""
+        """Return the progress of the fit in steps; in epochs where each of several optimizers counts steps."""
         return trainer.global_step if len(trainer.optimizers) == 1 else epochs
 
     def _planned(self, trainer: Trainer) -> float | None:
-        """Return how far the fit is to go. Before its first step, asking would load the data out of turn."""
+        """Return the planned length of the fit. Before its first step, this would load the data too early."""
         steps = len(trainer.optimizers) == 1
         planned: float | None = trainer.estimated_stepping_batches if steps else trainer.max_epochs
         return planned
 
     def _leads(self, trainer: Trainer) -> bool:
-        """Return whether this is the one of ours that counts: the user's, where ECO2AI_AUTO has added another."""
+        """Return whether this callback of ours measures: the user's does, where ECO2AI_AUTO has added another."""
         ours = [each for each in trainer.callbacks if isinstance(each, Eco2AICallback)]
         return min(ours, key=lambda each: each.automatic, default=self) is self
 
@@ -221,7 +221,7 @@ class Eco2AICallback(Callback):
 
 
 def samples_in(batch: Any) -> int | None:
-    """Return the number of samples in a batch: the first tensor's first dimension; ``None`` where there is none."""
+    """Return the number of samples in a batch: the first tensor's first dimension; ``None`` without a tensor."""
     shape = getattr(batch, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else 1
@@ -232,12 +232,12 @@ def samples_in(batch: Any) -> int | None:
 def _gather(trainer: Trainer) -> Gather | None:
     if trainer.world_size < 2:
         return None
-    # What is logged has been summed up over the ranks already.
+    # Logged figures have been summed up over the ranks already.
     warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log\('eco2ai/")
     if has_torch_group():
         group = torch_group()
         return group and group.gather
-    # A strategy with a way of its own, as XLA's.
+    # A strategy with collectives of its own, such as XLA's.
     return lambda told: [trainer.strategy.broadcast(told, src=rank) for rank in range(trainer.world_size)]
 
 

@@ -19,12 +19,12 @@ from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
-# Where checkpoints keep the run: not the class's name, under which Trainer would look for an object to restore.
+# Key of the run in checkpoints: not the class's name, under which Trainer would look for an object to restore.
 STATE_KEY = "eco2ai"
 
 
 class Eco2AICallback(TrainerCallback):
-    """Logs every epoch's energy and CO2 as a row of ``log_history``, and to every reporter.
+    """A Trainer callback that logs every epoch's energy and CO2 as a row of ``log_history``, and to every reporter.
 
     Args:
         settings: See :class:`~eco2ai_callbacks.settings.Settings`.
@@ -46,7 +46,7 @@ class Eco2AICallback(TrainerCallback):
 
     @classmethod
     def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
-        """Return a callback that measures another platform than this machine; tests put a fake one here."""
+        """Return a callback that measures a given platform in place of this machine; tests pass a fake."""
         callback = cls(**settings)
         callback._lifecycle = RunLifecycle(settings, platform)
         return callback
@@ -54,12 +54,12 @@ class Eco2AICallback(TrainerCallback):
     # --- training --------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Open the run, or go on with the one that the checkpoint names."""
+        """Start a run, or continue the one that the checkpoint names."""
         handler = self._handler()
         if handler is not None:
             if not self._leads(handler):
-                return  # named in report_to and given as a callback: once is enough
-            # Right behind the one that decides what happens next, so that the reporters see what is added to rows.
+                return  # named in report_to and given as a callback: only one of the two measures
+            # Right after the one that decides what happens next, so that the reporters get the figures added to rows.
             handler.callbacks.remove(self)
             handler.callbacks.insert(1, self)
         self._epoch, self._evaluating, self._alone = None, False, False
@@ -70,15 +70,15 @@ class Eco2AICallback(TrainerCallback):
             add_emissions_to_cards(trainer, self._lifecycle.model_card, tracker.guard)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Begin an epoch; the first one's number shows in the state, also after a resume."""
+        """Begin an epoch; the first one's number is taken from the state, also after a resume."""
         if tracker := self._lifecycle.tracker:
-            # The state counts epochs as steps over steps: a whole one may come out a rounding error short.
+            # The state's epoch is steps divided by steps: a whole number may be short by a rounding error.
             self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
             self._seen = (state.global_step, state.num_input_tokens_seen)
             tracker.enter("train", self._epoch)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Close the training segment where an evaluation comes next, and prepare a checkpoint."""
+        """Close the training segment where an evaluation comes next, and prepare a checkpoint that comes next."""
         if control.should_evaluate:
             self._evaluate()
         if control.should_save:
@@ -87,7 +87,7 @@ class Eco2AICallback(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **objects: Any
     ) -> None:
-        """Close the epoch, log its row, keep to the budget, and begin the evaluation that comes next."""
+        """Close the epoch, log its row, stop where the budget is used up, and begin an evaluation that comes next."""
         if tracker := self._lifecycle.tracker:
             samples, tokens = self._counts(args, state, objects.get("train_dataloader"))
             report = tracker.end_epoch(
@@ -103,7 +103,7 @@ class Eco2AICallback(TrainerCallback):
                 self._evaluate()
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Close the run; what is logged now would open a second run in some reporters."""
+        """End the run; a row logged in this hook would open a second run in some reporters."""
         self._save(state)
         self._lifecycle.end()
 
@@ -112,7 +112,7 @@ class Eco2AICallback(TrainerCallback):
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Begin an evaluation that no hook announced, at its first sign; also one outside of training."""
+        """Begin an evaluation that no earlier hook announced, at its first step; also one outside of training."""
         if self._evaluating:
             return
         tracker = self._lifecycle.tracker
@@ -155,7 +155,7 @@ class Eco2AICallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Close an evaluation that no row has closed, and one that stood alone."""
+        """Close an evaluation that no row has closed, and end the run of one outside of training."""
         self._finish_evaluation(metrics, "validate")
 
     def on_predict(
@@ -166,7 +166,7 @@ class Eco2AICallback(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Close a prediction."""
+        """Close a prediction, and end the run of one outside of training."""
         self._finish_evaluation(metrics, "predict")
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Eco2AICallback(TrainerCallback):
         return owner(CallbackHandler, lambda each: self in each.callbacks)
 
     def _leads(self, handler: CallbackHandler) -> bool:
-        """Return whether this is the one of ours that counts: the first that was made, the user's before a reporter."""
+        """Return whether this callback of ours measures: the first one made does, the user's before a reporter."""
         ours = [each for each in handler.callbacks if isinstance(each, Eco2AICallback)]
         return min(ours, key=lambda each: each._born) is self
 
@@ -194,16 +194,16 @@ class Eco2AICallback(TrainerCallback):
         )
 
     def _counts(self, args: TrainingArguments, state: TrainerState, loader: Any) -> tuple[int, int | None]:
-        """Return samples of the epoch that this process has trained on, and its tokens, where they are counted.
+        """Return the epoch's samples that this process has trained on, and its tokens, where they are counted.
 
-        A last batch may be smaller: no epoch has more samples than this process's part of the data.
+        The last batch may be smaller: no epoch has more samples than this process's part of the data.
         """
         steps, tokens = state.global_step - self._seen[0], state.num_input_tokens_seen - self._seen[1]
         samples = steps * args.gradient_accumulation_steps * args.train_batch_size
         data: Any = getattr(loader, "dataset", None)
         if hasattr(data, "__len__"):
             samples = min(samples, -(-len(data) // args.world_size))
-        # The count of tokens is the whole job's already.
+        # The count of tokens is already the whole job's.
         return samples, tokens if tokens and state.is_world_process_zero else None
 
     def _evaluate(self) -> None:
@@ -238,7 +238,7 @@ class Eco2AICallback(TrainerCallback):
     def _log_row(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, row: dict[str, Any]
     ) -> None:
-        """Log a row of our own, as ``Trainer.log`` does; that itself would clear the flag for the epoch's loss row."""
+        """Log a row of our own, as ``Trainer.log`` does; calling that would clear the flag for the epoch's loss row."""
         handler = self._handler()
         if handler is None:
             return

@@ -1,1 +1,1 @@
-"""What the adapters share; no framework is imported here."""
+"""The code that the adapters share; imports no framework."""

@@ -1,4 +1,4 @@
-"""Looks up the calling frames: who called a hook, and whether that call still runs."""
+"""Lookup in the calling frames: which object called a hook, and whether that call still runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 T = TypeVar("T")
 
-# Not the name of any variable.
+# Key in a frame's locals that no variable has.
 _MARK = "eco2ai: this call"
 
 
@@ -34,7 +34,7 @@ def local(name: str, function: str) -> object | None:
 
 
 def owner(kind: type[T], fits: Callable[[T], bool]) -> T | None:
-    """Return the nearest calling method's object that is of this kind and fits; ``None`` where there is none."""
+    """Return the nearest calling method's ``self`` that is of this kind and fits; ``None`` where there is none."""
     for frame in callers():
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, kind) and fits(candidate):
@@ -43,10 +43,10 @@ def owner(kind: type[T], fits: Callable[[T], bool]) -> T | None:
 
 
 def still_running(names: Collection[str], package: str) -> Callable[[], bool] | None:
-    """Return a look at whether the nearest calling function of these names still runs; ``None`` where there is none.
+    """Return a check whether the nearest calling function of these names still runs; ``None`` where there is none.
 
-    What is kept is a mark inside the frame, not the frame: that would keep the model alive. (A frame's number
-    is soon another's: a second ``fit`` would be taken for the first.)
+    The check refers to a mark inside the frame, not to the frame, which would keep the model alive. (A frame's id is
+    soon reused: a second ``fit`` would be mistaken for the first.)
 
     Args:
         names: Names of functions (``fit``).
@@ -60,7 +60,7 @@ def still_running(names: Collection[str], package: str) -> Callable[[], bool] | 
 
 
 class _Mark:
-    """Lies in a frame and goes when that goes."""
+    """A mark in a frame's locals, which is freed with the frame."""
 
     __slots__ = ("__weakref__",)
 
@@ -69,7 +69,7 @@ def _look(thread: int, found: FrameType) -> Callable[[], bool]:
     mark, number = weakref.ref(found.f_locals.setdefault(_MARK, _Mark())), id(found)
 
     def look() -> bool:
-        if mark() is None:  # as long as it is there, no other frame has this number
+        if mark() is None:  # while it exists, no other frame has this id
             return False
         with _no_collection():
             frame = sys._current_frames().get(thread)
@@ -84,10 +84,10 @@ def _look(thread: int, found: FrameType) -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Let no garbage be collected, where that would crash the process.
+    """Turn off garbage collection, where it would crash the process.
 
-    Before Python 3.12 the making of a frame object may set off a collection, and what is run by that may let the other
-    thread go on: the frame that is being looked at is over then, and what is read is no frame any more.
+    Before Python 3.12 creating a frame object may start a collection, and the code that this runs may let the other
+    thread continue: the frame that is being read has then ended, and its memory is no frame any more.
     """
     collects = sys.version_info < (3, 12) and gc.isenabled()
     if collects:

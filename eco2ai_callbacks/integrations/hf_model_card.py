@@ -1,4 +1,4 @@
-"""Adds the run's CO2 to the model cards that a Hugging Face Trainer writes."""
+"""The run's CO2 in the model cards that a Hugging Face Trainer writes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def add_emissions_to_cards(trainer: Any, field: Callable[[TrainingType], dict[st
 
     Args:
         trainer: A ``transformers.Trainer``.
-        field: The field's value, for the type of training.
+        field: Returns the field's value for a type of training.
         guard: Records failures.
     """
     if "create_model_card" in vars(trainer):
         return
     write = type(trainer).create_model_card
-    # The trainer holds what wraps its method: held the other way round too, neither would ever be freed.
+    # The trainer holds the wrapper of its method: a strong reference back would be a cycle, which is freed late.
     reference: Callable[[], Any] = weakref.ref(trainer)
 
     @functools.wraps(write)
@@ -47,7 +47,7 @@ def add_emissions_to_cards(trainer: Any, field: Callable[[TrainingType], dict[st
 
 
 def without_ours(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of a log history without our figures; those that hold nothing else are left out."""
+    """Return the rows of a log history without our figures; rows that hold nothing else are left out."""
     rows = ({name: value for name, value in row.items() if _OURS not in name} for row in history)
     return [row for row in rows if row.keys() - {"epoch", "step"}]
 

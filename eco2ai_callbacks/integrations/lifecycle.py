@@ -1,4 +1,4 @@
-"""Maps a framework's fits, evaluations and resumes to runs."""
+"""The mapping of a framework's fits, evaluations and resumes to runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from eco2ai_callbacks.tracker import Tracker
 
 
 class RunLifecycle:
-    """Maps fit, validate, test, predict and resume to tracker runs.
+    """The runs of one callback, to which it maps fit, validate, test, predict and resume.
 
-    A fit opens a run unless it resumes one; a second fit opens another. Validation, test and prediction alone join the
-    last run, else open one. A fit that ended by an exception that no hook reported is closed by the next start.
+    A fit starts a run unless it resumes one; a second fit starts another. Validation, test and prediction outside of a
+    fit join the last run, else start one. A fit that ended by an exception that no hook reported is closed by the next
+    start.
 
     Args:
         args: The settings that the user passed; they are checked here, and no hardware is opened.
-        platform: The outside world; tests put a fake here.
+        platform: The outside world; tests pass a fake.
 
     Raises:
         SettingsError: A setting has a value that is not accepted.
@@ -39,7 +40,7 @@ class RunLifecycle:
         self._last: Checkpoint | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what copies and pickles hold: the settings and the last run, never what is live."""
+        """Return the state for copies and pickles: the settings and the last run, and no live object."""
         live = {"_tracker": None, "_open": False}
         return {"settings": self.settings, "_platform": self._platform, "_last": self.last, **live}
 
@@ -47,24 +48,24 @@ class RunLifecycle:
     def tracker(self) -> Tracker | None:
         """The tracker of the call that has begun and not ended, also where it could not start and measures nothing.
 
-        So all ranks of a job take the same steps, whatever has failed on some.
+        So all ranks of a job make the same calls, whatever has failed on some of them.
         """
         return self._tracker if self._open else None
 
     @property
     def last(self) -> Checkpoint | None:
-        """The run that was opened last, with its total."""
+        """The run that was started last, with its total."""
         return (self._tracker.checkpoint if self._tracker is not None else None) or self._last
 
     def model_card(self, training_type: TrainingType | None) -> dict[str, Any] | None:
-        """Return the model card's field for the run that was opened last; ``None`` where nothing was measured."""
+        """Return the model card's field for the run that was started last; ``None`` where nothing was measured."""
         return None if self._tracker is None else self._tracker.model_card(training_type)
 
     def continued(self) -> Checkpoint | None:
-        """Return the run that a fit goes on with, where the framework's checkpoint cannot name one.
+        """Return the run that a fit continues, where the framework's checkpoint cannot name one.
 
-        The one that the settings name, else the last of this callback, else the only one in the log of this project
-        and host that has no end and that nobody writes; ``None``, with a warning, where that is not known.
+        It is the one that the settings name, else the last of this callback, else the only unfinished one of this
+        project and host in the log without a living writer; ``None``, with a warning, where there is not exactly one.
         """
         if self.settings.run_id is not None or self.last is not None:
             return self.last if self.settings.run_id is None else Checkpoint(self.settings.run_id)
@@ -89,16 +90,16 @@ class RunLifecycle:
         quiet: bool = False,
         gather: Gather | None = None,
     ) -> Tracker:
-        """Start the tracker of a fit, or of a validation, test or prediction alone.
+        """Start the tracker of a fit, or of a validation, test or prediction outside of one.
 
         Args:
             fit: Whether it is a fit.
             checkpoint: The run that a checkpoint names.
-            done: How far a fit has come where it begins: steps or epochs, as its epochs' ends will count.
-            is_running: Whether the framework's call still runs.
-            rank: Rank and world size, where the framework knows them.
+            done: Progress of a fit at its start: steps or epochs, in the unit of its epochs' ends.
+            is_running: Returns whether the framework's call still runs.
+            rank: Rank and world size, where the framework sets them.
             quiet: Whether the console line is left out.
-            gather: Sends a message to all ranks; ``None`` where there is but one, or no way to.
+            gather: Sends a message to all ranks; ``None`` with one rank, or without a process group.
         """
         tracker = self.tracker
         if tracker is None or not tracker.call_is_running:
@@ -114,7 +115,7 @@ class RunLifecycle:
                     base="other", checkpoint=checkpoint, rank=rank, quiet=quiet, is_running=is_running, gather=gather
                 )
             )
-        # Else the same call begins anew, as Hugging Face's search for a batch size does.
+        # Else the same call starts again, as in Hugging Face's search for a batch size.
         if done is not None:
             tracker.figures.training_begins(done)
         return tracker

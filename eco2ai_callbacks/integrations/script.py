@@ -1,4 +1,4 @@
-"""Runs a script that nobody edits with our callback in its trainings: ``python -m eco2ai_callbacks.keras train.py``."""
+"""A runner of unchanged scripts with our callback in their trainings: ``python -m eco2ai_callbacks.keras train.py``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Settings come from the ECO2AI_* variables, pyproject.toml and the site file.
 
 
 def launch(framework: str, arguments: Sequence[str] | None = None) -> None:
-    """Prepare a framework, then be the script: its exit code and its exceptions are this process's.
+    """Prepare the framework, then run the script as ``__main__``; its exit code and exceptions are this process's.
 
     Args:
         framework: ``lightning``, ``transformers`` or ``keras``.
@@ -51,7 +51,7 @@ def launch(framework: str, arguments: Sequence[str] | None = None) -> None:
 
 
 def _run_script(name: str) -> None:
-    """Make the script this process's ``__main__``, for good: what it defines is looked up there, by pickles too."""
+    """Run the script as this process's ``__main__``, which stays so: pickles too look up its definitions there."""
     path = str(Path(name).absolute())
     try:
         with io.open_code(path) as file:
@@ -60,10 +60,10 @@ def _run_script(name: str) -> None:
         sys.stderr.write(f"can't open file {path!r}: [Errno {error.errno}] {error.strerror}\n")
         sys.exit(2)
     if not sys.flags.safe_path:
-        # `python -m` has put the working folder where `python SCRIPT` puts the script's own.
+        # `python -m` has put the working folder where `python SCRIPT` puts the script's folder.
         sys.path[0] = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - as text
     module = ModuleType("__main__")
-    # Without a spec, processes that are spawned take the main module from its file, as they do for any script.
+    # Without a spec, spawned processes load the main module from its file, as for any script.
     module.__dict__.update(
         __file__=path,
         __spec__=None,
@@ -77,7 +77,7 @@ def _run_script(name: str) -> None:
 
 
 def _adapter(framework: str) -> Any:
-    """Return the adapter by its own name: the one that was started is ``__main__``, and nobody else's."""
+    """Return the adapter, imported by its own name: the module that was started is ``__main__``, a second copy."""
     return importlib.import_module(f"eco2ai_callbacks.{framework}")
 
 
@@ -86,7 +86,7 @@ def _prepare_transformers() -> None:
 
 
 def _prepare_lightning() -> None:
-    """By the variable that the entry point looks at, so that the ranks which Lightning starts follow."""
+    """Set the variable that the entry point reads, which the ranks that Lightning starts inherit."""
     adapter = _adapter("lightning")
     groups = ("lightning.pytorch.callbacks_factory", "pytorch_lightning.callbacks_factory")
     known = {point.module for group in groups for point in entry_points(group=group)}
@@ -98,7 +98,7 @@ def _prepare_lightning() -> None:
 
 
 def _prepare_keras() -> None:
-    """Put one callback into every list of callbacks that Keras or the user makes and that has none of ours."""
+    """Add one callback to every list of callbacks that Keras or the user makes and that has none of ours."""
     adapter = _adapter("keras")
     lists: Any = importlib.import_module("keras.callbacks").CallbackList
     ours = adapter.Eco2AICallback()
