@@ -1,1 +1,1 @@
-"""From usage to numbers for loggers: scalars, forecast, budget, model card."""
+"""Figures for loggers, computed from usage: scalars, forecast, budget, model card."""

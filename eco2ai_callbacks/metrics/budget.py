@@ -1,4 +1,4 @@
-"""Whether a run has used up what it was given."""
+"""Budgets of a run: the check whether energy or CO2e has reached its limit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from eco2ai_callbacks.usage import Usage
 
 
 def over(total: Usage, settings: Settings, epoch: int | None = None) -> str | None:
-    """Return the one sentence that names the budget that is used up; ``None`` where none is.
+    """Return a sentence that names the budget that is used up; ``None`` where none is.
 
     Args:
-        total: What the whole job has used, all its ranks and earlier sessions.
+        total: Usage of the whole job, all its ranks and earlier sessions.
         settings: The budgets: ``max_energy_kwh``, ``max_co2_kg``.
         epoch: Number of the epoch that has just ended.
 
@@ -26,7 +26,7 @@ def over(total: Usage, settings: Settings, epoch: int | None = None) -> str | No
 
 
 def blind(total: Usage, settings: Settings) -> str | None:
-    """Return the sentence that names a budget that cannot be kept, since nothing is measured; ``None`` where it can."""
+    """Return a sentence that names a budget that cannot be enforced, since nothing is measured; else ``None``."""
     for limit, used, unit, of in _limits(total, settings):
         if limit is not None and used is None:
             return f"budget: nothing is measured, so the {limit:g} {unit}{of} stop nothing"
@@ -34,7 +34,7 @@ def blind(total: Usage, settings: Settings) -> str | None:
 
 
 def _limits(total: Usage, settings: Settings) -> tuple[tuple[float | None, float | None, str, str], ...]:
-    """Return each budget, what was used of it, its unit, and what follows the unit."""
+    """Return the limit of each budget, the usage, its unit, and the text after the unit."""
     return (
         (settings.max_energy_kwh, total.energy_kwh, "kWh", ""),
         (settings.max_co2_kg, total.co2_kg, "kg", " CO2e"),

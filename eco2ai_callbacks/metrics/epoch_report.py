@@ -1,4 +1,4 @@
-"""What one trip at an epoch's end closes, and what it returns."""
+"""The values at an epoch's end: the epoch as a rank has closed it, and the job's report of it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class MarkedEpoch:
     """An epoch that a session has closed, before its figures are exchanged.
 
     Args:
-        usage: What was used since the last mark.
+        usage: Usage since the last mark.
         epoch: The epoch's number.
         rank: This rank's usage of the epoch and of the run, for the other ranks.
         total: The run's total as the record holds it, with its bands.
-        speaks: Whether this rank writes and logs what is true of the whole job.
+        speaks: Whether this rank writes and logs the whole job's forecast and budget.
     """
 
     usage: Usage
@@ -34,12 +34,12 @@ class EpochReport:
     """The figures of an epoch that has just ended, by the names that loggers show. They are the whole job's.
 
     Args:
-        usage: What this process has used since the last mark.
+        usage: This process's usage since the last mark.
         train: Scalars of the epoch's training; with ``scalars="all"`` its components, power and efficiency too.
         validation: Scalars of the epoch's validation; empty where there was none.
         total: Scalars of the run so far.
-        forecast: Scalars of the whole run at its end; empty as long as that is not known, and at the end.
-        stop: The sentence that names the budget that is used up, whereupon the loop is to stop; ``None`` where none is.
+        forecast: Scalars expected at the run's end; empty while no forecast is known, and at the end.
+        stop: A sentence that names the budget that is used up, where the loop is to stop; ``None`` where none is.
 
     Example:
         >>> report = EpochReport(train={"eco2ai/energy_kwh": 0.002}, total={"eco2ai/total_energy_kwh": 0.01})

@@ -17,13 +17,13 @@ from eco2ai_callbacks.usage import Usage
 
 
 class JobFigures:
-    """Turns a rank's usage into the figures of the whole job. Where ranks exchange them, all must call alike.
+    """The figures of the whole job, from a rank's usage. Where ranks exchange it, all must make the same calls.
 
     Args:
         settings: ``scalars``, ``forecast_after`` and the budgets.
         guard: Records failures.
         job: Exchanges usage between the ranks.
-        own: Returns what this process has used in the run.
+        own: Returns this process's usage in the run.
     """
 
     def __init__(self, settings: Settings, guard: Guard, job: JobTotals, own: Callable[[], Usage]) -> None:
@@ -35,14 +35,14 @@ class JobFigures:
 
     @property
     def total(self) -> Usage:
-        """What all ranks had used at the last exchange, the same on all of them; this rank's where there is none."""
+        """Usage of all ranks at the last exchange, the same on all of them; this rank's own without an exchange."""
         return self._own() if self._job.total is None else self._job.total
 
     def training_begins(self, done: float) -> None:
-        """Set how far the run has come where its training begins or begins anew; a forecast counts from there.
+        """Set the run's progress where its training starts or restarts; the forecast counts from there.
 
         Args:
-            done: Steps, epochs or a part of 1, as in :meth:`end_epoch`.
+            done: Steps, epochs or a fraction of the run, as in :meth:`end_epoch`.
         """
         if self._job.synchronized:
             self._guard.call("tracker", lambda: self.outlook.reached(done, self.total, self._own()), None)
@@ -60,10 +60,10 @@ class JobFigures:
 
         Args:
             marked: The epoch as this rank has closed it.
-            done: How far the run has come; by default the epochs that have ended.
-            planned: How far it is to go, in the same unit; ``None`` where that is open.
+            done: Progress of the run; by default the number of epochs that have ended.
+            planned: Planned length of the run, in the same unit; ``None`` where it is open.
             note: Writes a forecast to the log.
-            decides: Whether forecast and budget count: they do not after the end.
+            decides: Whether to compute forecast and budget: not after the end.
         """
         job = self._job.add(marked.rank)
         forecast: dict[str, float] = {}
@@ -81,7 +81,7 @@ class JobFigures:
         """Exchange the usage of one evaluation, and return its scalars.
 
         Args:
-            usage: What the evaluation used here.
+            usage: Usage of the evaluation in this process.
             stage: A part inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
             prefix: A part before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
         """

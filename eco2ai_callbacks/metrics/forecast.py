@@ -1,10 +1,10 @@
-"""Forecasts what the whole run will use from its first epochs: the expected energy, CO2e and time, with a band.
+"""Forecast of the whole run from its first epochs: expected energy, CO2e and time, each with a band.
 
-The epochs ahead are taken to cost what those behind have cost, per step where steps are known. An epoch's cost is
-all that was used from one epoch's end to the next: training, validation, saving and the time between. A session's
-first epoch also pays for set-up, compilation and empty caches: it counts into the total, and into the expectation only
-until there is a second one. What earlier sessions of the run have used is in the total, epochs that are done again
-included. Whether a training stops early cannot be known: the forecast is that of the plan.
+The next epochs are assumed to cost what the past ones have cost, per step where steps are known. An epoch's cost is
+all usage from one epoch's end to the next: training, validation, saving and the time between. A session's first epoch
+also includes set-up, compilation and empty caches: it is part of the total, and part of the expectation only until
+there is a second one. The total includes earlier sessions of the run, with epochs that are repeated. Early stopping
+cannot be predicted: the forecast is that of the plan.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 
-# Lowest and highest figure that may be true, as factors on the one that is given.
+# Lower and upper end of a band, as factors on the figure.
 Band = tuple[float, float]
 # A band without width.
 EXACT: Band = (1.0, 1.0)
@@ -24,21 +24,21 @@ EXACT: Band = (1.0, 1.0)
 # Seconds, joules, grams.
 Figures = tuple[float, float, float]
 
-# So many epochs are looked back upon: enough for a mean, and few enough to follow a training that changes.
+# Number of past epochs that are used: enough for a mean, and few enough to follow a training that changes.
 RECENT = 32
-# Epochs of one training are taken to differ by 5 % before anything is known of them, and that weighs like four epochs.
-# Both are assumptions: two epochs alone give next to no estimate of their spread.
+# A prior: epochs of one training are assumed to differ by 5 %, with the weight of four epochs. Both are assumptions:
+# two epochs alone give next to no estimate of their spread.
 PRIOR_SPREAD = 0.05
 PRIOR_WEIGHT = 4
-# The work ahead may cost 5 % more or less per step than the work behind, as machines warm up and trainings change: an
-# assumption too. It fades as less is ahead than behind.
+# The remaining work may cost 5 % more or less per step than the past work, as machines warm up and trainings change: an
+# assumption too. It shrinks with the share of the work that remains.
 DRIFT = 0.05
-# The band is meant to hold the run's end in some nine of ten cases: of the normal distribution a twentieth is above.
+# The band should hold the final figure in about nine of ten cases: 5 % of the normal distribution are above this.
 _QUANTILE = 1.6448536269514722
-# Epochs that rise (or fall) so steadily that chance does it once in 60 cases: five in a row each above the last.
+# A rise (or fall) so steady that chance causes it once in 60 cases: five epochs in a row, each above the last.
 _FEWEST_FOR_TREND = 5
 _CLEAR_TREND = 2.2
-# Two costs are the same where they differ by less, relatively.
+# Relative difference below which two costs are equal.
 _SAME = 1e-6
 
 
@@ -53,15 +53,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What the whole run will have used at its end.
+    """The expected usage of the whole run at its end.
 
     Args:
-        seconds: Its time.
+        seconds: Its duration.
         joules: Its IT energy; ``None`` where nothing is measured.
         grams: Its CO2e, PUE included; ``None`` where nothing is measured.
-        epochs: How many epochs of this session it is computed from.
-        done: How far the run has come.
-        planned: How far it is to go, in the same unit.
+        epochs: Number of epochs of this session that have ended.
+        done: Progress of the run.
+        planned: Planned length of the run, in the same unit.
     """
 
     seconds: Span
@@ -85,12 +85,12 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class EpochCost:
-    """From one epoch's end to the next.
+    """The cost from one epoch's end to the next.
 
     Args:
-        work: What was done in it, in the unit of the plan: steps, epochs or a fraction of the run.
-        used: All that was used.
-        between: What of that was used before the training went on: evaluation and saving after the epoch before.
+        work: Work done in it, in the unit of the plan: steps, epochs or a fraction of the run.
+        used: All usage.
+        between: The part of it before the training resumed: evaluation and saving after the epoch before.
     """
 
     work: float
@@ -100,15 +100,15 @@ class EpochCost:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How one session of a run has come along.
+    """The progress of one session of a run, and the cost of its recent epochs.
 
     Args:
-        done: How far it has come; ``None`` where that is not known yet.
-        total: What the job had used until then, all its ranks and earlier sessions.
+        done: Work done until now; ``None`` where it is not known yet.
+        total: Usage of the job until then, all its ranks and earlier sessions.
         own: This process's part of it; all of it where there is one process.
-        between: What this process has used since then, before the training went on.
-        epochs: How many epochs have ended.
-        recent: The epochs that the next ones are expected to cost like.
+        between: Usage of this process since then, before the training resumed.
+        epochs: Number of epochs that have ended.
+        recent: Costs of the epochs that the expectation is computed from.
 
     Example:
         >>> progress = Progress(done=0)
@@ -126,24 +126,24 @@ class Progress:
     recent: tuple[EpochCost, ...] = ()
 
     def resumed(self, own: Usage) -> Progress:
-        """Return the progress where training goes on: what was used since the last epoch's end belongs to no epoch's.
+        """Return the progress where training resumes: usage since the last epoch's end is that between two epochs.
 
         Args:
-            own: What this process has used until now.
+            own: Usage of this process until now.
         """
         return replace(self, between=own - self.own) if self.epochs else self
 
     def reached(self, done: float, total: Usage, own: Usage | None = None) -> Progress:
-        """Return the progress where training begins, or an epoch has ended.
+        """Return the progress at the start of training, or at the end of an epoch.
 
         Args:
-            done: How far the run has come: steps, epochs or a fraction, always the same of them.
-            total: What the job has used until now.
+            done: Work done in the run: steps, epochs or a fraction, always in the same unit.
+            total: Usage of the job until now.
             own: This process's part of it; all of it by default.
         """
         own = total if own is None else own
         if self.done is None or done < self.done or (done == self.done and not self.epochs):
-            return Progress(done, total, own)  # it begins, or begins anew
+            return Progress(done, total, own)  # training starts, or restarts
         if done == self.done:
             return self
         used, mine = _figures(total - self.total), _figures(own - self.own)
@@ -161,12 +161,12 @@ class Progress:
         energy_band: tuple[float, float] = EXACT,
         co2_band: tuple[float, float] = EXACT,
     ) -> Forecast | None:
-        """Return what the run will have used at its end; ``None`` where the end is not known, or no epoch has ended.
+        """Return the expected usage at the run's end; ``None`` where the end is unknown, or no epoch has ended.
 
         Args:
-            planned: How far the run is to go, in the unit of ``done``.
-            energy_band: Lowest and highest energy that may be true, as factors on what was measured.
-            co2_band: The same of CO2e.
+            planned: Planned length of the run, in the unit of ``done``.
+            energy_band: Lower and upper end of the measured energy's band, as factors.
+            co2_band: The same for CO2e.
         """
         if self.done is None or not self.recent or planned is None or not (0 < planned < math.inf):
             return None
@@ -175,7 +175,7 @@ class Progress:
         for index, (used, band) in enumerate(zip(_figures(self.total), (EXACT, energy_band, co2_band), strict=True)):
             costs = [(epoch_cost.work, epoch_cost.used[index]) for epoch_cost in self.recent]
             if index and not any(cost for _, cost in costs):
-                spans.append(None)  # of what is not measured nothing is expected
+                spans.append(None)  # without a measurement there is no expectation
                 continue
             rest, off = _ahead(costs, ahead)
             rest += math.fsum(epoch_cost.between[index] for epoch_cost in self.recent) / len(self.recent)
@@ -196,9 +196,9 @@ def _named(span: Span | None, name: str, band: str, unit: float) -> dict[str, An
 
 
 def _span(used: float, rest: float, off: float, band: tuple[float, float]) -> Span:
-    """Return what was used and what is expected, with the errors of the measuring and of the expectation.
+    """Return past plus expected usage, with the errors of the measurement and of the expectation.
 
-    They know nothing of each other, so they add in quadrature. What was used will not become less.
+    The errors are independent, so they add in quadrature. The past usage cannot become less.
     """
     low, high = band
     expected = used + rest
@@ -210,15 +210,15 @@ def _span(used: float, rest: float, off: float, band: tuple[float, float]) -> Sp
 
 
 def _ahead(costs: list[tuple[float, float]], ahead: float) -> tuple[float, float]:
-    """Return what the work ahead is expected to cost, and how far off that may be.
+    """Return the expected cost of the remaining work, and its error.
 
-    The mean, not the median: what comes in some epochs only (a validation every fifth) is part of what they cost. The
-    costs of epochs vary in proportion to their work; their spread is known from the epochs behind and, as long as these
-    are few, from what is usual. How far a trend leads away from the mean is as uncertain as it is far.
+    Uses the mean, not the median: costs of some epochs only (a validation every fifth) are part of it. The variance of
+    an epoch's cost is proportional to its work. It is estimated from the past epochs and, as long as these are few,
+    from the prior. The distance between a trend and the mean is added to the error, in quadrature.
 
     Args:
-        costs: Work and cost of each epoch behind.
-        ahead: The work that is left.
+        costs: Work and cost of each past epoch.
+        ahead: The remaining work.
     """
     behind = math.fsum(work for work, _ in costs)
     rate = math.fsum(cost for _, cost in costs) / behind
@@ -238,7 +238,7 @@ def _ahead(costs: list[tuple[float, float]], ahead: float) -> tuple[float, float
 def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
     """Return the present level and the slope of costs per work that clearly rise or fall; ``None`` for others.
 
-    By Mann and Kendall's test, and Theil and Sen's slope, which single odd epochs do not turn.
+    Uses the Mann-Kendall test and the Theil-Sen slope, which are robust to single outliers.
     """
     count = len(costs)
     if count < _FEWEST_FOR_TREND:
@@ -250,7 +250,7 @@ def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
         behind += work
     pairs = list(combinations(points, 2))
     slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairs]
-    # Costs come as differences of growing sums: what their rounding leaves between equal ones is no step.
+    # Costs are differences of growing sums: the rounding error between equal costs is not a step.
     steps = [
         0.0 if math.isclose(earlier[1], later[1], rel_tol=_SAME) else later[1] - earlier[1] for earlier, later in pairs
     ]
@@ -263,15 +263,15 @@ def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
 
 
 def _median(values: list[float]) -> float:
-    ordered = sorted(values)  # the module statistics takes longer to import than all of this room
+    ordered = sorted(values)  # the module statistics is slow to import
     middle = len(ordered) // 2
     return (ordered[middle] + ordered[~middle]) / 2
 
 
 def _continued(now: float, slope: float, behind: float, ahead: float) -> float:
-    """Return the cost of the work ahead where a trend goes on for as long as it has been seen, and then stays level.
+    """Return the cost of the remaining work, where a trend continues for as long as it was observed and then levels.
 
-    Most of what changes at the beginning of a training (warmth, caches, a growing batch) settles.
+    Most changes at the start of a training (temperature, caches, a growing batch) come to an end.
     """
     now = max(0.0, now)
     sloping = min(behind, ahead)
@@ -282,7 +282,7 @@ def _continued(now: float, slope: float, behind: float, ahead: float) -> float:
 
 
 def _student(freedom: int) -> float:
-    """Return Student's t for the band's level, by Cornish and Fisher's expansion: from 4 degrees on within 0.1 %."""
+    """Return Student's t for the band's level by the Cornish-Fisher expansion: within 0.1 % from 4 degrees on."""
     z = _QUANTILE
     return (
         z

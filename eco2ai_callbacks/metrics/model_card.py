@@ -1,4 +1,4 @@
-"""The field ``co2_eq_emissions`` of a Hugging Face model card: what a run emitted, where, and on what."""
+"""The field ``co2_eq_emissions`` of a Hugging Face model card: a run's emissions, location and hardware."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.usage import Usage
 
 FIELD = "co2_eq_emissions"
-# What the hub reads in it.
+# The keys that the Hub reads in it.
 KEYS = frozenset({"emissions", "source", "training_type", "geographical_location", "hardware_used"})
 TrainingType = Literal["pre-training", "fine-tuning"]
 
-# Readers look for digits, so that 1e-05 would be 1 gram. Numbers below this one, and from the other on, are written so.
+# Readers look for digits, so that 1e-05 would be 1 gram. Python prints an exponent below this and from the next one on.
 SMALLEST_PLAIN = 0.0001
 _FIRST_IN_POWERS = 1e15
 
 
 def emissions(grams: float) -> float | int:
-    """Return grams as a number that is written in plain digits, rounded to six of them.
+    """Return grams as a number that is printed without an exponent, rounded to six digits.
 
-    The smallest is 0.0001 g: less is rounded up to it, for 0 would mean that nothing was emitted.
+    The smallest above 0 is 0.0001 g: less is rounded up to it, for 0 would mean that nothing was emitted.
 
     Example:
         >>> emissions(12.3456789), emissions(1e-9), emissions(1e12)
@@ -41,12 +41,12 @@ def emissions(grams: float) -> float | int:
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What the field holds beside the emissions, of one run.
+    """The values of the field beside the emissions, for one run.
 
     Args:
-        source: Whose figure it is.
-        location: Where the run was, as a reader would name it; ``None`` where unknown.
-        hardware: On what; ``None`` where unknown.
+        source: Software that the figure comes from.
+        location: Place of the run, in words; ``None`` where unknown.
+        hardware: Devices of the run, in words; ``None`` where unknown.
     """
 
     source: str
@@ -54,10 +54,10 @@ class CardFacts:
     hardware: str | None = None
 
     def field(self, total: Usage, training_type: TrainingType | None = None) -> dict[str, Any] | None:
-        """Return the field's value; what is not known is left out, and without a measurement there is none.
+        """Return the field's value, without unknown keys; ``None`` where nothing was measured.
 
         Args:
-            total: What the run has used.
+            total: Usage of the run.
             training_type: ``pre-training`` or ``fine-tuning``.
         """
         if total.grams is None:
@@ -73,7 +73,7 @@ class CardFacts:
 
 
 def location(intensity: Intensity) -> str | None:
-    """Return the place of a carbon intensity, inside out: ``California, United States``; ``None`` where unknown."""
+    """Return the place of a carbon intensity, smallest first: ``California, United States``; ``None`` if unknown."""
     if not places.exists(intensity.region):
         return intensity.region or None  # the user's own name beside the user's own figure
     around = places.chain(places.place(intensity.region))
@@ -81,7 +81,7 @@ def location(intensity: Intensity) -> str | None:
 
 
 def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
-    """Return the devices as a reader would name them; ``None`` where none has a name.
+    """Return the devices in words; ``None`` where none has a name.
 
     Args:
         cpu: The processor's name; empty where it is not known.
@@ -96,10 +96,10 @@ def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
 
 
 def merged(text: str, values: Mapping[str, Any]) -> str:
-    """Return a card with the field put in; its text stays as it is, and so do its other metadata.
+    """Return a card with the field set; its text and its other metadata stay unchanged.
 
-    A ``co2_eq_emissions`` that is there is replaced, not added to: our figure is the whole run's, resumed parts
-    included, and a card is written anew at each save. What it holds under names of its own stays.
+    An existing ``co2_eq_emissions`` is replaced, not added to: our figure is the whole run's, resumed parts included,
+    and a card is written again at each save. Keys in it that the Hub does not read are kept.
 
     Args:
         text: The card, with or without metadata; empty for a new one.
@@ -107,7 +107,7 @@ def merged(text: str, values: Mapping[str, Any]) -> str:
 
     Raises:
         ImportError: ``huggingface_hub`` is not installed.
-        ValueError: The card's metadata are none.
+        ValueError: The card's metadata cannot be parsed.
     """
     from huggingface_hub import ModelCard
 
@@ -119,12 +119,12 @@ def merged(text: str, values: Mapping[str, Any]) -> str:
 
 
 def merge(path: Path, values: Mapping[str, Any]) -> None:
-    """Put the field into a card's file; see :func:`merged`.
+    """Write the field into a card's file; see :func:`merged`.
 
     Raises:
-        OSError: The file is not there, or cannot be written.
+        OSError: The file does not exist, or cannot be written.
         ImportError: ``huggingface_hub`` is not installed.
-        ValueError: The card's metadata are none.
+        ValueError: The card's metadata cannot be parsed.
     """
-    # As bytes, so that the ends of lines stay what they are.
+    # As bytes, so that line ends stay unchanged.
     path.write_bytes(merged(path.read_bytes().decode("utf-8-sig"), values).encode("utf-8"))

@@ -1,4 +1,4 @@
-"""The numbers that go to a framework's loggers, by the names they have there."""
+"""Scalars for a framework's loggers, by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def train_scalars(
     """Return the scalars of an epoch's training; what was not measured is left out.
 
     Args:
-        train: The epoch's training.
+        train: Usage of the epoch's training.
         level: ``basic``, or ``all`` for components, power and efficiency too.
         samples: Training samples of the epoch, where the framework reports them.
         tokens: Training tokens of the epoch, where the framework reports them.
@@ -48,7 +48,7 @@ def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, 
     """Return one evaluation's scalars.
 
     Args:
-        usage: What it used.
+        usage: Usage of the evaluation.
         stage: A part inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
         prefix: A part before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
     """
@@ -57,7 +57,7 @@ def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, 
 
 
 def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic") -> dict[str, float]:
-    """Return what the whole run is expected to have used at its end.
+    """Return the scalars of a forecast of the whole run.
 
     Args:
         forecast: A forecast as records hold it.
