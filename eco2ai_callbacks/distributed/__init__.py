@@ -1,1 +1,1 @@
-"""Several ranks, one run."""
+"""One run over several ranks."""

@@ -1,4 +1,4 @@
-"""The whole job's usage: what its ranks exchange, summed up."""
+"""Usage of the whole job: the sums of what its ranks exchange."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ M = TypeVar("M")
 
 
 class JobTotals:
-    """Exchanges usage between the ranks of a job, and holds the last sums.
+    """The exchange of usage between the ranks of a job, and its last sums.
 
     Args:
-        guard: Records failures; gives this rank's to the others and takes theirs.
+        guard: Records failures; this rank's are sent to the others, and theirs are added.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -26,30 +26,30 @@ class JobTotals:
         self._rank = 0
         self._pid = os.getpid()
         self._finished = False
-        # Of the last exchange; ``total`` and ``ranks`` are None before it, and where there is none.
+        # Of the last exchange; ``total`` and ``ranks`` are None before it, and without one.
         self.total: Usage | None = None
         self.others = Usage()
         self.ranks: int | None = None
 
     @property
     def synchronized(self) -> bool:
-        """Whether all ranks hold the same total, so that what they decide by it is the same."""
+        """Whether all ranks hold the same total, so that their decisions by it are the same."""
         return self._gather is None or self.total is not None
 
     def join(self, gather: Gather | None, rank: int) -> None:
-        """Join the ranks of a job; without it there is but this one.
+        """Join the ranks of a job; without it there is only this one.
 
         Args:
-            gather: Sends a message to all ranks and returns every rank's; ``None`` where there is no way to.
-            rank: This process's number.
+            gather: Sends a message to all ranks and returns every rank's; ``None`` without a process group.
+            rank: Number of this rank.
         """
         self._gather, self._rank, self._pid = gather, rank, os.getpid()
 
     def exchange(self, message: M) -> list[M]:
         """Send a message to all ranks and return every rank's, in the order of the ranks.
 
-        Not guarded: a rank on which measuring failed must take part all the same. What the framework's own collective
-        raises is raised. A forked child is no rank.
+        Not guarded: a rank on which measuring failed must take part too. Raises what the framework's own collective
+        raises. A forked child is not a rank; it gets its own message back.
         """
         if self._gather is None or os.getpid() != self._pid:
             return [message]
@@ -93,5 +93,5 @@ class JobTotals:
             self.add(RankUsage(total=total))
 
     def _reasons(self) -> tuple[str, ...]:
-        """Return why this rank does not measure everything, for the others."""
+        """Return the failures to send to the other ranks: why this one does not measure everything."""
         return self._guard.local_failures or ("nothing can be measured",)

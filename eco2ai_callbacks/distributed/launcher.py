@@ -20,13 +20,13 @@ def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Launcher:
-    """The variables that a launcher sets.
+    """The names of the variables that a launcher sets.
 
     Args:
-        rank: The process's number.
-        size: How many processes the job has.
-        local_size: How many of them are on this host.
-        job: What no two jobs of this launcher have in common, all of it together.
+        rank: Rank of the process.
+        size: Number of processes of the job.
+        local_size: Number of them on this host.
+        job: Variables that together identify a job of this launcher.
     """
 
     rank: str
@@ -48,7 +48,7 @@ _LAUNCHERS = (
     _Launcher("PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", ("PMI_JOBID",)),
     _Launcher("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", ("SLURM_JOB_ID", "SLURM_STEP_ID")),
 )
-# What `torchrun` calls a job that nobody has named.
+# Ids that `torchrun` gives to a job without a name.
 _UNNAMED = ("", "none")
 
 
@@ -58,23 +58,23 @@ def launched_id(
     number: int = 0,
     launcher_of: Callable[[str], object] | None = None,
 ) -> str | None:
-    """Return a run id that all processes of one launch find by themselves; ``None`` where there is one process.
+    """Return a run id that all processes of one launch compute alike; ``None`` for one process, or without a launcher.
 
-    Where the launcher gives its job no name of its own, the processes that one launcher process has
-    started on one host are a run.
+    Where the launcher gives its job no name of its own, the processes that one launcher process has started on one host
+    are a run.
 
     Args:
         environ: The launcher's variables.
         host: Hash of the host's boot id.
-        number: How many trackers this process has started before: each is a run of its own.
-        launcher_of: Finds the process that set a variable for this one.
+        number: Number of trackers that this process has started before: each is a run of its own.
+        launcher_of: Returns the process that set a variable for this one; ``None`` where it is not found.
     """
     launcher = _launcher(environ)
     if launcher is None or int(environ[launcher.size]) < 2:
         return None
     parts = [environ.get(name, "") for name in launcher.job]
     alone = environ.get(launcher.local_size, "") == environ[launcher.size]
-    # Ports are drawn anew for each launch, unless somebody has set them: on one host it is known which launch it was.
+    # Each launch gets a new port, unless the user sets it: on one host the launcher's process identifies the launch.
     if alone or parts[0] in _UNNAMED:
         started_by = (launcher_of or _started_by)(launcher.rank)
         if started_by is None:
@@ -91,13 +91,13 @@ def _launcher(environ: Mapping[str, str]) -> _Launcher | None:
 
 
 def _started_by(variable: str) -> tuple[int, float | None] | None:
-    """Return the nearest ancestor that does not have the variable itself: a shell between it and this process does."""
+    """Return id and start of the nearest ancestor without the variable; a shell in between has the variable too."""
     try:
         for process in psutil.Process().parents():
             if variable not in _environ(process):
                 return process.pid, process_started(process.pid)
     except psutil.Error:
-        pass  # gone meanwhile
+        pass  # it has ended meanwhile
     return None
 
 
@@ -105,5 +105,5 @@ def _environ(process: psutil.Process) -> Mapping[str, str]:
     try:
         found: Mapping[str, str] = process.environ()
         return found
-    except psutil.Error:  # another user's, as a batch system's is
+    except psutil.Error:  # another user's process, such as a batch system's
         return {}

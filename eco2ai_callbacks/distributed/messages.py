@@ -9,7 +9,7 @@ from typing import Any
 from eco2ai_callbacks.host.registry import Entry
 from eco2ai_callbacks.usage import Usage, sum_parallel
 
-# The channel of energy that a checkpoint holds and no log does: no meter reads it any more.
+# The channel of energy that a checkpoint holds and no log does; no meter reads it.
 CARRIED = "carried"
 # Sends one rank's message and returns every rank's, in the order of the ranks. Returns when all ranks have called it.
 Gather = Callable[[Any], list[Any]]
@@ -17,7 +17,7 @@ Gather = Callable[[Any], list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class ProposedRun:
-    """The run id a rank proposes; rank 0's wins.
+    """The run id that a rank proposes; rank 0's is used.
 
     Args:
         run: The run's id.
@@ -30,12 +30,12 @@ class ProposedRun:
 
 @dataclass(frozen=True, slots=True)
 class RankStart:
-    """Sent by each rank once its meters are open.
+    """The message of each rank once its meters are open.
 
     Args:
         entry: The tracker and the channels that it can read; ``None`` where it could not start.
-        known: What the rank's log holds of earlier sessions of the run.
-        failures: What has gone wrong, a sentence each.
+        known: Usage of earlier sessions of the run in the rank's log.
+        failures: Failures so far, one sentence each.
     """
 
     entry: Entry | None = None
@@ -45,15 +45,15 @@ class RankStart:
 
 @dataclass(frozen=True, slots=True)
 class RankUsage:
-    """Usage of one rank, or summed over ranks.
+    """The usage of one rank, or summed over ranks.
 
     Args:
-        train: Of an epoch's training, or of the one stage that is reported.
-        validation: Of the epoch's validation.
-        total: Of the run so far.
+        train: Usage of an epoch's training, or of the one stage that is reported.
+        validation: Usage of the epoch's validation.
+        total: Usage of the run so far.
         samples: Samples that were processed.
         tokens: Tokens that were processed.
-        failures: What has gone wrong, where something was not measured.
+        failures: Failures, where something was not measured.
     """
 
     train: Usage | None = None
@@ -65,7 +65,7 @@ class RankUsage:
 
     @property
     def is_partial(self) -> bool:
-        """Whether nothing was measured, or no longer all that was measured before."""
+        """Whether nothing was measured, or the training lacks a channel that was measured before."""
         total = self.total.joules.keys() - {CARRIED}
         return not total or (self.train is not None and not total <= self.train.joules.keys())
 
@@ -76,7 +76,7 @@ def sum_ranks(messages: Sequence[RankUsage]) -> RankUsage:
     A rank that could not measure adds nothing.
 
     Args:
-        messages: What each rank has sent, in the order of the ranks.
+        messages: The message of each rank, in the order of the ranks.
 
     Example:
         >>> one, two = RankUsage(total=Usage(2.0, {"cpu": 7.0})), RankUsage(total=Usage(2.1, {"cpu": 5.0}))
@@ -93,10 +93,10 @@ def sum_ranks(messages: Sequence[RankUsage]) -> RankUsage:
 
 
 def remote_failures(messages: Sequence[RankUsage | RankStart], rank: int) -> tuple[str, ...]:
-    """Return the failures of the other ranks, each sentence with its rank's number before it.
+    """Return the failures of the other ranks, each sentence prefixed with its rank's number.
 
     Args:
-        messages: What each rank has sent, in the order of the ranks.
+        messages: The message of each rank, in the order of the ranks.
         rank: This rank.
     """
     return tuple(

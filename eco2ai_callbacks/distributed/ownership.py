@@ -1,4 +1,4 @@
-"""Which rank of a host counts a channel that several of them can read."""
+"""Ownership of channels: which rank of a host counts a channel that several ranks can read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from eco2ai_callbacks.meters.meter import Meter
 
 
 def shared_channels(meters: Iterable[Meter]) -> tuple[str, ...]:
-    """Return the channels that several processes of a host can read: GPUs, and what is the whole machine's."""
+    """Return the channels that several processes of a host can read: GPUs, and those of the whole machine."""
     return tuple(c for meter in meters for c, method in meter.methods.items() if method.scope != "job")
 
 
 def taken_since(channel: str, mine: Entry, others: Iterable[Entry]) -> float | None:
-    """Return since when a rank that goes before this one has counted a channel; ``None`` where this one does.
+    """Return the time since which a rank with precedence has counted a channel; ``None`` where this rank counts it.
 
-    The lowest rank on a host goes first, and of equal ones that which began first.
+    The lowest rank on a host has precedence, and of equal ranks the one that began first.
 
     Args:
         channel: The channel.
@@ -36,10 +36,10 @@ def taken_since(channel: str, mine: Entry, others: Iterable[Entry]) -> float | N
 def drop_channels_owned_elsewhere(
     meters: Iterable[Meter], mine: Entry, others: Collection[Entry], clock: Callable[[], float]
 ) -> list[Meter]:
-    """Return the meters without what other ranks count, where it is known from the start what all of them can read.
+    """Return the meters without the channels that other ranks count, where all ranks are known from the start.
 
     Args:
-        meters: Open meters; those of which nothing is left are closed.
+        meters: Open meters; those without a channel left are closed.
         mine: This rank's tracker.
         others: All ranks' trackers.
         clock: Monotonic seconds.
@@ -59,7 +59,7 @@ def drop_channels_owned_elsewhere(
 def yield_channels_when_taken(
     meters: Iterable[Meter], mine: Entry, living: Callable[[], Iterable[Entry]], clock: Callable[[], float]
 ) -> list[Meter]:
-    """Return the meters, each looking at every reading for ranks that go before this one, where none is known before.
+    """Return the meters, each of which checks at every reading for ranks with precedence, where none is known before.
 
     Args:
         meters: Open meters.

@@ -1,7 +1,7 @@
-"""Exchanges messages between ranks over the process group that their framework has set up.
+"""The exchange of messages between ranks, over the process group that their framework has set up.
 
-No socket is opened here, and nothing is imported that the framework has not imported. A call returns on a rank only
-when all have made it, and raises what the framework raises where one is gone.
+Opens no socket, and imports no framework that is not loaded. A call returns on a rank only when all ranks have made
+it, and raises what the framework raises where one has ended.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Literal, NamedTuple
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.guard import Guard, logger
 
-# Whose process group the ranks of a loop without a framework exchange their figures over.
+# The framework whose process group the ranks of a custom loop exchange their figures over.
 Ranks = Literal["auto", "torch", "jax"] | None
 RANKS: tuple[Ranks, ...] = ("auto", "torch", "jax", None)
-# Ranks come to the beginning of a training together: the framework has just had them wait for each other.
+# Seconds to wait for the other ranks. They start a training together: the framework has just synchronised them.
 WAIT_S = 30.0
 _LOOK_S = 0.01
 
@@ -28,9 +28,9 @@ class Group(NamedTuple):
     """The processes of a job.
 
     Args:
-        rank: This one's number.
-        size: How many they are.
-        gather: Sends a message to all of them, and returns every one's.
+        rank: Number of this process.
+        size: Number of processes.
+        gather: Sends a message to all of them, and returns the message of each.
     """
 
     rank: int
@@ -39,13 +39,13 @@ class Group(NamedTuple):
 
 
 def find_group(ranks: Ranks, guard: Guard, modules: Mapping[str, Any] = sys.modules) -> Group | None:
-    """Return the process group that a setting asks for; ``None`` where there is none, or none but this process.
+    """Return the process group that the user names; ``None`` where there is none, or only this process in it.
 
-    All ranks must ask for it.
+    All ranks must call this.
 
     Args:
         ranks: ``auto``: torch's where it is initialised, else jax's; ``torch``; ``jax``; ``None``: no exchange.
-        guard: Records where a group was asked for by name and is not there.
+        guard: Records that a group was named and is not initialised.
         modules: The loaded modules.
     """
     if ranks in ("auto", "torch") and has_torch_group(modules):
@@ -70,12 +70,12 @@ def has_torch_group(modules: Mapping[str, Any] = sys.modules) -> bool:
 def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S) -> Group | None:
     """Return the default process group of ``torch.distributed``; ``None`` where there is one process or no group.
 
-    All ranks must ask for it. Where some do not, because a script gives the callback to its first rank only, nothing
-    may be exchanged: the training's own collectives would meet ours. So they agree on it first, in the group's store.
+    All ranks must call this. Where some do not, because a script gives the callback to its first rank only, nothing may
+    be exchanged: our collectives would pair with the training's. So the ranks first agree on it in the group's store.
 
     Args:
         modules: The loaded modules.
-        wait_s: How long those who ask wait for the others.
+        wait_s: Seconds that the ranks that call this wait for the others.
     """
     if not has_torch_group(modules):
         return None
@@ -97,23 +97,23 @@ def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S
 
 
 def all_ask(store: Any, size: int, wait_s: float) -> bool:
-    """Return whether all ranks call this at about the same time; the answer is the same for all that do.
+    """Return whether all ranks call this at about the same time; the result is the same on all that do.
 
     Args:
         store: A store of ``torch.distributed`` that they share.
-        size: How many they are.
-        wait_s: How long the first one waits for the last.
+        size: Number of ranks.
+        wait_s: Seconds that the first one waits for the last.
     """
     turn = store.add("eco2ai/turn", 0)
     answer = f"eco2ai/{turn}/answer"
     until = time.monotonic() + wait_s
     if store.add(f"eco2ai/{turn}/asking", 1) == size:
-        # Before the answer, so that who has it asks in the next turn.
+        # Before the answer, so that a rank that has it uses the next turn.
         store.add("eco2ai/turn", 1)
         store.compare_set(answer, "", "all")
     while not store.check([answer]):
         if time.monotonic() > until:
-            # The first answer stands, if the last rank has come at this very moment.
+            # The first answer is kept, if the last rank arrives at this very moment.
             store.compare_set(answer, "", "some")
             store.add("eco2ai/turn", 1)
         time.sleep(_LOOK_S)
@@ -131,7 +131,7 @@ def has_jax_group(modules: Mapping[str, Any] = sys.modules) -> bool:
 
 
 def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:
-    """Return the processes of ``jax.distributed``; ``None`` where there are none but this one.
+    """Return the processes of ``jax.distributed``; ``None`` where this is the only one.
 
     Args:
         modules: The loaded modules.
@@ -144,7 +144,7 @@ def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:
     process_allgather = importlib.import_module("jax.experimental.multihost_utils").process_allgather
 
     def gather(told: Any) -> list[Any]:
-        # Only arrays of one shape can be exchanged: what is shorter than the longest is padded.
+        # Only arrays of one shape can be exchanged: shorter messages are padded.
         data = frombuffer(pickle.dumps(told), uint8)
         sizes = [int(size) for size in process_allgather(uint32(data.size)).reshape(-1)]
         rows = process_allgather(pad(data, (0, max(sizes) - data.size)))
