@@ -1,4 +1,4 @@
-"""Measures a program, mark by mark; what fails inside never reaches the program."""
+"""The tracker of a program, mark by mark; failures inside never reach the program."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ R = TypeVar("R")
 
 
 class Tracker:
-    """Measures what a part of a program uses, mark by mark, and writes it to the run log.
+    """A tracker of the usage of a part of a program, which it measures mark by mark and writes to the run log.
 
     Args:
         settings: Resolved settings; else keyword arguments (see :class:`~eco2ai_callbacks.settings.Settings`).
-        ranks: Whose process group the ranks of a job exchange figures over where no callback does: ``torch``, ``jax``,
-            ``auto`` (the one that is initialised) or ``None``. All ranks must then start, end epochs and stop alike.
-        platform: The outside world; tests put a fake here.
+        ranks: Framework whose process group the ranks exchange figures over, where no callback does: ``torch``,
+            ``jax``, ``auto`` (the initialised one) or ``None``. All ranks must then start, end epochs and stop alike.
+        platform: The outside world; tests pass a fake.
 
     Raises:
         SettingsError: A setting has a value that is not accepted. Nothing else is raised from ``start`` on.
@@ -80,7 +80,7 @@ class Tracker:
 
     @property
     def total(self) -> Usage:
-        """What the run has used up to the last mark, its earlier sessions included; of a rank, its own part."""
+        """Usage of the run up to the last mark, earlier sessions included; on a rank, its own part."""
         return Usage() if self._lifetime.session is None else self._lifetime.session.total
 
     @property
@@ -90,20 +90,20 @@ class Tracker:
 
     @property
     def call_is_running(self) -> bool:
-        """Whether what is measured still goes on, as far as that can be seen from outside of it."""
+        """Whether the measured call still runs, as far as that can be checked from outside of it."""
         return self._lifetime.call_is_running
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """What a checkpoint needs to continue the run; ``None`` before ``start``."""
+        """The run's id and totals, which a checkpoint needs to continue it; ``None`` before ``start``."""
         session = self._lifetime.session
         return None if session is None else session.checkpoint(self._job)
 
     def start(self, context: RunContext | None = None) -> Tracker:
-        """Open the meters and begin; a second ``start`` does nothing.
+        """Open the meters and begin to measure; a second ``start`` does nothing.
 
         Args:
-            context: What an adapter knows of the run; not needed in a program of one's own.
+            context: An adapter's facts about the run; not needed in a custom loop.
         """
         if not self._lifetime.started:
             context = (context or RunContext()).in_group(self._ranks, self.guard)
@@ -113,13 +113,13 @@ class Tracker:
         return self
 
     def stop(self, ended: str | None = None) -> Usage:
-        """Read a last time, write the rest, close everything; a second ``stop`` returns the same total.
+        """Take the last reading, write the rest, close everything; a second ``stop`` returns the same total.
 
         Args:
             ended: What stopped the run; by default the budget that is used up, else ``finished``.
         """
         self._lifetime.end(ended or self.figures.outlook.ended)
-        # Where something has interrupted this rank, the others may not come here.
+        # Where this rank was interrupted, the others may not get here.
         if ended != "interrupted" and self._lifetime.started:
             self._job.finish(self.total)
         self._lifetime.show_summary()
@@ -140,15 +140,15 @@ class Tracker:
         tokens: int | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> Usage:
-        """Close the time since the last mark, write what was used in it, and return it.
+        """Close the time since the last mark, write its usage, and return it.
 
         Args:
             event: ``epoch`` where an epoch (and its ``train`` stage) ends with it, else ``stage``.
-            epoch: Number of the epoch, from 0; counted up by itself where it is not given.
+            epoch: Number of the epoch, from 0; counted automatically where it is not given.
             stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
             samples: Samples that were processed.
             tokens: Tokens that were processed.
-            metrics: What else the record shall hold.
+            metrics: Further values for the record.
 
         Raises:
             Eco2AIError: ``start`` was not called.
@@ -162,15 +162,15 @@ class Tracker:
         return self._lifetime.call("mark", mark, Usage())
 
     def read(self) -> Usage:
-        """Return what has been used since the last mark; nothing is written."""
+        """Return the usage since the last mark; writes nothing."""
         return self._lifetime.call("read", lambda session: session.read(), Usage(), marks=False)
 
     def enter(self, stage: str, epoch: int | None = None) -> Usage:
-        """Go into a stage; what came before is closed under the name of the stage around, and returned.
+        """Enter a stage; the time before is closed under the enclosing stage, and its usage is returned.
 
         Args:
             stage: ``train`` (an epoch begins), ``validate``, ``test``, ``predict`` or ``other``.
-            epoch: Number of the epoch; that of the stage around where it is not given.
+            epoch: Number of the epoch; that of the enclosing stage where it is not given.
         """
         epoch = self._arguments.whole_number("epoch", epoch)
         usage = self._lifetime.call("enter", lambda session: session.enter(known_stage(stage, self.guard), epoch), None)
@@ -179,11 +179,11 @@ class Tracker:
         return usage or Usage()
 
     def leave(self) -> Usage:
-        """Go back to the stage around; what was used since the last mark is closed under this stage and returned."""
+        """Return to the enclosing stage; the time since the last mark is closed under this one, its usage returned."""
         return self._lifetime.call("leave", lambda session: session.leave(), Usage())
 
     def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
-        """Write a line that adds nothing up (``metrics``, ``forecast``)."""
+        """Write a record that adds no usage (``metrics``, ``forecast``)."""
         fields = self._arguments.given(epoch=epoch, metrics=metrics)
         note, number = fields["metrics"] or {}, fields["epoch"]
         self._lifetime.call("write", lambda session: session.note(event, note, number), None, marks=False)
@@ -198,15 +198,15 @@ class Tracker:
         planned: float | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> EpochReport:
-        """Close an epoch, exchange its figures between the ranks once, and return what loggers show of it.
+        """Close an epoch, exchange its figures between the ranks once, and return the figures for loggers.
 
         Args:
-            epoch: Number of the epoch, from 0; counted up by itself where it is not given.
+            epoch: Number of the epoch, from 0; counted automatically where it is not given.
             samples: Samples of it that this process has trained on.
             tokens: Tokens of it that this process has trained on.
-            done: How far the run has come: steps, epochs, or a part of 1; by default the epochs that have ended.
-            planned: How far it is to go, in the same unit; ``None`` where that is open: then there is no forecast.
-            metrics: What else the record shall hold.
+            done: Progress of the run: steps, epochs, or a fraction; by default the number of epochs that have ended.
+            planned: Planned length of the run, in the same unit; ``None`` where it is open, without a forecast then.
+            metrics: Further values for the record.
 
         Raises:
             Eco2AIError: ``start`` was not called.
@@ -235,7 +235,7 @@ class Tracker:
 
 
 class _Track:
-    """A block or a function that is measured, with a tracker of its own each time; threads and tasks may share it."""
+    """A measured block or function, with a tracker of its own at each call; threads and tasks may share it."""
 
     def __init__(self, settings: Settings, platform: Platform | None = None) -> None:
         self._settings = settings
@@ -244,7 +244,7 @@ class _Track:
 
     @classmethod
     def on_platform(cls, platform: Platform, **args: Unpack[SettingsArgs]) -> _Track:
-        """Return one that measures another platform than this machine; tests put a fake one here."""
+        """Return one that measures a given platform in place of this machine; tests pass a fake."""
         return cls(resolve(args), platform)
 
     def __enter__(self) -> Tracker:

@@ -1,1 +1,1 @@
-"""One start to stop: meters, ledger, journal, and how they are put together."""
+"""One session of a tracker, from start to stop: meters, ledger, journal, and their assembly."""

@@ -1,4 +1,4 @@
-"""Brings what a program hands to a tracker into the form of a record; what does not fit is left out and named."""
+"""Conversion of a program's arguments into fields of a record; invalid ones are left out and recorded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, TypedDict
 
 from eco2ai_callbacks.guard import Guard
 
-# The highest number that other readers of the log can be expected to hold.
+# The highest number that other readers of the log can be expected to hold: a signed 64-bit integer.
 _HIGHEST = 2**63 - 1
 
 
 class Given(TypedDict):
-    """The fields that a program gives a record."""
+    """The fields of a record that a program sets."""
 
     epoch: int | None
     samples: int | None
@@ -24,13 +24,12 @@ class Given(TypedDict):
 
 
 class Arguments:
-    """Brings the arguments of one tracker's calls into the form of a record; never raises.
+    """A converter of the arguments of one tracker's calls into fields of a record; never raises.
 
-    Of each name only the first value that does not fit is recorded: one in each epoch would crowd out all other
-    failures.
+    For each name only the first invalid value is recorded: one in each epoch would crowd out all other failures.
 
     Args:
-        guard: Records what does not fit.
+        guard: Records invalid values.
 
     Example:
         >>> Arguments(Guard()).given(samples=64.0)
@@ -49,13 +48,13 @@ class Arguments:
         tokens: object = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> Given:
-        """Return the fields as a record holds them; ``None`` for what does not fit.
+        """Return the fields as a record holds them; ``None`` for invalid values.
 
         Args:
             epoch: A whole number of any kind.
             samples: A whole number of any kind.
             tokens: A whole number of any kind.
-            metrics: A mapping, or what a dict can be made of.
+            metrics: A mapping, or anything that ``dict`` accepts.
         """
         copied = None
         if metrics is not None:
@@ -68,13 +67,13 @@ class Arguments:
         }
 
     def whole_number(self, name: str, value: object) -> int | None:
-        """Return a whole number from 0 on as ``int``; ``None``, with a failure recorded, where it is none.
+        """Return a whole number from 0 on as ``int``; ``None``, with a failure recorded, for another value.
 
-        Scalars and arrays of one element of NumPy and torch are numbers, and so is ``64.0``. A bool is no number.
+        NumPy's and torch's scalars and arrays of one element are accepted, and so is ``64.0``. A bool is not.
 
         Args:
-            name: What the number is called.
-            value: What the program has given; ``None`` is none.
+            name: Name of the argument.
+            value: The program's value; for ``None`` no failure is recorded.
         """
         if value is None:
             return None
@@ -86,7 +85,7 @@ class Arguments:
 
 
 def _whole(value: Any) -> int | None:
-    """Return the number; ``None`` where it is none."""
+    """Return the number; ``None`` where the value is not a whole number in range."""
     try:
         item = getattr(value, "item", None)
         if callable(item):  # a scalar or an array
@@ -96,7 +95,7 @@ def _whole(value: Any) -> int | None:
         with contextlib.suppress(TypeError):
             number = operator.index(value)
             return number if 0 <= number <= _HIGHEST else None
-        # Compared first: a Decimal may be an integer that fills the memory.
+        # Compared first: a Decimal may be an integer that would fill the memory.
         if not 0 <= value <= _HIGHEST:
             return None
         number = int(value)

@@ -1,4 +1,4 @@
-"""The one place where a session is put together, from opened meters to the ``start`` record."""
+"""The assembly of a session, from opened meters to the ``start`` record."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ from eco2ai_callbacks.sinks import Sink, open_sinks
 from eco2ai_callbacks.sinks.console import Console
 from eco2ai_callbacks.usage import Method, Reading, sum_parallel
 
-# How long a fit may be over before that is noticed, where no hook reports it: so much at most is counted beyond it. A
-# look takes microseconds and reads no meter.
+# Seconds between two checks whether a fit has ended, where no hook reports it: at most so much is counted beyond it. A
+# check takes microseconds and reads no meter.
 WATCH_S = 0.25
 
 
 def open_session(
     settings: Settings, platform: Platform, context: RunContext, guard: Guard, run: ProposedRun
 ) -> PreparedSession:
-    """Open the meters, and what a session needs before the ranks exchange. Closes them where anything raises.
+    """Open the meters and all else that a session needs before the ranks exchange; close them where anything raises.
 
     Args:
         settings: The settings in force.
         platform: The outside world.
-        context: What the caller knows of the run.
+        context: The caller's facts about the run.
         guard: Records failures.
         run: The run to write for.
     """
@@ -121,20 +121,20 @@ def open_session(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedSession:
-    """A session whose meters are open and that has not begun. A context manager: closes them unless it has.
+    """A session with open meters that has not begun. A context manager: closes them unless it has begun.
 
     Args:
         settings: The settings in force.
         platform: The outside world.
-        context: What the caller knows of the run.
+        context: The caller's facts about the run.
         guard: Records failures.
-        identity: Who writes.
-        prior: What the log holds of earlier sessions of the run.
+        identity: Identity of the writer.
+        prior: Usage of earlier sessions of the run, from the log.
         presence: This tracker in the host's registry.
-        grid: What a kilowatt-hour causes and costs.
-        found: The open meters, and all ways of measuring.
+        grid: Carbon intensity, PUE and price.
+        found: The open meters, and all sources of energy figures.
         cpu_name: The processor's name.
-        publisher: Takes the records.
+        publisher: Receives the records.
         console: Prints the run's line.
         opened: Closes what is open.
     """
@@ -161,16 +161,16 @@ class PreparedSession:
 
     @property
     def start(self) -> RankStart:
-        """What the other ranks must know before this one begins."""
+        """The message that the other ranks need before this one begins."""
         return RankStart(self.presence.entry, self.prior.usage)
 
     def begin(self, starts: Sequence[RankStart], beat: Callable[[Reading], None], look: Callable[[], None]) -> Session:
         """Take the first reading, write the ``start`` record, and return the session that has begun.
 
         Args:
-            starts: What each rank has sent, where they can; else this one's.
+            starts: The message of each rank; this one's alone where ranks exchange nothing.
             beat: Called by the thread after each of its readings.
-            look: Called by the thread more often, where somebody must see whether the run still goes on.
+            look: Called by the thread more often, where the end of the run must be detected.
         """
         settings, platform, context, guard = self.settings, self.platform, self.context, self.guard
         ranks = [start.known for start in starts]
@@ -188,7 +188,7 @@ class PreparedSession:
             None if context.is_running is None else look,
             WATCH_S,
         )
-        # From here on the metering closes the meters, its thread first.
+        # From here on the metering closes the meters, and ends its thread before.
         self.opened.callback(metering.stop)
         gpu.finish()
         wall = WallClock(platform.clock)
@@ -225,7 +225,7 @@ class PreparedSession:
             card=self._card(),
             heartbeat_s=settings.heartbeat_s,
         )
-        self.opened.pop_all()  # it is the session's to close
+        self.opened.pop_all()  # the session closes it
         return session
 
     def _own_meters(self, starts: Sequence[RankStart]) -> list[Meter]:
@@ -241,7 +241,7 @@ class PreparedSession:
         return list(meters)
 
     def _chosen_devices(self) -> Sequence[str]:
-        """Return the UUIDs of the NVIDIA devices that the meter chose by itself: what is named needs no warning."""
+        """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
         devices = [device for meter in self.found.meters for device in meter.devices]
         return [device.uuid for device in devices if device.vendor == "nvidia"] if self.settings.gpus == "auto" else []
 
@@ -267,7 +267,7 @@ class PreparedSession:
         )
 
     def _sources(self, meters: Sequence[Meter]) -> list[Source]:
-        """Return the ways of measuring; those of which other ranks count everything are not used here."""
+        """Return the sources; those whose channels are all counted by other ranks are marked as not used."""
         counted = methods_of(meters).keys()
         return [
             replace(source, status="displaced", reason="not needed: a lower rank of this host counts it")
@@ -287,13 +287,13 @@ class PreparedSession:
 
 
 def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
-    """Return how each channel is known."""
+    """Return the measuring method of each channel."""
     return {channel: method for meter in meters for channel, method in meter.methods.items()}
 
 
 @cache
 def package_version() -> str:
-    """Return the version of this package that is installed."""
+    """Return the installed version of this package."""
     try:
         return version("eco2ai-callbacks")
     except PackageNotFoundError:  # run from a folder that was never installed

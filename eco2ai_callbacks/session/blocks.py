@@ -1,4 +1,4 @@
-"""Keeps apart the ``with`` blocks that share one context manager, across threads, tasks and generators."""
+"""The ``with`` blocks that share one context manager, kept apart across threads, tasks and generators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class _Block(Generic[T]):
-    """A block that was entered: what it opened, and the number of the frame that entered it.
+    """A block that was entered: the object that it opened, and the id of the frame that entered it.
 
     The frame itself is not kept, for it would keep the program's variables alive.
     """
@@ -26,22 +26,22 @@ _ENTERED: ContextVar[tuple[_Block[Any], ...]] = ContextVar("eco2ai_entered", def
 
 
 class Blocks(Generic[T]):
-    """What each block that shares a context manager has opened.
+    """The objects that the blocks of one context manager have opened.
 
-    A ``with`` statement is entered and left by the same frame, whichever thread or task runs it then. What is entered
-    by a call, as :class:`contextlib.ExitStack` does it, is looked up by its thread or task.
+    A ``with`` statement is entered and left by the same frame, whichever thread or task runs it then. A block that is
+    entered by a call, such as by :class:`contextlib.ExitStack`, is looked up by its thread or task.
     """
 
     def __init__(self) -> None:
-        # Without a lock: the collection of a generator may leave a block in the middle of anything. Each access is one
-        # step of the interpreter.
+        # Without a lock: the garbage collection of a generator may leave a block at any moment. Each access is one step
+        # of the interpreter.
         self._open: list[_Block[T]] = []
 
     def enter(self, opened: T, frame: FrameType) -> T:
-        """Remember what a block has opened, and return it.
+        """Store the object that a block has opened, and return it.
 
         Args:
-            opened: What it has opened.
+            opened: The object.
             frame: The frame that enters the block.
         """
         block = _Block(opened, frame)
@@ -50,7 +50,7 @@ class Blocks(Generic[T]):
         return opened
 
     def leave(self, frame: FrameType) -> T | None:
-        """Return what the block that is left had opened; ``None`` where none is open.
+        """Remove the block that is left, and return the object that it had opened; ``None`` where none is open.
 
         Args:
             frame: The frame that leaves the block.
@@ -70,5 +70,5 @@ class Blocks(Generic[T]):
 
 
 def _still_open() -> tuple[_Block[Any], ...]:
-    """Return the blocks of this thread or task that were not left, from wherever."""
+    """Return the blocks of this thread or task that are still open; another one may have left some."""
     return tuple(block for block in _ENTERED.get() if block.opened is not None)

@@ -1,4 +1,4 @@
-"""What a session is opened with: the outside world, and what the caller reports of the run."""
+"""The inputs of a session: the outside world, and the caller's facts about the run."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Platform:
         host: Reads the machine's facts.
         discover: Opens the meters.
         sinks: Open the sinks that the settings name.
-        grid: Returns what a kilowatt-hour causes and costs, from the settings, the environment, the root of the file
-            system, the year and the guard.
+        grid: Returns carbon intensity, PUE and price from the settings, the environment, the root of the file system,
+            the year and the guard.
         environ: The environment; this process's by default.
-        root: The root of the file system, for what a platform put there.
-        registry: Folder of the running trackers; one of the user's own by default.
+        root: Root of the file system, where a platform's files are looked up.
+        registry: Folder of the running trackers; the user's private folder by default.
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
     """
 
@@ -50,22 +50,22 @@ class Platform:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The environment that counts."""
+        """The environment variables in use."""
         return os.environ if self.environ is None else self.environ
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What the caller knows of the run: base stage, checkpoint, rank, verbosity, liveness check, gather.
+    """The caller's facts about the run: base stage, checkpoint, rank, verbosity, liveness check, gather.
 
     Args:
-        base: The stage of the time outside of all stages that are entered.
+        base: Stage of the time outside of all stages that are entered.
         checkpoint: The run to continue, as a checkpoint or the same object holds it.
         rank: Rank and world size; from the launcher's variables by default.
         quiet: Whether the console line is left out.
-        is_running: Whether what is measured still goes on; the thread looks every ``WATCH_S`` seconds.
-        pid: The process at the top of the measured tree; this one by default.
-        gather: Sends a message to all ranks and returns every rank's; ``None`` where there is no way to.
+        is_running: Returns whether the measured call still runs; the thread checks every ``WATCH_S`` seconds.
+        pid: Root of the measured process tree; this process by default.
+        gather: Sends a message to all ranks and returns every rank's; ``None`` without a process group.
     """
 
     base: str = "train"
@@ -77,10 +77,10 @@ class RunContext:
     gather: Gather | None = None
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
-        """Return the context with a process group to exchange over, where no framework gives its own.
+        """Return the context with a process group to exchange over, where no framework's callback has set one.
 
         Args:
-            ranks: Whose group.
+            ranks: Framework of the group.
             guard: Records failures.
         """
         if self.gather is not None or ranks is None:

@@ -1,4 +1,4 @@
-"""The GPU work of this process around a mark: finished before it, and on devices that are measured."""
+"""The GPU work of this process around a mark: the wait for its end, and the check that its devices are measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices
 
 
 class GpuWork:
-    """Waits for the GPUs that torch uses here, and names those that came into use too late to be measured.
+    """The work on the GPUs that torch uses here: waits for it, and names GPUs that were first used after the start.
 
     Args:
         guard: Records failures.
@@ -28,8 +28,8 @@ class GpuWork:
             self._guard.call("CUDA", synchronize, None)
 
     def name_late_devices(self) -> None:
-        """Record the devices that the framework took into use after the start: their energy is missing."""
-        # What torch names does not distinguish a slice from its board.
+        """Record the devices that the framework first used after the start: their energy is missing."""
+        # The ids that torch gives do not distinguish a slice from its board.
         if self._measured and not any(uuid.startswith("MIG-") for uuid in self._measured):
             self._guard.call("CUDA", self._name, None)
 

@@ -1,4 +1,4 @@
-"""Identifies a session: the run, the session that writes for it, and what it continues."""
+"""The identity of a session: the run, the session that writes for it, and the one that it continues."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionIdentity:
-    """Identifies who writes: run id, writer id, host, rank.
+    """The identity of a writer: run id, writer id, host, rank.
 
     Args:
-        id: The whole job's, all ranks and all resumed parts.
-        writer: This session's.
+        id: Id of the run: the whole job, all ranks and all resumed parts.
+        writer: Id of this session.
         host: Hash of the host's boot id.
         rank: Number of this process within the job, from 0.
         world_size: Number of processes within the job.
-        pid: This process.
-        parent: The run inside which this one is measured.
-        continues: The writer that this one goes on from, and the hash of its last line.
+        pid: Id of this process.
+        parent: Id of the run inside which this one is measured.
+        continues: The writer that this one continues, and the hash of its last line.
     """
 
     id: str
@@ -43,13 +43,13 @@ class SessionIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is known of the run to continue: its id, and its totals as a checkpoint (or the same object) saved them.
+    """The run to continue: its id, and its totals as a checkpoint (or the same object) saved them.
 
     Args:
         run_id: The run's id.
-        energy_kwh: Its energy then, or ``None``.
-        co2_kg: Its CO2 then, or ``None``.
-        seconds: Its seconds then.
+        energy_kwh: Its energy at that time, or ``None``.
+        co2_kg: Its CO2 at that time, or ``None``.
+        seconds: Its seconds at that time.
         rank: The rank whose own totals these are; ``None`` where they are the whole job's.
     """
 
@@ -85,16 +85,16 @@ class Checkpoint:
 def carried_over(
     checkpoint: Checkpoint | None, identity: SessionIdentity, prior: PriorUsage, ranks: Sequence[Usage] | None
 ) -> dict[str, float | None] | None:
-    """Return what a checkpoint holds of a run and no log does, where this rank is the one to count it.
+    """Return the usage that a checkpoint holds of a run and no log does, where this rank is the one to count it.
 
-    The first rank counts what a job's total holds beyond all ranks' logs; what one rank's own total holds beyond its
-    log counts for that rank, or for the one that goes on with its part.
+    The first rank counts what the saved total holds beyond the logs. Where the ranks exchange nothing, what one rank's
+    own total holds beyond its log is counted by that rank, or by the one that continues its part.
 
     Args:
         checkpoint: The run to continue, as it was saved.
-        identity: Who writes.
-        prior: What the log holds of earlier sessions.
-        ranks: What each rank's log holds of its part; ``None`` where the ranks exchange nothing.
+        identity: Identity of the writer.
+        prior: Usage of earlier sessions, from the log.
+        ranks: Usage of each rank's part in its log; ``None`` where the ranks exchange nothing.
     """
     if checkpoint is None:
         return None
@@ -116,7 +116,7 @@ def carried_over(
 
 
 def _beyond(saved: float | None, known: float | None) -> float | None:
-    """Return how much more was saved than is known; a rounding difference is no energy."""
+    """Return the excess of the saved figure over the known one; 0 for a rounding difference."""
     if saved is None:
         return None
     rest = saved - (known or 0.0)

@@ -1,4 +1,4 @@
-"""Turns usage into records, and hands each to the run log, the sinks and the console."""
+"""The records of a session, made from usage and sent to the run log, the sinks and the console."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from eco2ai_callbacks.usage import Method, Reading, Usage
 
 
 class Publisher:
-    """Numbers the records of one session and hands each to the log and the sinks; what fails there is recorded.
+    """The output of one session: numbers its records and sends each to the log and the sinks; failures are recorded.
 
     Args:
         writer: The run log; ``None`` writes none.
-        sinks: Where else records go.
+        sinks: The further destinations of the records.
         guard: Records failures.
     """
 
@@ -34,7 +34,7 @@ class Publisher:
         self._seq = 0
 
     def publish(self, record: Record) -> Record:
-        """Hand a record out; never raises. Returns it with its number, and without what cannot be written."""
+        """Send a record to all destinations; never raises. Returns it with its number, without unwritable fields."""
         record, taken = self._logged(dataclasses.replace(record, seq=self._seq))
         self._seq += taken
         for sink in self._sinks:
@@ -50,15 +50,15 @@ class Publisher:
     def _logged(self, record: Record) -> tuple[Record, bool]:
         """Return the record as it was written, and whether its number is taken.
 
-        Fields are looked at one by one only where the record as a whole is refused, or holds metrics of the user's. The
-        number of one that the log refuses for good goes to the next record.
+        Fields are checked one by one only where the record as a whole is refused, or holds metrics of the user's. The
+        number of a record that the log refuses for good is given to the next record.
         """
         writer, taken = self._writer, False
         if record.metrics is not None:
             record = without_unwritable(record, self._guard)
         if writer is None:
             return record, True
-        with contextlib.suppress(Exception):  # what it was, the look at each field names
+        with contextlib.suppress(Exception):  # the check of each field records the reason
             writer.keep(record)
             taken = True
         if not taken:
@@ -74,7 +74,7 @@ class Publisher:
 
 
 class WallClock:
-    """The wall-clock time at which the segment that runs now began: a label, never a duration.
+    """The wall-clock time at which the current segment began: a label, never a duration.
 
     Args:
         clock: Monotonic seconds.
@@ -85,27 +85,27 @@ class WallClock:
         self.label = datetime.now().astimezone()
 
     def at(self, reading: Reading, seconds: float) -> datetime:
-        """Return the label of a reading: so long after the last, unless the machine slept or the clock was set.
+        """Return the label of a reading: ``seconds`` after the last, unless the machine slept or the clock was set.
 
         Args:
-            reading: The reading; the meters may have been slow since it began, and a card may have hung.
-            seconds: How long after the last one it was taken.
+            reading: The reading; it may have begun some time ago, as meters may be slow, and a card may hang.
+            seconds: Seconds since the last one.
         """
         looked_up = datetime.now().astimezone() - timedelta(seconds=self._clock() - reading.t)
-        expected = (self.label + timedelta(seconds=seconds)).astimezone()  # the offset may change overnight
+        expected = (self.label + timedelta(seconds=seconds)).astimezone()  # the UTC offset may change overnight
         return expected if abs(looked_up - expected) < timedelta(seconds=1) else looked_up
 
 
 class Journal:
-    """Writes the records of one session.
+    """The writer of the records of one session.
 
     Args:
         template: The fields that are the same in all of them.
-        grid: What a kilowatt-hour causes and costs.
-        wall: The label of the segment that runs now.
-        publisher: Takes the records.
-        guard: Each record holds its failures.
-        methods: Returns how each channel is known; a meter may find more channels as it runs.
+        grid: Carbon intensity, PUE and price.
+        wall: The label of the current segment.
+        publisher: Receives the records.
+        guard: Holds the failures that each record names.
+        methods: Returns the measuring method of each channel; a meter may find more channels as it runs.
         shared_with: Returns the other runs that measure the same devices now.
         console: Prints the run's line; ``None`` prints none.
     """
@@ -137,9 +137,9 @@ class Journal:
 
         Args:
             event: The record's event.
-            usage: What was used in the segment.
+            usage: Usage in the segment.
             segment: The segment that the record belongs to.
-            total: What the run has used, this record included.
+            total: Usage of the run, this record included.
             fields: Further fields of the record.
         """
         methods, label = self._methods(), self._wall.label
@@ -164,10 +164,10 @@ class Journal:
 
         Args:
             event: ``epoch``, ``stage`` or ``stop``.
-            usage: What was used in the segment.
+            usage: Usage in the segment.
             segment: The segment that ends.
             reading: The reading at its end.
-            total: What the run has used, this segment included.
+            total: Usage of the run, this segment included.
             fields: Further fields of the record.
         """
         ends = self._wall.at(reading, usage.seconds)
@@ -182,7 +182,7 @@ class Journal:
         self._publisher.close()
 
     def show(self, record: Record) -> None:
-        """Hand a record to the console."""
+        """Send a record to the console."""
         console = self._console
         if console is not None:
             self._guard.call(console.name, lambda: console.write(record), None)
@@ -191,8 +191,8 @@ class Journal:
         """Show the line of a run that has ended, once.
 
         Args:
-            total: What all ranks have used.
-            ranks: How many ranks have reported their usage; ``None`` where none was asked.
+            total: Usage of all ranks.
+            ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
         """
         stop, self._stop = self._stop, None
         if stop is not None:
@@ -200,11 +200,11 @@ class Journal:
             self.show(dataclasses.replace(stop, total=found, failures=self._guard.failures))
 
     def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
-        """Write the ``start`` record, and show it with what all ranks had used before.
+        """Write the ``start`` record, and show it with the earlier usage of all ranks.
 
         Args:
-            known: What all ranks had used in earlier sessions of the run.
-            total: What this rank had used of it.
+            known: Usage of all ranks in earlier sessions of the run.
+            total: This rank's part of it.
             fields: Further fields of the record.
         """
         start = self.write("start", Usage(), Segment(), total, **fields)

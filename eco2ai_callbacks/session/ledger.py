@@ -1,4 +1,4 @@
-"""Sums up readings: since the last mark, per epoch and stage, and in all."""
+"""Sums of readings: since the last mark, per epoch and stage, and in total."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from eco2ai_callbacks.usage import Reading, Usage
 
 
 class Ledger:
-    """Sums up what was used; holds numbers only, and reads no clock and no file.
+    """The sums of a session's usage; holds numbers only, and reads no clock and no file.
 
     Args:
         opening: The reading at the start.
-        emissions: Returns the grams of CO2e that joules cause, used in the seconds since the last mark.
-        before: What earlier sessions of the run have used.
+        emissions: Returns the grams of CO2e of joules that were used in the seconds since the last mark.
+        before: Usage of earlier sessions of the run.
     """
 
     def __init__(
@@ -32,18 +32,18 @@ class Ledger:
 
     @property
     def total(self) -> Usage:
-        """The run up to the last mark, earlier sessions included."""
+        """Usage of the run up to the last mark, earlier sessions included."""
         return self._total
 
     def since(self, reading: Reading) -> Usage:
-        """Return what was used between the last mark and this reading."""
+        """Return the usage between the last mark and this reading."""
         joules = reading.since(self._marked)
         seconds = max(0.0, reading.t - self._marked.t)
         grams = self._emissions(math.fsum(joules.values()), seconds) if joules else None
         return Usage(seconds, joules, grams)
 
     def mark(self, reading: Reading, segment: Hashable) -> Usage:
-        """Close the time since the last mark under a name, and return what was used in it."""
+        """Close the time since the last mark as a segment, and return its usage."""
         usage = self.since(reading)
         self._marked = reading
         self._total += usage
@@ -51,5 +51,5 @@ class Ledger:
         return usage
 
     def sum(self, segment: Hashable) -> Usage | None:
-        """Return what all marks of this name have used; ``None`` where there is none."""
+        """Return the usage of all marks of this segment; ``None`` where there is none."""
         return self._sums.get(segment)

@@ -1,4 +1,4 @@
-"""Started, running, ended: once each, in one process, under one lock."""
+"""The lifetime of a session: started, running and ended once each, in one process, under one lock."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Reading
 
 R = TypeVar("R")
-# How long who comes second to an end waits for the first.
+# Seconds that a second call of ``end`` waits for the first.
 _WAIT_S = 5.0
 
 
 class Lifetime:
-    """Opens the session of a tracker, lets one thread at a time use it, and closes it once.
+    """The lifetime of a tracker's session: opens it, lets one thread at a time use it, and closes it once.
 
     Args:
         settings: The settings in force.
@@ -50,7 +50,7 @@ class Lifetime:
 
     @property
     def started(self) -> bool:
-        """Whether :meth:`start` was called, whatever came of it."""
+        """Whether :meth:`start` was called, also where it failed."""
         return self._pid is not None
 
     @property
@@ -60,30 +60,30 @@ class Lifetime:
 
     @property
     def ending(self) -> bool:
-        """Whether a session is being closed, or was."""
+        """Whether a session is being closed, or was closed."""
         return self._ending
 
     @property
     def call_is_running(self) -> bool:
-        """Whether what is measured still goes on, as far as that can be seen from outside of it."""
+        """Whether the measured call still runs, as far as that can be checked from outside of it."""
         return self.started and (self._is_running is None or self._is_running())
 
     def require_start(self, what: str) -> None:
-        """Check that a method comes after the start.
+        """Check that a method is called after the start.
 
         Raises:
-            Eco2AIError: It does not.
+            Eco2AIError: It is not.
         """
         if not self.started:
             raise Eco2AIError(f"{what}() was called before start()")
 
     def start(self, context: RunContext) -> ProposedRun:
-        """Agree on a run with the other ranks, open the session and begin; returns the run.
+        """Agree on a run with the other ranks, open the session, begin it, and return the run.
 
-        Only what the ranks' own exchange raises is raised.
+        Raises only what the ranks' own exchange raises.
 
         Args:
-            context: What the caller knows of the run.
+            context: The caller's facts about the run.
         """
         self._pid = os.getpid()
         self._is_running = context.is_running
@@ -100,17 +100,17 @@ class Lifetime:
     def call(self, what: str, fn: Callable[[Session], R], default: R, *, marks: bool = True) -> R:
         """Call ``fn`` with the session, under the lock; on any exception record the failure and return ``default``.
 
-        Returns ``default`` too where no session could be opened, after the end and in a forked child. The GPU's work
-        is waited for before the lock is taken: the thread goes on meanwhile.
+        Also returns ``default`` where no session could be opened, after the end and in a forked child. Waits for the
+        GPU's work before it takes the lock: the thread continues meanwhile.
 
         Args:
-            what: The method that is called, for the error.
-            fn: What to do with the session.
-            default: What is returned where it cannot be done.
-            marks: Whether it closes a segment, whose energy the GPU's work belongs to.
+            what: Name of the method, for the error.
+            fn: The function to call with the session.
+            default: Returned where that is not possible.
+            marks: Whether it closes a segment, to which the energy of the GPU's work belongs.
 
         Raises:
-            Eco2AIError: It comes before the start.
+            Eco2AIError: :meth:`start` was not called.
         """
         self.require_start(what)
         session = self.session
@@ -127,7 +127,7 @@ class Lifetime:
         return self._guard.call("tracker", locked, default)
 
     def end(self, ended: str) -> None:
-        """Close the session, once; who comes second waits for the first.
+        """Close the session, once; a second call waits for the first.
 
         Args:
             ended: ``finished``, ``interrupted``, or what stopped the run.
@@ -139,7 +139,7 @@ class Lifetime:
             first = not self._ending
             self._ending = True
         if first:
-            # Outside of the lock: the thread may wait for it, and is waited for.
+            # Outside of the lock: the thread may wait for it, and this call waits for the thread.
             self._guard.call("tracker", lambda: session.close(ended), None)
             atexit.unregister(self._interrupt)
             self._ended.set()
@@ -147,7 +147,7 @@ class Lifetime:
             self._ended.wait(timeout=_WAIT_S)
 
     def show_summary(self) -> None:
-        """Show the run's line, once, where it has ended."""
+        """Show the line of a run that has ended, once."""
         session, job = self.session, self._job
         if session is not None and os.getpid() == self._pid:
             self._guard.call("console", lambda: session.show_summary(job.others, job.ranks), None)
@@ -155,11 +155,11 @@ class Lifetime:
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _begin(self, prepared: PreparedSession, starts: Sequence[RankStart]) -> None:
-        # Under the lock, for the thread may beat before the session is in place.
+        # Under the lock, for the thread may call ``_beat`` before the session is set.
         with self._lock:
             self.session = prepared.begin(starts, self._beat, self._look)
         atexit.register(self._interrupt)
-        # Children of multiprocessing leave without running what atexit holds.
+        # Children of multiprocessing exit without running the functions that atexit holds.
         processes = sys.modules.get("multiprocessing.process")
         if processes is not None and processes.parent_process() is not None:
             from multiprocessing.util import Finalize
@@ -167,7 +167,7 @@ class Lifetime:
             Finalize(None, self._interrupt, exitpriority=100)
 
     def _beat(self, reading: Reading) -> None:
-        """Write a heartbeat where one is due; the thread calls this, and waits for no mark, which writes more."""
+        """Write a heartbeat where one is due; called by the thread, which waits for no mark, as that writes more."""
         if self._lock.acquire(blocking=False):
             try:
                 if self.session is not None and not self._ending:
@@ -176,7 +176,7 @@ class Lifetime:
                 self._lock.release()
 
     def _look(self) -> None:
-        """Close a run whose call has ended by an exception that no hook reported; the thread calls this."""
+        """End a run whose call has ended by an exception that no hook reported; called by the thread."""
         if not self.call_is_running:
             self._interrupt()
 

@@ -1,4 +1,4 @@
-"""Meters, clock, lock and the one thread, to an immutable reading; a meter that fails is retired here."""
+"""Readings of all meters, on demand and by the one thread; a meter that fails for good is retired here."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.usage import Reading
 
-# A meter that takes this long to answer, twice in a row, holds up a training and is named.
+# A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
 SLOW_S = 1.0
-# Waiting for a driver or a file system looks like waiting for the interpreter's lock or a core: on a busy machine a
-# read of a sound meter takes seconds. Only so many times the above, twice in a row, retires a meter.
+# A wait for a driver or a file system looks like a wait for the interpreter's lock or a core: on a busy machine a
+# read of a working meter takes seconds. Only this multiple of the above, twice in a row, retires a meter.
 HOPELESS = 10.0
-# One failed read says nothing of the next: a process may have no file descriptor left while it starts its workers. The
-# figures are cumulative, so that a meter which answers again has lost none. So many failures in a row (a few marks
-# may be milliseconds apart), over so long (more than workers take to start), retire a meter.
+# One failed read does not predict the next: a process may have no file descriptor left while it starts its workers.
+# Figures are cumulative, so that a meter which answers again has lost none. So many failures in a row (a few marks may
+# be milliseconds apart), over so many seconds (more than workers take to start), retire a meter.
 FAILED_READS, FAILED_S = 10, 60.0
-# By these a meter says that what it reads is gone.
+# By these a meter reports that its source no longer exists.
 GONE = (Eco2AIError, FileNotFoundError, ProcessLookupError)
-# No counter needs to be read more often.
+# Shortest period, in seconds: no counter needs to be read more often.
 SHORTEST_S = 0.01
 
 
 class Metering:
-    """Reads all meters at once, on demand and as often as some meter or the beat needs.
+    """The reader of all meters at once, on demand and as often as some meter or the heartbeat needs.
 
     Args:
         meters: Open meters.
         guard: Records failures.
         clock: Monotonic seconds.
         beat: Called by the thread after each of its readings, with the reading.
-        beat_s: The longest time between two beats, in seconds.
+        beat_s: Longest time between two calls of ``beat``, in seconds.
         look: Called by the thread more often, without a reading.
-        look_s: Seconds between two looks.
-        slow_s: How long a meter may take to answer a mark.
+        look_s: Seconds between two calls of ``look``.
+        slow_s: Seconds that a meter may take to answer a mark.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Metering:
         self._thread: threading.Thread | None = None
 
     def start(self) -> Reading:
-        """Start the thread, if anything needs one, and take the first reading."""
+        """Take the first reading, and start the thread, if anything needs one."""
         reading = self.read()
         if math.isfinite(min(self.period_s, self._look_s)):
             self._thread = threading.Thread(target=self._run, name="eco2ai-ticker", daemon=True)
@@ -74,11 +74,11 @@ class Metering:
         return reading
 
     def read(self) -> Reading:
-        """Read every meter; never raises, and waits for none for long."""
+        """Read every meter; never raises, and waits long for none."""
         t = self._clock()
         joules: dict[str, float] = {}
         retired: set[str] = set()
-        # Only who waits can be held up: the thread may be slow, as a busy machine is.
+        # Only a caller that waits can be delayed: the thread may be slow, as on a busy machine.
         waited = threading.current_thread() is not self._thread
         for slot in self._slots:
             slot.read(waited)
@@ -87,7 +87,7 @@ class Metering:
         return Reading(t, MappingProxyType(joules), frozenset(retired))
 
     def stop(self) -> Reading:
-        """Take the last reading, end the thread and close the meters."""
+        """End the thread, take the last reading and close the meters."""
         self._ended.set()
         thread = self._thread
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
@@ -112,7 +112,7 @@ class Metering:
 
 
 class _Slot:
-    """A meter, its lock, and what it last said."""
+    """A meter, its lock, and its last figures."""
 
     def __init__(self, meter: Meter, guard: Guard, clock: Callable[[], float], slow_s: float) -> None:
         self.meter = meter
@@ -135,15 +135,15 @@ class _Slot:
         self._failed_since = 0.0
 
     def read(self, waited: bool) -> None:
-        """Take the meter's figures over; where it fails or does not answer, its channels are missing until it does.
+        """Update the figures from the meter; where it fails or does not answer, its channels are missing until it does.
 
         Args:
             waited: Whether a training waits for the answer.
         """
-        # A signal handler that reads inside a reading of its own thread must do with the figures before.
+        # A signal handler that reads inside a reading of its own thread gets the figures before.
         if self._dead or self._owed or self._reader == threading.get_ident():
             return
-        # Where another thread hangs inside this meter, training goes on without it, and waits for it only once.
+        # Where another thread hangs inside this meter, training continues without it, and waits for it only once.
         patience_s = 0.0 if self._passed_over else self._slow_s if waited else HOPELESS * self._slow_s
         if not self._lock.acquire(timeout=patience_s):
             if not self._passed_over:
@@ -159,10 +159,10 @@ class _Slot:
             self._reader = None
             self._lock.release()
         if self._owed:
-            self.close()  # it hung when it was to be closed
+            self.close()  # it was hanging at its close
 
     def close(self) -> None:
-        """Close the meter; where the other thread hangs inside it, that does so when it comes back."""
+        """Close the meter; where the other thread hangs inside it, that thread closes it on its return."""
         self._owed = not self._closed
         if self._lock.acquire(timeout=self._slow_s):
             if self._owed:
@@ -209,7 +209,7 @@ class _Slot:
         return True
 
     def _judge(self, took: float) -> None:
-        """Name a meter that was slow twice in a row, and retire one that is hopeless."""
+        """Record a meter that was slow twice in a row, and retire one that was slower by ``HOPELESS``."""
         self._took = [*self._took[-1:], took]
         least = min(self._took) if len(self._took) > 1 else 0.0
         if least > HOPELESS * self._slow_s:

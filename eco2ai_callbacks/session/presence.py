@@ -1,4 +1,4 @@
-"""This tracker among the others of the host: whose processes measure themselves, who shares a device."""
+"""This tracker among the others of the host: processes that measure themselves, and runs that share a device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from eco2ai_callbacks.settings import Settings
 
 
 class Presence:
-    """Announces a tracker in the host's registry, and looks there for others.
+    """A tracker's entry in the host's registry, and the lookup of others there.
 
     Args:
         registry: The running trackers of this host.
-        identity: Who writes.
+        identity: Identity of the writer.
         since: Monotonic seconds at which the tracker began.
         guard: Records failures of the registry.
     """
@@ -40,7 +40,7 @@ class Presence:
         )
 
     def measures(self, devices: Sequence[str], channels: Sequence[str]) -> None:
-        """Take over what the opened meters read.
+        """Set the devices and channels that the opened meters read.
 
         Args:
             devices: UUIDs of the devices.
@@ -49,11 +49,11 @@ class Presence:
         self.entry = dataclasses.replace(self.entry, devices=tuple(devices), channels=tuple(channels))
 
     def joins(self, ranks: Sequence[Entry]) -> None:
-        """Take over the trackers of the job, where its ranks have exchanged them."""
+        """Set the trackers of the job, where its ranks have exchanged them."""
         self._ranks = tuple(ranks)
 
     def announce(self, since: float) -> None:
-        """Enter the registry.
+        """Add the tracker to the registry.
 
         Args:
             since: Monotonic seconds of the first reading.
@@ -62,11 +62,11 @@ class Presence:
         self._guard.call("registry", lambda: self._registry.enter(self.entry), None)
 
     def withdraw(self) -> None:
-        """Leave the registry."""
+        """Remove the tracker from the registry."""
         self._guard.call("registry", lambda: self._registry.leave(self.entry.writer), None)
 
     def siblings(self) -> list[int]:
-        """Return the processes of this host that measure themselves for the same run."""
+        """Return the ids of other processes of this host that measure themselves for the same run."""
         mine = self.entry
         if not self._ranks:
             return [other.pid for other in self.same_run() if other.pid != mine.pid]
@@ -80,7 +80,7 @@ class Presence:
         return [other for other in found if other.writer != mine.writer]
 
     def shared_with(self) -> tuple[str, ...]:
-        """Return other runs that measure one of our devices now, apart from those around or inside this one."""
+        """Return other runs that measure one of our devices now, apart from enclosing and enclosed ones."""
         mine = self.entry
         if not mine.devices:
             return ()
@@ -111,7 +111,7 @@ def run_around(registry: Registry, run: str, guard: Guard) -> str | None:
 
 
 def unfinished_runs(settings: Settings, platform: Platform) -> list[str]:
-    """Return the runs of this project and host in the log that have no ``stop`` and that nobody writes now."""
+    """Return the runs of this project and host in the log that have no ``stop`` and no living writer."""
     if settings.log_file is None:
         return []
     host = platform.host().hash

@@ -1,4 +1,4 @@
-"""One start to stop of a tracker: read, mark, heartbeat, close."""
+"""One session of a tracker: read, mark, heartbeat, close."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from eco2ai_callbacks.session.presence import Presence
 from eco2ai_callbacks.session.stages import Segment, Stages
 from eco2ai_callbacks.usage import Reading, Usage
 
-# Less than this between two stages is left for what follows: entering one right after another is no segment.
+# Less than this, in seconds, between two stages is left to the next: entering one right after another is no segment.
 _SHORTEST_S = 1e-3
 
 
 class Session:
-    """Reads, marks and writes. Not safe for threads by itself.
+    """A session that reads, marks and writes. Not thread-safe by itself.
 
     Args:
-        identity: Who writes.
+        identity: Identity of the writer.
         metering: Reads the open meters; it has been started.
-        ledger: Sums up what is read.
+        ledger: Sums up the readings.
         stages: Names the time between two marks.
         journal: Writes the records.
         presence: This tracker in the host's registry.
         gpu: The GPU work of this process.
-        card: What a model card holds beside the run's usage.
+        card: The values of a model card beside the run's usage.
         heartbeat_s: Longest time without a record, in seconds; 0 turns heartbeats off.
     """
 
@@ -64,7 +64,7 @@ class Session:
 
     @property
     def total(self) -> Usage:
-        """What the run has used up to the last mark; replaced as a whole, so that it is read without a lock."""
+        """Usage of the run up to the last mark; replaced as a whole, so that it is read without a lock."""
         return self._ledger.total
 
     # --- reading and marking ---------------------------------------------------------------------------------------
@@ -74,18 +74,18 @@ class Session:
         self._gpu.finish()
 
     def read(self) -> Usage:
-        """Return what has been used since the last mark."""
+        """Return the usage since the last mark."""
         return self._ledger.since(self._metering.read())
 
     def mark(self, event: str, stage: str, epoch: int | None, **fields: Any) -> Usage:
-        """Close the time since the last mark under a stage and an epoch, and write it."""
+        """Close the time since the last mark under a stage and an epoch, and write its record."""
         return self._mark_named(event, stage, epoch, **fields)[0]
 
     def end_epoch(self, epoch: int | None, *, samples: int | None, tokens: int | None, **fields: Any) -> MarkedEpoch:
-        """Close an epoch's training, write it, and return what was used.
+        """Close an epoch's training, write its record, and return its usage.
 
         Args:
-            epoch: Number of the epoch; the one that runs by default.
+            epoch: Number of the epoch; the current one by default.
             samples: Samples of it that this process has trained on.
             tokens: Tokens of it that this process has trained on.
             fields: Further fields of the record.
@@ -97,13 +97,13 @@ class Session:
         return MarkedEpoch(usage, segment.epoch, rank, record.total or {}, speaks=self.identity.rank == 0)
 
     def enter(self, stage: str, epoch: int | None) -> Usage:
-        """Go into a stage; what came before is closed under the name of the stage around, and returned."""
+        """Enter a stage; the time before is closed under the enclosing stage, and its usage is returned."""
         usage = self._close_segment(self._stages.current)
         self._stages.enter(stage, epoch)
         return usage
 
     def leave(self) -> Usage:
-        """Go back to the stage around; what was used since the last mark is closed under this stage and returned."""
+        """Return to the enclosing stage; the time since the last mark is closed under this one, its usage returned."""
         if self._stages.inside is None:
             return Usage()
         usage = self._close_segment(self._stages.current)
@@ -111,14 +111,14 @@ class Session:
         return usage
 
     def note(self, event: str, metrics: Mapping[str, Any], epoch: int | None) -> None:
-        """Write and show a record that adds nothing up and closes nothing."""
+        """Write and show a record that adds no usage and closes no segment."""
         segment = self._stages.latest(self._stages.current.stage, epoch)
         self._journal.show(self._journal.write(event, Usage(), segment, self.total, metrics=dict(metrics)))
 
     def heartbeat(self, reading: Reading) -> None:
-        """Write what has been used since the last mark, if a heartbeat is due."""
+        """Write the usage since the last mark, if a heartbeat is due."""
         period = self._heartbeat_s
-        # At the next look it would be too late: a mark may have come in between two looks.
+        # At the next reading it would be too late: a mark may have come between two readings.
         due = period - self._metering.period_s + 1e-3
         if period and reading.t > self._ledger.marked.t and reading.t - self._beaten >= due:
             usage = self._ledger.since(reading)
@@ -126,10 +126,10 @@ class Session:
             self._beaten = reading.t
 
     def checkpoint(self, job: JobTotals) -> Checkpoint:
-        """Return what a checkpoint needs to continue the run.
+        """Return the run's id and totals, which a checkpoint needs to continue it.
 
         Args:
-            job: What the ranks have exchanged; where they have not, the totals are this rank's own.
+            job: The totals that the ranks have exchanged; where they have not, the totals are this rank's own.
         """
         total, identity = self.total + job.others, self.identity
         alone = identity.world_size > 1 and job.ranks is None
@@ -139,12 +139,12 @@ class Session:
     # --- the end ---------------------------------------------------------------------------------------------------
 
     def close(self, ended: str) -> None:
-        """End the thread, take the last reading, write what is left since the last mark, and close what is open.
+        """End the thread, take the last reading, write the usage since the last mark, and close everything.
 
         Args:
             ended: ``finished``, ``interrupted``, or what stopped the run.
         """
-        # What was interrupted may never be done, and the thread, which closes what nobody else does, waits for no GPU.
+        # Interrupted work may never finish, and the thread, which closes a run that no hook ends, waits for no GPU.
         if ended != "interrupted":
             self._gpu.finish()
         reading = self._metering.stop()
@@ -158,8 +158,8 @@ class Session:
         """Show the line of a run that has been closed, once.
 
         Args:
-            others: What the other ranks have used.
-            ranks: How many ranks have reported their usage; ``None`` where none was asked.
+            others: Usage of the other ranks.
+            ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
         """
         self._journal.summary(self.total + others, ranks)
 
@@ -184,7 +184,7 @@ class Session:
         return usage, record
 
     def _close_segment(self, segment: Segment) -> Usage:
-        """Close the time since the last mark; next to no time between two stages is left for what follows."""
+        """Close the time since the last mark; less than ``_SHORTEST_S`` between two stages is left to the next one."""
         reading = self._metering.read()
         between = segment.stage in ("train", "other")
         if between and reading.t - self._ledger.marked.t < _SHORTEST_S:

@@ -1,4 +1,4 @@
-"""What the time between two marks is called: nested stages, epochs and their attempts."""
+"""Names of the segments between two marks: nested stages, epochs and their attempts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eco2ai_callbacks.record import STAGES
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Key of a time segment: stage, epoch, attempt."""
+    """The key of a time segment: stage, epoch, attempt."""
 
     stage: str = "other"
     epoch: int | None = None
@@ -19,10 +19,10 @@ class Segment:
 
 
 def known_stage(stage: str, guard: Guard) -> str:
-    """Return a stage's name, or ``other``, with a failure recorded, where it is none.
+    """Return a stage's name; ``other``, with a failure recorded, for an unknown one.
 
     Args:
-        stage: What the caller named.
+        stage: The caller's name of the stage.
         guard: Records failures.
     """
     if stage in STAGES:
@@ -35,8 +35,8 @@ class Stages:
     """The stages that have been entered and not left, and how often each epoch was begun.
 
     Args:
-        base: The stage outside of all that were entered.
-        attempts: How often each epoch had been begun in earlier sessions of the run.
+        base: Stage of the time outside of all stages that were entered.
+        attempts: How often each epoch was begun in earlier sessions of the run.
     """
 
     def __init__(self, base: str = "train", attempts: Mapping[int, int] | None = None) -> None:
@@ -53,13 +53,13 @@ class Stages:
 
     @property
     def current(self) -> Segment:
-        """What the time that runs now is called."""
+        """The current segment."""
         if self._stack:
             return self._stack[-1]
         return self.latest("train", self._next) if self._base == "train" else Segment(self._base)
 
     def enter(self, stage: str, epoch: int | None = None) -> None:
-        """Go into a stage; into ``train``, an epoch begins (anew, if it had begun before)."""
+        """Enter a stage; with ``train`` an epoch begins (again, if it had begun before)."""
         epoch = self._epoch() if epoch is None else epoch
         if stage == "train":
             self._open = None
@@ -68,12 +68,12 @@ class Stages:
             self._stack.append(self.latest(stage, epoch))
 
     def leave(self) -> None:
-        """Go back to the stage around."""
+        """Return to the enclosing stage."""
         if self._stack:
             self._stack.pop()
 
     def named(self, stage: str, epoch: int | None) -> Segment:
-        """Return the segment of this stage and epoch; ``train`` begins the epoch if it is not under way."""
+        """Return the segment of this stage and epoch; ``train`` begins the epoch if it is not open."""
         epoch = self._epoch() if epoch is None else epoch
         if stage == "train" and epoch is not None and self._open != epoch:
             self._open = epoch
@@ -81,7 +81,7 @@ class Stages:
         return self.latest(stage, epoch)
 
     def close_epoch(self, epoch: int | None) -> None:
-        """End an epoch, and with it the train stage that it was in; what follows belongs to the one after it."""
+        """End an epoch, and with it the train stage that it was in; the time after it belongs to the next epoch."""
         self._open = None
         if self._stack and self._stack[-1].stage == "train":
             self._stack.pop()
@@ -89,10 +89,10 @@ class Stages:
             self._next = epoch + 1
 
     def latest(self, stage: str, epoch: int | None) -> Segment:
-        """Return the name that this stage of this epoch has in its latest attempt."""
+        """Return the segment of this stage and epoch in its latest attempt."""
         if epoch is None:
             return Segment(stage)
-        # Outside of all stages of a training an epoch runs before anything names it.
+        # Outside of all stages of a training an epoch runs before a call names it.
         unnamed = self._base == "train" and epoch == self._next and self._open != epoch
         return Segment(stage, epoch, self._attempts.get(epoch, 0) + unnamed or None)
 

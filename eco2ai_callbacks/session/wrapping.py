@@ -1,4 +1,4 @@
-"""Puts a context manager around each call of a function, be it plain, a coroutine or a generator."""
+"""A context manager around each call of a function: a plain one, a coroutine or a generator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def around_each_call(function: Callable[P, R], around: Around) -> Callable[P, R]
 
     Args:
         function: The function.
-        around: Makes the context manager of one call.
+        around: Returns the context manager of one call.
     """
     wrapped: Callable[..., Any]
     if inspect.iscoroutinefunction(function):
@@ -84,7 +84,7 @@ def _async_generator(function: Callable[..., Any], around: Around) -> Callable[.
 
 
 class _Thrown:
-    """Holds the exception that was thrown into a generator, for the generator inside of it; a close passes."""
+    """A holder of the exception that was thrown into a generator, for the inner generator; a close passes."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -99,13 +99,13 @@ class _Thrown:
         return True
 
     def taken(self) -> Any:
-        """Return the exception, and hold it no longer: its traceback keeps the program's variables alive."""
+        """Return the exception and release it: its traceback keeps the program's variables alive."""
         error, self.error = self.error, None
         return error
 
 
 def _first_step(inner: AsyncGenerator[Any, Any]) -> Any:
-    """Begin an async generator that the one around it closes.
+    """Start an async generator that the outer one closes.
 
     It is not registered with the event loop, which would close both at its end, and log that one is running.
     """
