@@ -1,4 +1,4 @@
-"""Builds the tables in ``data/`` from the raw files beside this script: ``python build.py [FOLDER]``.
+"""Build the tables in ``data/`` from the raw files beside this script: ``python build.py [FOLDER]``.
 
 The raw files, their publishers, licences and traps are described in ``README.md``. The result depends on nothing but
 them, byte for byte; to add a source, add its file and a function below that yields its factors.
@@ -30,7 +30,7 @@ class Factor(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """One place, with the folded codes and names that mean it."""
+    """One place, with its folded codes and names."""
 
     id: str
     level: str
@@ -41,7 +41,7 @@ class Spot(NamedTuple):
 
 
 def raw(name: str) -> list[dict[str, str]]:
-    """The rows of a raw file, every field as text: ``NA`` is Namibia."""
+    """Return the rows of a raw file, every field as text: ``NA`` is Namibia."""
     with (SOURCES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -50,7 +50,7 @@ def raw(name: str) -> list[dict[str, str]]:
 
 
 def ember() -> Iterator[Factor]:
-    """Countries by year; a figure of 0 is a missing one, and what is imputed in its place says so."""
+    """Return the figures of countries by year; a figure of 0 is a missing one, and imputed ones are marked so."""
     by_year = {row["id"]: row for row in raw("countries_by_year_wide")}
     for row in raw("countries_latest"):
         if row["dataset"].startswith("DERIVED"):
@@ -64,7 +64,7 @@ def ember() -> Iterator[Factor]:
 
 
 def egrid() -> Iterator[Factor]:
-    """Subregions and states of the US; the national average stands for ``US`` as well."""
+    """Return the figures of subregions and states of the US; the national average is that of ``US`` as well."""
     dataset = {"2023": "eGRID2023 rev2", "2024": "eGRID2024 (EPA Hub 2026)"}
     rows = sorted(raw("us_egrid_subregions"), key=lambda row: -int(row["year"]))
     for row in rows + raw("us_states"):
@@ -74,7 +74,7 @@ def egrid() -> Iterator[Factor]:
 
 
 def official() -> Iterator[Factor]:
-    """What Canada, Australia, China, India and the United Kingdom publish about themselves, newest edition first."""
+    """Return the official figures of Canada, Australia, China, India and the United Kingdom, newest edition first."""
     rows = [row for name in ("ca_provinces", "au_states", "cn_provinces", "national_official") for row in raw(name)]
     for row in sorted(rows, key=lambda row: -int(row["year"])):
         yield Factor(row["id"], _edition(row), row["year"], row["g_per_kwh"])
@@ -92,13 +92,13 @@ def _edition(row: dict[str, str]) -> str:
 
 
 def russia() -> Iterator[Factor]:
-    """Regions of Russia as eco2AI has them; it states neither their year nor their kind."""
+    """Return the figures of Russia's regions in eco2AI, which states neither their year nor their kind."""
     for row in raw("ru_regions_eco2ai"):
         yield Factor(row["id"], "eco2AI 0.3.12", "-", row["g_per_kwh"])
 
 
 def google() -> Iterator[Factor]:
-    """The provider's own figures."""
+    """Return the provider's own figures."""
     for row in raw("cloud_regions"):
         if row["level"] == "provider":
             yield Factor(row["id"], "Google 2024", row["year"], row["g_per_kwh"])
@@ -110,7 +110,7 @@ _CONTINENTS = {"EU27", "R-AFRICA", "R-ASIA", "R-EUROPE", "R-NORTH-AMERICA", "R-O
 
 
 def world_and_countries() -> Iterator[Spot]:
-    """The world, groups of countries and all countries of ISO 3166-1, with figures or without."""
+    """Return the world, groups of countries and all countries of ISO 3166-1, with figures or without."""
     latest = {row["id"]: row for row in raw("countries_latest")}
     names = {row["id"]: row for row in raw("country_names")}
     for place_id in ("WORLD", *sorted(_CONTINENTS), *sorted(names)):
@@ -124,7 +124,7 @@ def world_and_countries() -> Iterator[Spot]:
 
 
 def parts_of_countries(factors: list[Factor]) -> Iterator[Spot]:
-    """The subdivisions that have figures (ISO 3166-2), and eGRID's subregions."""
+    """Return the subdivisions that have figures (ISO 3166-2), and eGRID's subregions."""
     names = {row["id"]: row["name"] for row in raw("subdivision_names")}
     given = {row["id"]: row["name"] for name in ("us_states", "ru_regions_eco2ai") for row in raw(name)}
     wanted = {factor.place for factor in factors if re.fullmatch(r"[A-Z]{2}-\w+", factor.place)} - _CONTINENTS
@@ -152,7 +152,7 @@ _WELL_KNOWN = {"aws", "gcp", "azure", "oci", "alibaba", "ovh", "scaleway", "digi
 
 
 def clouds() -> Iterator[Spot]:
-    """Regions of cloud providers, each below the eGRID subregion, subdivision or country that it draws from."""
+    """Return regions of cloud providers, each below the eGRID subregion, subdivision or country of its grid."""
     subdivisions = {row["id"] for name in ("subdivision_names", "cn_provinces") for row in raw(name)}
     for row in raw("cloud_regions"):
         parent = f"eGRID:{row['egrid']}" if row["egrid"] else row["subdivision"] or row["country"]
@@ -170,12 +170,12 @@ def _cloud(place_id: str, city: str, parent: str) -> Spot:
 
 
 def _spaced(city: str) -> str:
-    """``CapeTown`` as ``Cape Town``."""
+    """Return ``CapeTown`` as ``Cape Town``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=St)(?=G)", " ", city).replace("WashingtonDC", "Washington DC")
 
 
 def spot(place_id: str, level: str, parent: str, name: str, spellings: list[str], codes: list[str]) -> Spot:
-    """A place, its spellings folded, with what ``other_names.csv`` says about it."""
+    """Return a place with folded spellings, and with its names in ``other_names.csv``."""
     if place_id in (other := _other_names()):
         name = other[place_id]["name"] or name
         spellings = [*spellings, *other[place_id]["other_names"].split("|")]
@@ -197,18 +197,18 @@ def _other_names() -> dict[str, dict[str, str]]:
 
 # Names in other languages.
 
-# Alternative names of eco2AI's table that belong to another place than the rest of their row.
+# Alternative names in eco2AI's table that name another place than the rest of their row.
 _WRONG = {("RU-TAM", "stavropol"), ("RU-MOS", "moscow"), ("RU-MOS", "moskva"), ("RU-MOS", "mo")}
 
-# Rows whose own label, not only its alternatives, means another place than the one whose value they hold.
+# Rows whose label, not only its alternatives, names another place than the one whose value they hold.
 _MISLABELLED = {"Krasnoyarskiy"}
 
 
 def spellings(spots: list[Spot]) -> Iterator[tuple[str, list[str]]]:
-    """eco2AI's own labels and alternative names, by the place that they mean (not always that of their row).
+    """Return eco2AI's labels and alternative names, by the place that they name (not always that of their row).
 
-    Those that mean something else elsewhere (abbreviations, French ``Géorgie``, names of other countries' parts) are
-    written as ``=us ga`` and count only where the country is given.
+    Those that name another place elsewhere (abbreviations, French ``Géorgie``, names of other countries' parts) are
+    written as ``=us ga`` and are valid only where the country is given.
     """
     own: dict[str, set[str]] = {place.id: {*place.codes, *place.names} for place in spots}
     meant: dict[str, set[str]] = {}
@@ -247,7 +247,7 @@ def spellings(spots: list[Spot]) -> Iterator[tuple[str, list[str]]]:
 
 
 def tables() -> dict[str, str]:
-    """All tables as text, by file name."""
+    """Return all tables as text, by file name."""
     kinds = {row["id"]: row["kind"] for row in raw("datasets")}
     factors = [*ember(), *egrid(), *official(), *russia(), *google()]
     spots = [*world_and_countries(), *parts_of_countries(factors), *clouds()]

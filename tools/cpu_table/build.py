@@ -1,7 +1,7 @@
 """Build the table of processor models from the raw facts beside this script.
 
 Run ``python tools/cpu_table/build.py`` with the package installed. With ``--report`` it prints what was
-resolved, overridden or left out, with what each origin says. The rules are in ``README.md``.
+resolved, overridden or left out, with each origin's figure. The rules are in ``README.md``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eco2ai_callbacks.meters.cpu.table import designation
 HERE = Path(__file__).parent
 TABLE = HERE.parents[1] / "eco2ai_callbacks" / "meters" / "cpu" / "data" / "cpu.tsv"
 
-# How far apart two origins may be and still be said to agree: makers round, and steppings differ by a few watts.
+# Relative difference up to which two origins agree: makers round, and steppings differ by a few watts.
 TOLERANCE = 0.1
 
 HEADER = """\
@@ -30,20 +30,20 @@ HEADER = """\
 # designation\tname\ttdp_w\tcores\tthreads\tyear\tsource
 """
 
-# What can be one model: a known line of products, and in it a number of two digits or more (or Apple's M1, AMD's Z1).
+# Names that can be one model: a known line of products with a number of two digits or more (or Apple's M1, AMD's Z1).
 _LINES = re.compile(
     r"(?:xeon|core|celeron|pentium|atom|itanium|quark|n\d+$|u\d+e?$|epyc|ryzen|opteron|(?:pro )?athlon|phenom|sempron"
     r"|turion|fx-|fx |(?:pro )?a\d+-|a\d+ |e\d?-|e\d |g-|gx-|rx-|c-|z-|3015|3020|apple|altra|snapdragon|c86|grace"
     r"|custom)"
 )
 _NUMBER = re.compile(r"\d\d|apple m\d|ryzen z\d|[gz]-[a-z]\d|grace superchip|^e[12]-")
-# Clocks instead of model numbers, several models in one row, ranges of models: none of these identifies one.
+# Clocks instead of model numbers, several models in one row, ranges of models: none of these identifies a model.
 _NOT_ONE = re.compile(r"\b\d\.\d|/|\bsupporting\b|\d{2}xx|[|:;*]|\?|\band\b|\bseries\b|\bfamily\b|\bclass\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What one row of one origin says about one model."""
+    """The figures of one row of one origin for one model."""
 
     origin: str
     name: str
@@ -54,19 +54,19 @@ class Fact:
 
 
 # From the most to the least trusted. The first two are exports of the makers' own product pages. PassMark's list, which
-# eco2AI follows for older parts, takes its figures from many hands.
+# eco2AI copies for older parts, takes its figures from many contributors.
 ORIGINS = ("ecotrace:intel", "ecotrace:amd", "codecarbon", "eco2ai", "ecotrace:passmark")
 MAKERS = ORIGINS[:2]
 
 
 def rows(path: Path) -> Iterator[Mapping[str, str]]:
-    """The rows of a CSV file that may begin with comment lines."""
+    """Return the rows of a CSV file that may begin with comment lines."""
     with path.open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(line for line in file if not line.startswith("#"))
 
 
 def number(text: str | None) -> float | None:
-    """A number above 0; ``None`` where the text is none (raw tables hold such as ``27.29.5``)."""
+    """Return a number above 0; ``None`` where the text is not one (raw tables hold texts such as ``27.29.5``)."""
     try:
         value = float(text or "")
     except ValueError:
@@ -75,20 +75,20 @@ def number(text: str | None) -> float | None:
 
 
 def integer(text: str | None) -> int | None:
-    """A whole number above 0; ``None`` where the text is none."""
+    """Return a whole number above 0; ``None`` where the text is not one."""
     value = number(text)
     return int(value) if value and value == int(value) else None
 
 
 def year(text: str | None) -> int | None:
-    """The year in a date as origins write it: ``2021-06-01``, ``Q2 2021``, ``6/1/21``, ``6/1/2021``."""
+    """Return the year in a date as origins write it: ``2021-06-01``, ``Q2 2021``, ``6/1/21``, ``6/1/2021``."""
     text = (text or "").strip()
     match = re.search(r"(?<!\d)((?:19|20)\d\d)(?!\d)", text) or re.fullmatch(r"\d+/\d+/(\d\d)", text)
     return None if match is None else int(match[1]) + (0 if len(match[1]) == 4 else 2000)
 
 
 def raw_facts() -> Iterator[Fact]:
-    """All rows of all origins."""
+    """Return all rows of all origins."""
     for row in rows(HERE / "eco2ai.csv"):
         yield Fact("eco2ai", row["name"], number(row["tdp_w"]), integer(row["cores"]), None, year(row["released"]))
     for row in rows(HERE / "codecarbon.csv"):
@@ -102,15 +102,15 @@ def raw_facts() -> Iterator[Fact]:
 
 
 def is_one_model(key: str) -> bool:
-    """Whether a designation can name one model, and not a line, a clock or several."""
+    """Return whether a designation can name one model, and not a line, a clock or several."""
     return bool(_LINES.match(key) and _NUMBER.search(key) and not _NOT_ONE.search(key))
 
 
 def grouped(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
-    """The facts about each model, by designation."""
+    """Return the facts about each model, by designation."""
     groups: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
-        # "Phenom II X4 955 (95W)" is a variant that the processor itself does not tell apart.
+        # "Phenom II X4 955 (95W)" is a variant that the processor's own name does not distinguish.
         if fact.tdp_w is not None and not re.search(r"\(\d+ ?W\)", fact.name):
             key = designation(fact.name)
             # Intel's N100 is one model; codecarbon's bare "N640" is a Phenom, or something else.
@@ -120,21 +120,21 @@ def grouped(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
 
 
 def close(one: float, other: float) -> bool:
-    """Whether two figures agree."""
+    """Return whether two figures agree."""
     return abs(one - other) <= TOLERANCE * max(one, other)
 
 
 def resolve(facts: list[Fact]) -> tuple[float, list[str]] | None:
-    """The TDP that the origins support, and those that do; ``None`` where it stays open.
+    """Return the TDP that the origins support, and these origins; ``None`` where they disagree.
 
-    A maker's export decides. Without one, a single origin's figure stands if no other contradicts it, and where they
-    contradict each other, a figure that at least two origins give and that is the only such.
+    A maker's export decides. Without one, a single origin's figure is taken if no other contradicts it. Where origins
+    contradict each other, the figure is taken that at least two of them give, if it is the only one.
     """
     values = {origin: [fact.tdp_w for fact in facts if fact.origin == origin] for origin in ORIGINS}
     for origin in MAKERS:
         if len(set(values[origin])) == 1:
             return _supported(values[origin][0] or 0.0, values)
-    # eco2AI's table and PassMark's list are not independent for old parts: together they count once.
+    # eco2AI's table and PassMark's list are not independent for old parts: together they have one vote.
     voters = [values["codecarbon"], values["eco2ai"] or values["ecotrace:passmark"]]
     given = [value for voter in voters for value in voter if value is not None]
     if all(close(given[0], value) for value in given[1:]) if given else False:
@@ -150,7 +150,7 @@ def _supported(value: float, values: Mapping[str, list[float | None]]) -> tuple[
 
 
 def first(facts: Iterable[Fact], field: str) -> int | None:
-    """A field's value from the most trusted origin that has it."""
+    """Return a field's value from the most trusted origin that has it."""
     for fact in sorted(facts, key=lambda fact: ORIGINS.index(fact.origin)):
         value: int | None = getattr(fact, field)
         if value is not None:
@@ -159,7 +159,7 @@ def first(facts: Iterable[Fact], field: str) -> int | None:
 
 
 def known_cores() -> dict[str, tuple[int, int]]:
-    """Cores and threads by designation, from the list kept by hand."""
+    """Return cores and threads by designation, from the list kept by hand."""
     known: dict[str, tuple[int, int]] = {}
     for row in rows(HERE / "cores.csv"):
         for model in row["models"].split():
@@ -185,7 +185,7 @@ class Row:
 
 
 def best_name(facts: list[Fact]) -> str:
-    """A model's name to show: its origins' own, without what stands around it."""
+    """Return the name to show for a model: the shortest of its origins', with the maker where one has it."""
     names = sorted({_shown(fact.name) for fact in facts}, key=lambda name: (len(name), name))
     makers = [name for name in names if re.match(r"Intel |AMD |Apple |Hygon ", name)]
     return (makers or names)[0]
@@ -198,7 +198,7 @@ def _shown(name: str) -> str:
 
 
 def build() -> tuple[list[Row], list[str]]:
-    """The table's rows, sorted, and what was resolved or left out on the way, as lines to read."""
+    """Return the table's rows, sorted, and a report of what was resolved or left out, one line each."""
     report: list[str] = []
     table: dict[str, Row] = {}
     cores = known_cores()
@@ -238,7 +238,7 @@ def build() -> tuple[list[Row], list[str]]:
 
 
 def text() -> str:
-    """The table's whole content."""
+    """Return the table's whole content."""
     return HEADER + "".join(f"{row}\n" for row in build()[0])
 
 

@@ -18,14 +18,14 @@ from eco2ai_callbacks.meters.cpu.table import lookup
 
 NAMES = Path(__file__).parents[2] / "tests" / "unit" / "meters" / "cpu" / "cpu_names.csv"
 
-# A figure is right within rounding; more than a fifth off, it misleads.
+# Relative errors: a figure is right within rounding; with more than a fifth it is grossly wrong.
 RIGHT, GROSS = 0.05, 0.20
 
 Matcher = Callable[[str], float | None]
 
 
 def ours() -> Matcher:
-    """This package's."""
+    """Return this package's look-up."""
 
     def match(name: str) -> float | None:
         cpu = lookup(name)
@@ -35,7 +35,7 @@ def ours() -> Matcher:
 
 
 def eco2ai() -> Matcher:
-    """eco2AI's, called as its tracker calls it."""
+    """Return eco2AI's look-up, called as its tracker calls it."""
     from eco2ai.tools.tools_cpu import CONSTANT_CONSUMPTION, CPU_TABLE_NAME, find_tdp_value
 
     def match(name: str) -> float | None:
@@ -46,7 +46,7 @@ def eco2ai() -> Matcher:
 
 
 def codecarbon() -> Matcher:
-    """CodeCarbon's, without its fallback of a constant per thread."""
+    """Return CodeCarbon's look-up, without its fallback of a constant per thread."""
     from codecarbon.core.cpu import TDP
 
     registry = TDP.__new__(TDP)
@@ -59,7 +59,7 @@ def codecarbon() -> Matcher:
 
 
 def compare(matcher: Matcher, rows: list[tuple[str, float | None]], each: bool) -> list[int]:
-    """Right, wrong, of these grossly wrong, refused, of the names that identify a model; and answers for the others."""
+    """Return counts for names of one model: right, wrong, grossly wrong of these, refused; and answers for others."""
     counts = [0, 0, 0, 0, 0]
     for name, expected in rows:
         try:

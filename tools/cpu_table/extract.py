@@ -1,4 +1,4 @@
-"""Copy the raw facts about processors out of the packages that carry them, into CSV files beside this script.
+"""Copy the raw facts about processors out of the packages that contain them, into CSV files beside this script.
 
 Run once per new version of a package: ``python extract.py eco2ai-*.whl codecarbon-*.whl ecotrace-*.whl``.
 """
@@ -22,19 +22,19 @@ ECOTRACE_DATASETS = {"intel-spec-dataset": "intel", "amd-spec-dataset": "amd", "
 
 
 def eco2ai(rows: Iterable[Row]) -> Iterator[list[str]]:
-    """Rows ``name, tdp_w, cores, released`` of eco2AI's table; the base power where it has both."""
+    """Return rows ``name, tdp_w, cores, released`` of eco2AI's table; the base power where it has both."""
     for row in rows:
         yield [row["Model"], row["TDP (Base)"] or row["TDP"], row["Cores"], row["Released"]]
 
 
 def codecarbon(rows: Iterable[Row]) -> Iterator[list[str]]:
-    """Rows ``name, tdp_w`` of CodeCarbon's table."""
+    """Return rows ``name, tdp_w`` of CodeCarbon's table."""
     for row in rows:
         yield [row["Name"], row["TDP"]]
 
 
 def ecotrace(rows: Iterable[Row]) -> Iterator[list[str]]:
-    """Rows ``name, tdp_w, cores, threads, released, dataset, line`` of EcoTrace's table."""
+    """Return rows ``name, tdp_w, cores, threads, released, dataset, line`` of EcoTrace's table."""
     for row in rows:
         if row["source"] in ECOTRACE_DATASETS:
             dataset = ECOTRACE_DATASETS[row["source"]]
@@ -57,7 +57,7 @@ PACKAGES = {
 
 
 def extract(wheel: Path) -> Path:
-    """Write the facts of one wheel; the package is known by the file's name."""
+    """Write the facts of one wheel and return the file; the package is identified by the wheel's name."""
     package, version = wheel.name.split("-")[:2]
     member, rows, columns, licence = PACKAGES[package]
     with zipfile.ZipFile(wheel) as archive:
