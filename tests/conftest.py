@@ -1,4 +1,4 @@
-"""What every test stands on: a folder of its own, no settings from outside, and nothing left running."""
+"""Fixtures of every test: a folder of its own, no settings from outside, and nothing left running."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder, and see no setting of the machine that runs the tests."""
+    """Run the test in an empty folder, without the settings of the machine that runs the tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in [name for name in os.environ if name.startswith("ECO2AI_")]:
         monkeypatch.delenv(name)
-    # The registry of running trackers lies in the folder for temporary files.
+    # The registry of running trackers is in the folder for temporary files.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
@@ -43,13 +43,13 @@ def _nothing_left_running() -> object:
 
 @pytest.fixture(scope="session")
 def stub_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a ``libnvidia-ml.so.1`` that says what a test scripts."""
+    """Return the folder of a ``libnvidia-ml.so.1`` that returns what a test scripts."""
     return compile_stub(tmp_path_factory.mktemp("nvml")).parent
 
 
 @pytest.fixture
 def stub(stub_library: Path, tmp_path: Path) -> NvmlStub:
-    """That library with a script of the test's own."""
+    """Return that library with a script of the test's own."""
     return NvmlStub(stub_library, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A run log that is altered, and what a verdict on it says first."""
+"""A run log that is altered, and the first fault that a verdict on it reports."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def first(verdict: Verdict) -> Fault:
 
 
 def found(verdict: Verdict) -> tuple[str, int, int | None]:
-    """Kind, line and record of the first fault."""
+    """Return kind, line and record of the first fault."""
     fault = first(verdict)
     return fault.kind, fault.line, fault.seq
 
 
 def rechained(lines: list[str], change: Callable[[int, dict[str, Any]], None]) -> list[str]:
-    """The lines of one session, changed, with every hash computed anew as anybody can."""
+    """Return the lines of one session, changed, with every hash recomputed, which needs no key."""
     result: list[str] = []
     for number, line in enumerate(lines):
         values = json.loads(line)

@@ -1,4 +1,4 @@
-"""The part of ``torch`` that says whether there is a process group."""
+"""A fake of the part of ``torch`` that reports whether there is a process group."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Torch:
-    """A default process group of so many processes, of which this is the second."""
+    """A default process group of ``size`` processes, of which this is the second."""
 
     def __init__(self, size: int, initialised: bool = True, available: bool = True) -> None:
         self.distributed = self

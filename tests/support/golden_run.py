@@ -1,7 +1,7 @@
-"""Scripted runs on a machine of fakes, and what they leave behind, told as text that is the same each time.
+"""Scripted runs on a machine of fakes, and their results as text that is the same each time.
 
-What the texts must be lies in the folder ``golden``. The functions of the first part are all that knows the package's
-inside; when that changes, they follow, and the files of the folder stay. ``REGENERATE_GOLDEN=1`` writes these anew.
+The expected texts are in the folder ``golden``. Only the functions of the first part depend on the package's inside;
+when that changes, they follow, and the files of the folder stay. ``REGENERATE_GOLDEN=1`` writes these again.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ Gather = Callable[[Any], list[Any]]
 
 
 class Meter:
-    """Draws constant powers, and fails as it is told to.
+    """A meter of constant powers that fails where a test says so.
 
     Args:
-        clock: Where energy gets its time from.
-        name: What failures are named after.
+        clock: The clock that energy is computed by.
+        name: Name that failures begin with.
         watts: The power of each channel.
-        methods: How each channel is known, as :func:`method` makes it.
+        methods: Measuring method of each channel, as :func:`method` returns it.
         gpus: Names of the cards that it measures.
     """
 
@@ -82,19 +82,19 @@ class Meter:
 
 
 def method(name: str, low: float, high: float, edge_j: float, counter: bool, whose: str) -> Any:
-    """How a channel is known."""
+    """Return the measuring method of a channel."""
     return Method(name, low, high, edge_j, counter, scope=whose)
 
 
 def used(meter: Meter, name: str, reason: str) -> Any:
-    """A way of measuring that counts."""
+    """Return a source that is used."""
     methods = {channel: known.name for channel, known in meter.methods.items()}
     measured = tuple(sorted({known.name for known in meter.methods.values() if known.measured}))
     return Source(name, "used", reason, None, methods, tuple(sorted(meter.covers)), meter.devices, measured)
 
 
 def unused(name: str, reason: str, status: str = "unavailable") -> Any:
-    """A way of measuring that does not count, and why."""
+    """Return a source that is not used, with the reason."""
     return Source(name, status, reason)
 
 
@@ -106,7 +106,7 @@ def machine(
     *,
     desktop: bool = False,
 ) -> Any:
-    """A machine with these meters; its registry and its root lie in the working folder."""
+    """Return a machine with these meters; its registry and its root are in the working folder."""
     return Platform(
         clock=clock,
         host=lambda: BARE_METAL if desktop else CLOUD_VM,
@@ -118,7 +118,7 @@ def machine(
 
 
 def tracker(on: Any, **settings: Any) -> Tracker:
-    """A tracker on that machine; it asks no framework for its cards."""
+    """Return a tracker on that machine; it calls no framework for its cards."""
     args = {"region": "FR", "intensity_year": 2023, "heartbeat_s": 0.0, "gpus": "visible", "sync_gpu": False}
     return Tracker(platform=on, **{**args, **settings})
 
@@ -130,54 +130,54 @@ def begin(
     rank: tuple[int, int] | None = None,
     gather: Gather | None = None,
 ) -> Tracker:
-    """Start a tracker as an adapter does; ``saved`` is what :func:`checkpoint` gave."""
+    """Start a tracker as an adapter does; ``saved`` is a result of :func:`checkpoint`."""
     known = None if saved is None else Checkpoint.from_dict(saved)
     return run.start(RunContext(base=base, checkpoint=known, rank=rank, gather=gather))
 
 
 def figures(report: EpochReport) -> dict[str, float]:
-    """An epoch's scalars without its forecast, in the order of the golden files."""
+    """Return an epoch's scalars without its forecast, in the order of the golden files."""
     first = {name: value for name, value in report.train.items() if name in ("eco2ai/energy_kwh", "eco2ai/co2_kg")}
     return first | report.validation | report.total | report.train
 
 
 def checkpoint(run: Tracker) -> dict[str, Any]:
-    """What a checkpoint holds of a run."""
+    """Return the state of a run that a checkpoint holds."""
     assert run.checkpoint is not None
     return run.checkpoint.to_dict()
 
 
 def failures(run: Tracker) -> list[str]:
-    """What a tracker knows to have gone wrong."""
+    """Return the failures that a tracker has recorded."""
     return list(run.guard.failures)
 
 
 def defaults() -> dict[str, Any]:
-    """The settings with the values that they have where nobody says anything."""
+    """Return the settings with their default values."""
     fields = {f.name: f for f in dataclasses.fields(Settings)}
     return {name: fields[name].default for name in NAMES}
 
 
 def registry_entries() -> list[dict[str, Any]]:
-    """What the registry holds of the trackers that run on a :func:`machine` now."""
+    """Return the registry's entries of the trackers that run on a :func:`machine` now."""
     return [json.loads(path.read_text()) for path in sorted(Path("registry").glob("*.json"))]
 
 
 def variables() -> list[str]:
-    """The variables that are heeded."""
+    """Return the names of the variables that are read."""
     return sorted([*(PREFIX + name.upper() for name in NAMES), *OTHER_VARIABLES])
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a line of the log, as it is installed."""
+    """Return the JSON schema of a line of the log, as it is installed."""
     return json.loads((files("eco2ai_callbacks") / "runlog" / "schema.json").read_text(encoding="utf-8"))
 
 
-# --- what is told of a run ------------------------------------------------------------------------------------------
+# --- the results of a run -------------------------------------------------------------------------------------------
 
 
 class Told:
-    """What the calls of a script have returned, in their order."""
+    """The results of a script's calls, in their order."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -188,7 +188,7 @@ class Told:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """Return a value in a form that JSON can hold."""
     if isinstance(value, Usage):
         figures = {name: getattr(value, name) for name in ("seconds", "energy_kwh", "co2_kg", "power_w")}
         return figures | {"joules": dict(value.joules), "grams": value.grams}
@@ -214,20 +214,20 @@ class Masks:
         self._version = next((row["version"] for row in rows), None)
 
     def text(self, text: str) -> str:
-        """Any text, with the names in place."""
+        """Return any text with the stable names."""
         for value, name in self._names.items():
             text = text.replace(value, name)
         return text.replace(f"(eco2ai-callbacks {self._version})", "(eco2ai-callbacks version)")
 
     def row(self, row: Mapping[str, Any]) -> str:
-        """A line of the log, its fields on lines of their own and in their order."""
+        """Return a line of the log with each field on a line of its own, in their order."""
         masked = {"pid": type(row["pid"]).__name__, "version": "version", "start": masked_time(row["start"])}
         masked["cost"] = masked_cost(row["cost"])
         fields = [f"    {json.dumps(name)}: {compact(value)}" for name, value in {**row, **masked}.items()]
         return self.text("  {\n" + ",\n".join(fields) + "\n  }")
 
     def csv(self, text: str) -> str:
-        """The CSV, without the wall clock and the system."""
+        """Return the CSV, without the wall clock and the system."""
         rows = list(csv.DictReader(io.StringIO(text)))
         written = io.StringIO()
         writer = csv.DictWriter(written, rows[0].keys(), lineterminator="\n")
@@ -241,22 +241,22 @@ class Masks:
 
 
 def masked_time(stamp: str) -> str:
-    """The form of a time."""
+    """Return the form of a time."""
     return re.sub(r"\d", "0", re.sub(r"[+-]\d\d:\d\d$", "+00:00", stamp))
 
 
 def masked_cost(cost: float | None) -> float | None:
-    """Money to six digits: a price is looked up by the time of day, which rounds it differently each time."""
+    """Return money to six digits: a price depends on the time of day, which rounds it differently each time."""
     return cost and float(f"{cost:.6g}")
 
 
 def compact(value: Any) -> str:
-    """JSON on one line."""
+    """Return JSON on one line."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 class Messages(logging.Handler):
-    """What is logged, as text."""
+    """The logged messages, as text."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -269,7 +269,7 @@ class Messages(logging.Handler):
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[str]]:
-    """The messages that are logged inside."""
+    """Return the messages that are logged inside."""
     messages = Messages()
     logging.getLogger().addHandler(messages)
     try:
@@ -279,7 +279,7 @@ def logged() -> Iterator[list[str]]:
 
 
 def play(script: Callable[[Told], None]) -> dict[str, str]:
-    """Run a script in the working folder; what it left behind, by the endings of the golden files."""
+    """Run a script in the working folder, and return its results by the endings of the golden files."""
     Path("root").mkdir()
     told, console = Told(), io.StringIO()
     with contextlib.redirect_stderr(console), logged() as messages:
@@ -303,7 +303,7 @@ def play(script: Callable[[Told], None]) -> dict[str, str]:
 
 
 def pretty(values: Any) -> str:
-    """JSON whose order is that of the values."""
+    """Return JSON in the order of the values."""
     return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -355,7 +355,7 @@ def bench(clock: Clock) -> Bench:
 
 
 def epoch_of(run: Tracker, clock: Clock, told: Told, epoch: int, planned: int) -> str | None:
-    """An epoch with a validation inside, as an adapter measures it; the sentence of a budget that is used up."""
+    """Run an epoch with a validation, as an adapter measures it; return the sentence of a used-up budget."""
     told(f"enter('train', {epoch})", run.enter("train", epoch))
     clock.advance(4.1 + 0.3 * epoch)
     told("enter('validate')", run.enter("validate"))
@@ -374,7 +374,7 @@ def epoch_of(run: Tracker, clock: Clock, told: Told, epoch: int, planned: int) -
 
 
 def fit(told: Told) -> None:
-    """A training with all that records and loggers can hold."""
+    """Run a training with all that records and loggers can hold."""
     at = bench(Clock(1000.0))
     run = begin(
         tracker(
@@ -412,7 +412,7 @@ def fit(told: Told) -> None:
 
 
 def resumed(told: Told) -> None:
-    """A training that is interrupted, and goes on from a checkpoint that knows more than the log."""
+    """Run a training that is interrupted, and continues from a checkpoint that holds more than the log."""
     clock = Clock(50.0)
     settings = {"csv_file": "eco2ai.csv", "scalars": "all", "pue": 1.25, "price": 0.31, "project": "golden"}
     at = bench(clock)
@@ -441,7 +441,7 @@ def resumed(told: Told) -> None:
 
 
 def failing(told: Told) -> None:
-    """A meter that raises in the middle, one that loses its channel, and a stage that is none."""
+    """Run a meter that raises in the middle, one that loses its channel, and an unknown stage."""
     at = bench(Clock(0.0))
     run = begin(tracker(at.machine, csv_file="eco2ai.csv", scalars="all", g_per_kwh=360.0), base="other")
     epoch_of(run, at.clock, told, 0, planned=4)
@@ -458,7 +458,7 @@ def failing(told: Told) -> None:
 
 
 def budget(told: Told) -> None:
-    """A budget of energy that stops the training."""
+    """Run a training that a budget of energy stops."""
     at = bench(Clock(7.0))
     run = begin(tracker(at.machine, g_per_kwh=360.0, max_energy_kwh=0.0005, forecast_after=1), base="other")
     for epoch in range(9):
@@ -469,7 +469,7 @@ def budget(told: Told) -> None:
 
 
 def emissions_budget(told: Told) -> None:
-    """A budget of CO2e that stops a program of one's own, with an overhead and without epochs that are named."""
+    """Run a custom loop that a budget of CO2e stops, with a PUE and without numbers of epochs."""
     at = bench(Clock(7.0))
     with tracker(at.machine, g_per_kwh=360.0, max_co2_kg=0.0001, pue=2.0) as run:
         for _ in range(9):
@@ -481,7 +481,7 @@ def emissions_budget(told: Told) -> None:
 
 
 def unmeasured(told: Told) -> None:
-    """A machine where nothing can be read, at a place that is not known."""
+    """Run on a machine where nothing can be read, at an unknown place."""
     clock = Clock(0.0)
     sources = (unused("NVML", "absent: no driver"), unused("RAM model", "failed while it was opened", "failed"))
     on = machine(clock, (), sources)
@@ -494,7 +494,7 @@ def unmeasured(told: Told) -> None:
 
 
 def nested(told: Told) -> None:
-    """A run inside another, at a place that is not known: the world's figure has a wide band."""
+    """Run a run inside another, at an unknown place: the world's figure has a wide band."""
     clock = Clock(20.0)
     outer, inner = (tracker(bench(clock).machine, project=name, region=None) for name in ("outer", "inner"))
     with outer:
@@ -507,7 +507,7 @@ def nested(told: Told) -> None:
 
 
 def heartbeat(told: Told) -> None:
-    """Heartbeats inside an epoch: one for each time that the clock has moved on."""
+    """Write heartbeats inside an epoch: one for each time that the clock has moved."""
     at = bench(Clock(0.0))
     run = begin(tracker(at.machine, g_per_kwh=360.0, price=0.31, heartbeat_s=0.1, console=False), base="other")
     run.enter("train", 0)
@@ -526,7 +526,7 @@ def _wait_for(good: Callable[[], bool]) -> None:
 
 
 def two_ranks(told: Told) -> None:
-    """Two ranks on one host, in threads: each counts its own processes, and the first the card of both."""
+    """Run two ranks on one host, in threads: each counts its own processes, and the first the card of both."""
     clock = Clock(100.0)
     table: list[Any] = [None, None]
     barrier = threading.Barrier(2, timeout=30)

@@ -1,4 +1,4 @@
-"""Jobs of real processes, measured from outside and led step by step."""
+"""Jobs of real processes, measured from outside and run step by step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from types import TracebackType
 
-# What each job's script stands on. `burn` uses a known CPU time, however long it has to wait for a core.
+# Beginning of each job's script. `burn` uses a known CPU time, however long it has to wait for a core.
 _PRELUDE = """
 import ctypes, mmap, os, signal, struct, sys, time
 
@@ -65,10 +65,10 @@ step(os.getpid())
 
 
 class Job:
-    """A process whose script stops at each ``step(seconds)`` until it is told to go on; orphans are soon taken away.
+    """A process whose script stops at each ``step(seconds)`` until :meth:`go` is called; orphans are soon reaped.
 
     Args:
-        script: What it does, on top of the prelude.
+        script: Its script, which follows the prelude.
     """
 
     def __init__(self, script: str) -> None:
@@ -83,7 +83,7 @@ class Job:
         self.pid = int(self._said())
 
     def go(self) -> float:
-        """Let the script run to its next step; what it says there."""
+        """Run the script to its next step, and return the number that it prints there."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()

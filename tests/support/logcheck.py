@@ -1,4 +1,4 @@
-"""Reads a run log back, and holds what must be true of any of them."""
+"""Reader of a run log, and checks that any run log must pass."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ADDING = ("epoch", "stage", "stop")
 
 
 def rows(path: Path | str = "eco2ai.jsonl") -> list[Row]:
-    """The lines of a log, each of which must be whole."""
+    """Return the lines of a log, each of which must be whole."""
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 def by_run(found: list[Row]) -> dict[str, list[Row]]:
-    """The lines of each run, in the order of the runs' first lines."""
+    """Return the lines of each run, in the order of the runs' first lines."""
     runs: dict[str, list[Row]] = defaultdict(list)
     for row in found:
         runs[row["run"]].append(row)
@@ -29,7 +29,7 @@ def by_run(found: list[Row]) -> dict[str, list[Row]]:
 
 
 def by_writer(found: list[Row]) -> list[list[Row]]:
-    """The lines of each session."""
+    """Return the lines of each session."""
     writers: dict[str, list[Row]] = defaultdict(list)
     for row in found:
         writers[row["writer"]].append(row)
@@ -37,12 +37,12 @@ def by_writer(found: list[Row]) -> list[list[Row]]:
 
 
 def close(one: float, other: float, rel: float = 1e-9) -> bool:
-    """Equal but for the order of summing."""
+    """Return whether two figures are equal, apart from the order of summing."""
     return math.isclose(one, other, rel_tol=rel, abs_tol=1e-15)
 
 
 def check_whole(found: list[Row], *, stopped: bool = True) -> None:
-    """Every second and joule of every session belongs to exactly one mark, and all marks make the total."""
+    """Check that every second and joule of every session is in exactly one mark, and that all marks add up."""
     assert found, "nothing was logged"
     verdict = verify(Path("eco2ai.jsonl"))
     assert verdict.whole, verdict.first
@@ -58,7 +58,7 @@ def check_whole(found: list[Row], *, stopped: bool = True) -> None:
                 if row["event"] not in ADDING:
                     continue
                 begin = datetime.fromisoformat(row["start"]).timestamp()
-                # The label is the wall clock's, to the millisecond: a stretch begins where the last one has ended.
+                # The label is the wall clock's, to the millisecond: a segment begins where the last one has ended.
                 assert end is None or abs(begin - end) < 0.01, (begin, end, row)
                 end = begin + row["seconds"]
                 assert row["seconds"] > 0
@@ -75,7 +75,7 @@ def check_whole(found: list[Row], *, stopped: bool = True) -> None:
 
 
 def epochs(found: list[Row]) -> list[Row]:
-    """The epoch records; each one's ``epoch_total`` is the sum of its train marks."""
+    """Return the epoch records, and check that each one's ``epoch_total`` is the sum of its train marks."""
     result = []
     for row in found:
         if row["event"] != "epoch":
@@ -94,5 +94,5 @@ def epochs(found: list[Row]) -> list[Row]:
 
 
 def stage_sum(found: list[Row], stage: str, epoch: int | None, name: str = "energy_kwh") -> float:
-    """What all marks of a stage and an epoch add up to."""
+    """Return the sum of all marks of a stage and an epoch."""
     return sum(row[name] for row in found if row["event"] in ADDING and row["stage"] == stage and row["epoch"] == epoch)

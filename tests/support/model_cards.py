@@ -1,4 +1,4 @@
-"""A model card with text and metadata of a user's own, and what a run adds to it."""
+"""A model card with text and metadata of a user's own, and the values that a run adds to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Meters of boards that a fake of NVML invents."""
+"""Meters of the boards of a fake NVML."""
 
 from __future__ import annotations
 

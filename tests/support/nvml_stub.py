@@ -1,4 +1,4 @@
-"""Compiles ``nvml_stub.c`` into a ``libnvidia-ml.so.1`` and runs scripts that the real ``nvidia-ml-py`` loads it in."""
+"""Compiler of ``nvml_stub.c`` to a ``libnvidia-ml.so.1``, and runner of scripts that load it by ``nvidia-ml-py``."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def compile_stub(folder: Path) -> Path:
 
 @dataclasses.dataclass
 class NvmlStub:
-    """What the library is to say, and what it was asked.
+    """The values that the library is to return, and the calls that it has received.
 
     Args:
         library: The folder that holds ``libnvidia-ml.so.1``.
-        folder: Where its script and its list of calls go.
+        folder: The folder for its script and its list of calls.
     """
 
     library: Path
@@ -48,7 +48,7 @@ class NvmlStub:
         return {**kept, **own, "LD_LIBRARY_PATH": str(self.library), "NVML_STUB": str(script)}
 
     def without_driver(self) -> dict[str, str]:
-        """What to change in the environment where no library is to be found, also on a machine that has one."""
+        """Return the changes to the environment that hide any library, also on a machine that has one."""
         folder = self.folder / "no-driver"
         folder.mkdir(exist_ok=True)
         (folder / "libnvidia-ml.so.1").touch()
@@ -76,11 +76,11 @@ class NvmlStub:
         self._line("mig", board, uuid, gpu_instance, compute_instance, slices)
 
     def process(self, uuid: str, pid: int) -> None:
-        """Let a process compute on a board or slice."""
+        """Add a process that computes on a board or slice."""
         self._line("process", uuid, pid)
 
     def init(self, code: int) -> None:
-        """Let the initialisation return a code."""
+        """Set the code that the initialisation returns."""
         self._line("init", code)
 
     def fault(
@@ -94,7 +94,7 @@ class NvmlStub:
         hang_ms: int = 0,
         value_mj: int = -1,
     ) -> None:
-        """Let a function fail, hang or give a scripted value after some calls."""
+        """Make a function fail, hang or return a scripted value after some calls."""
         self._line("fault", function, uuid, after, times, code, hang_ms, value_mj)
 
     def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
@@ -109,7 +109,7 @@ class NvmlStub:
         )
 
     def run(self, script: str, **environ: str) -> Any:
-        """Run a script that says nothing on stderr and warns of nothing; what it prints last is read as JSON."""
+        """Run a script that must print nothing to stderr and warn of nothing; return its last line, read as JSON."""
         out, err = ended(self.start("-W", "error", "-c", script, **environ))
         assert err == ""
         return json.loads(out.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""A procfs in a folder, with as much in it as the meters read: one process table, times in ticks of 10 ms."""
+"""A procfs in a folder, with the files that the meters read: one process table, times in ticks of 10 ms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class ProcTree:
-    """A procfs that does what it is told.
+    """A procfs whose content a test sets.
 
     Args:
         base: The folder to build ``proc/`` in.
@@ -22,7 +22,7 @@ class ProcTree:
         self.machine()
 
     def machine(self, user: int = 0, nice: int = 0, system: int = 0, irq: int = 0, softirq: int = 0) -> None:
-        """Set the machine's busy ticks; idle, waiting, stolen and guest time are there to be passed over."""
+        """Set the machine's busy ticks; idle, waiting, stolen and guest time are there to be ignored."""
         (self.root / "stat").write_text(
             f"cpu  {user} {nice} {system} 7000 300 {irq} {softirq} 50 20 3\ncpu0 1 1 1 1 1 1 1 1 1 1\nbtime 1\n"
         )
@@ -40,7 +40,7 @@ class ProcTree:
         threads: int = 1,
         name: str = "python",
     ) -> None:
-        """Add a process, or set what it shows."""
+        """Add a process, or set its figures."""
         folder = self.root / str(pid)
         for thread in range(threads):
             (folder / "task" / str(pid + 100_000 * thread)).mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,14 @@ class ProcTree:
         self._list()
 
     def remove(self, *pids: int) -> None:
-        """Take processes away; their children become init's."""
+        """Remove processes; their children become init's."""
         for pid in pids:
             shutil.rmtree(self.root / str(pid))
             del self._parents[pid]
         self._list()
 
     def memory(self, pid: int, resident: int, shared: int, proportional_kb: int | None = None) -> None:
-        """Set a process's pages and, unless the kernel does not tell it, its proportional share."""
+        """Set a process's pages and, unless the kernel does not report it, its proportional share."""
         folder = self.root / str(pid)
         folder.mkdir(exist_ok=True)
         (folder / "statm").write_text(f"9000 {resident} {shared} 1 0 500 0\n")
@@ -68,13 +68,13 @@ class ProcTree:
             rollup.write_text(f"00400000-7ffd [rollup]\nRss: 1 kB\nPss:      {proportional_kb} kB\nPss_Dirty: 3 kB\n")
 
     def meminfo(self, anonymous_kb: int, mapped_kb: int) -> None:
-        """Set what all processes hold together."""
+        """Set the memory of all processes together."""
         (self.root / "meminfo").write_text(
             f"MemTotal: 99999999 kB\nAnonPages:  {anonymous_kb} kB\nMapped:   {mapped_kb} kB\nShmem: 5 kB\n"
         )
 
     def break_(self, path: str, target: str) -> None:
-        """Let reading a file fail as reading ``target`` does."""
+        """Make reading a file fail as reading ``target`` does."""
         file = self.root / path
         file.unlink(missing_ok=True)
         file.symlink_to(target)

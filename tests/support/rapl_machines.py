@@ -1,4 +1,4 @@
-"""Processors whose energy counters tests fake, and what their meters have counted."""
+"""Processors whose energy counters tests fake, and the figures of their meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads back what loggers have kept: each by the logger's own reader, and each sure that there is one run only."""
+"""Readers of what loggers have stored: each uses the logger's own reader, and checks that there is only one run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Series = dict[str, list[float]]
 
 
 def csv_table(file: Path | str) -> Series:
-    """A table with one column per metric, whose cells may be empty."""
+    """Return a table with one column per metric, whose cells may be empty."""
     with Path(file).open(newline="") as lines:
         return _series(csv.DictReader(lines))
 
 
 def tensorboard(folder: Path | str = ".") -> Series:
-    """The event file in a folder, as TensorBoard itself reads it."""
+    """Return the event file in a folder, as TensorBoard itself reads it."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
@@ -36,7 +36,7 @@ def tensorboard(folder: Path | str = ".") -> Series:
 
 
 def wandb_offline() -> Series:
-    """The offline run below the working folder, once it is finished."""
+    """Finish and return the offline run below the working folder."""
     import wandb
     from wandb.proto import wandb_internal_pb2
 
@@ -52,7 +52,7 @@ def wandb_offline() -> Series:
 
 
 def mlflow_run(uri: str) -> Series:
-    """The run in a store, through MLflow's client."""
+    """Return the run in a store, through MLflow's client."""
     import mlflow
 
     mlflow.flush_async_logging()
@@ -67,7 +67,7 @@ def mlflow_run(uri: str) -> Series:
 
 
 def trackio_run() -> Series:
-    """The run in the only project of Trackio's local database."""
+    """Return the run in the only project of Trackio's local database."""
     import trackio
     from trackio.sqlite_storage import SQLiteStorage
 
@@ -97,12 +97,12 @@ def _wandb_item(item: Any) -> tuple[str, Any]:
 
 
 def _wandb_records(data: bytes) -> Iterable[bytes]:
-    """The records of W&B's file, LevelDB's log format behind seven bytes; no reader comes with their package."""
+    """Return the records of W&B's file, LevelDB's log format after seven bytes; their package has no reader."""
     assert data.startswith(b":W&B")
     block, header, position, record = 32768, 7, 7, b""
     while position + header <= len(data):
         left = block - position % block
-        if left < header:  # padding: the next part stands in the next block
+        if left < header:  # padding: the next part is in the next block
             position += left
             continue
         _, size, part = struct.unpack_from("<IHB", data, position)  # checksum, size, 1: whole, 2: first, 3, 4: last

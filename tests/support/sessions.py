@@ -29,10 +29,10 @@ class Written:
 
     Args:
         path: The file.
-        run: The run's id; one that the log knows is continued.
+        run: The run's id; one that is in the log is continued.
         key: Key of the HMAC.
-        carried: What a checkpoint knew of and the log did not.
-        fields: What every record holds beside.
+        carried: Usage that a checkpoint held and the log did not.
+        fields: Further fields of every record.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Written:
 
     @property
     def label(self) -> datetime:
-        """The wall clock's time, as the journal reads it."""
+        """The wall-clock time, as the journal reads it."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._t)
 
     def mark(
         self, event: str = "epoch", epoch: int | None = 0, stage: str = "train", attempt: int | None = 1, **fields: Any
     ) -> Usage:
-        """Use 2 s and 36 J, and close them under a name."""
+        """Use 2 s and 36 J, and close them as a segment."""
         segment = Segment(stage, epoch, attempt)
         usage = self.ledger.mark(self._reading(), segment)
         if event == "epoch":
@@ -77,11 +77,11 @@ class Written:
         return usage
 
     def heartbeat(self, epoch: int | None = 0) -> None:
-        """Use 2 s and 36 J, and say so without a mark."""
+        """Use 2 s and 36 J, and write them without a mark."""
         self._write("heartbeat", self.ledger.since(self._reading()), Segment("train", epoch, 1))
 
     def note(self, event: str = "metrics", **metrics: Any) -> None:
-        """A line that adds nothing up."""
+        """Write a line that adds no usage."""
         self._write(event, Usage(), Segment(), metrics=metrics)
 
     def stop(self, ended: str = "finished") -> None:

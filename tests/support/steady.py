@@ -1,4 +1,4 @@
-"""A tracker on a machine that draws constant power by a clock that we move."""
+"""A tracker on a machine that draws constant power by a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Steady(FakeMeter):
 
 
 def steady(clock: Clock, *, measured: bool = True, **settings: Any) -> Tracker:
-    """A tracker on that machine, where a kWh causes 360 g (100 J/s, 0.01 g/s), or on one where nothing is read."""
+    """Return a tracker on that machine, at 360 g per kWh (100 J/s, 0.01 g/s), or on one without a meter."""
     args = {"region": "FR", "g_per_kwh": 360.0, "heartbeat_s": 0.0, "console": False, **settings}
     return Tracker(platform=fake_platform(clock, *([Steady(clock)] if measured else [])), **args)

@@ -18,7 +18,7 @@ JOB, MACHINE, DEVICE = "job", "machine", "device"
 
 
 def draws(clock: Clock, channels: Mapping[str, tuple[float, str]], name: str = "constant") -> FakeMeter:
-    """A meter of constant powers: watts and whose they are, by channel."""
+    """Return a meter of constant powers: watts and their scope, by channel."""
     methods = {
         channel: Method("constant", 0.9, 1.1, counter=True, scope=whose) for channel, (_, whose) in channels.items()
     }
@@ -26,7 +26,7 @@ def draws(clock: Clock, channels: Mapping[str, tuple[float, str]], name: str = "
 
 
 class Job:
-    """Ranks in threads that tell each other by a barrier; all on one clock that the test moves."""
+    """A job of ranks in threads that exchange messages at a barrier; all on one clock that the test moves."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Job:
         return gather
 
     def all(self, call: Callable[[Tracker, int], Any]) -> list[Any]:
-        """What each rank's call returns, all called at once."""
+        """Call a function for all ranks at once, and return each result."""
         found: list[Any] = [None] * self.size
 
         def run(rank: int) -> None:
@@ -109,7 +109,7 @@ def joules(kwh: float) -> float:
 
 
 def by_rank(channel: str) -> dict[int, float]:
-    """What each rank's records hold of a channel; ranks whose records never name it are absent."""
+    """Return the joules of a channel in each rank's records; ranks whose records never name it are absent."""
     found: dict[int, float] = {}
     for row in rows():
         if row["event"] in ("epoch", "stage", "stop") and channel in row["joules"]:
