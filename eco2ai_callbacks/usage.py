@@ -30,7 +30,7 @@ _WHOLE: Mapping[Scope, str] = {"job": "job's process tree", "machine": "whole ma
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How the joules of a channel are obtained, how accurate they are and whose they are.
+    """A measuring method: how the joules of a channel are obtained, how accurate they are and whose they are.
 
     Args:
         name: The method as records name it: ``rapl``, ``nvml-energy``, ``cpu-model:vm``, ``ram-model``, ...

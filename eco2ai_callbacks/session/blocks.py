@@ -70,5 +70,5 @@ class Blocks(Generic[T]):
 
 
 def _still_open() -> tuple[_Block[Any], ...]:
-    """Return the blocks of this thread or task that are still open; another one may have left some."""
+    """Return the blocks of this thread or task that are still open; another thread may have left some."""
     return tuple(block for block in _ENTERED.get() if block.opened is not None)

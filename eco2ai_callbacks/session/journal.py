@@ -88,7 +88,7 @@ class WallClock:
         """Return the label of a reading: ``seconds`` after the last, unless the machine slept or the clock was set.
 
         Args:
-            reading: The reading; it may have begun some time ago, as meters may be slow, and a card may hang.
+            reading: The reading; it may have begun some time ago, as meters may be slow, and a GPU may hang.
             seconds: Seconds since the last one.
         """
         looked_up = datetime.now().astimezone() - timedelta(seconds=self._clock() - reading.t)

@@ -74,7 +74,7 @@ class Metering:
         return reading
 
     def read(self) -> Reading:
-        """Read every meter; never raises, and waits long for none."""
+        """Read every meter; never raises, and does not wait long for any."""
         t = self._clock()
         joules: dict[str, float] = {}
         retired: set[str] = set()
