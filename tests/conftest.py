@@ -34,7 +34,7 @@ def _nothing_left_running() -> object:
     yield
     ours = [thread for thread in threading.enumerate() if thread.name.startswith("eco2ai")]
     for thread in ours:
-        thread.join(timeout=5)  # told to end, it may not have had its turn yet
+        thread.join(timeout=5)  # it was asked to end, and may not have run since
     left = [thread.name for thread in ours if thread.is_alive()]
     assert not left, f"threads left alive: {left}"
     counters = {path for path in _open_files() - files if "powercap" in path or path.endswith(".jsonl")}

@@ -115,7 +115,7 @@ class NvmlStub:
         return json.loads(out.splitlines()[-1])
 
     def calls(self) -> collections.Counter[str]:
-        """How often each function was called, by anyone."""
+        """Return how often each function was called, by any process."""
         return collections.Counter(line.split()[0] for line in self._called())
 
     def calls_of(self, uuid: str) -> collections.Counter[str]:
@@ -131,7 +131,7 @@ class NvmlStub:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What a process that succeeded has printed, and what it has said on stderr."""
+    """Return the output and the stderr of a process, which must succeed."""
     with process:
         try:
             out, err = process.communicate(timeout=120)
