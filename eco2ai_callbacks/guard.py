@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ class Guard:
     def attempt(self, source: str, fn: Callable[[], T]) -> Outcome[T]:
         """Call ``fn``; on any exception record the failure and return why, for callers that report it themselves.
 
+        An exception of the program's signal handler, which may run in the middle of any call, is raised.
+
         Args:
             source: Name that failures of this call begin with.
             fn: The function that may fail.
@@ -120,6 +123,8 @@ class Guard:
         try:
             return Outcome(fn())
         except Exception as error:
+            if _is_a_signal_handlers(error):
+                raise
             failure = _sentence(error)
             # A refusal of the system (a full disk, a missing right) needs a sentence; any other error a traceback.
             self.record(f"{source}: {failure}", trace=None if isinstance(error, OSError) else error)
@@ -184,10 +189,34 @@ class Guard:
         self._local_failures = (*local, *[_FURTHER] * self._unlisted_local)
 
 
+def captured(fn: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """Call ``fn``, and return what it returns and what it raises, for another thread to raise."""
+    try:
+        return fn(), None
+    except BaseException as error:
+        return None, error
+
+
 def _source(failure: str) -> str:
     """Return the text before the first colon; empty where there is none."""
     source, colon, _ = failure.partition(": ")
     return source if colon else ""
+
+
+def _is_a_signal_handlers(error: BaseException) -> bool:
+    """Return whether a signal handler has raised this, such as torch's where a worker of a DataLoader was killed."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    # A handler is a function, a bound method, or an object with ``__call__``.
+    parts = [*handlers, *(getattr(each, "__call__", None) for each in handlers)]  # noqa: B004 - the method is needed
+    codes = {getattr(getattr(part, "__func__", part), "__code__", None) for part in parts} - {None}
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _sentence(error: Exception) -> str:

@@ -32,6 +32,11 @@ class Writer:
         self._prev: str | None = None
         self._pending: deque[bytes] = deque(maxlen=MAX_PENDING)
 
+    @property
+    def waits(self) -> int:
+        """Number of records that are kept and not written."""
+        return len(self._pending)
+
     def append(self, record: Record) -> None:
         """Append a record, after those that could not be written before.
 
@@ -58,29 +63,32 @@ class Writer:
         self._pending.append(line.encode())
 
     def flush(self) -> None:
-        """Write the kept records.
+        """Write the kept records. Another thread may keep further ones meanwhile.
 
         Raises:
             OSError: The file cannot be written, or only in part; records that are not in it stay kept.
         """
-        if not self._pending:
+        lines = list(self._pending)
+        if not lines:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_APPEND | os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         file = os.open(self.path, flags, 0o644)
         try:
             lead = b"\n" if _is_torn(file) else b""
-            data = lead + b"".join(line + b"\n" for line in self._pending)
+            data = lead + b"".join(line + b"\n" for line in lines)
             written = os.write(file, data)
         finally:
             os.close(file)
         # A line that lacks only its newline is in the file: the next write begins with the newline.
         end = len(lead)
-        while self._pending and (end := end + len(self._pending[0])) <= written:
-            self._pending.popleft()
+        for line in lines:
+            if (end := end + len(line)) > written:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            # The oldest of more than MAX_PENDING may have been dropped meanwhile.
+            if self._pending and self._pending[0] is line:
+                self._pending.popleft()
             end += 1
-        if self._pending:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
 
 def _is_torn(file: int) -> bool:

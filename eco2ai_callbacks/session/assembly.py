@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,20 +33,18 @@ from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
-from eco2ai_callbacks.session.journal import Journal, Publisher, WallClock
+from eco2ai_callbacks.session.journal import Journal, WallClock
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.metering import Metering
 from eco2ai_callbacks.session.presence import Presence, run_around
+from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.stages import Stages
+from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks import Sink, open_sinks
+from eco2ai_callbacks.sinks import open_sinks
 from eco2ai_callbacks.sinks.console import Console
-from eco2ai_callbacks.usage import Method, Reading, sum_parallel
-
-# Seconds between two checks whether a fit has ended, where no hook reports it: at most so much is counted beyond it. A
-# check takes microseconds and reads no meter.
-WATCH_S = 0.25
+from eco2ai_callbacks.usage import Method, sum_parallel
 
 
 def open_session(
@@ -98,7 +95,8 @@ def open_session(
         for meter in found.meters:
             stack.callback(meter.close)
         writer = None if log is None else Writer(file_for(log, identity.writer), environ.get("ECO2AI_LOG_KEY"))
-        publisher = Publisher(writer, open_sinks(settings, host, platform.sinks, guard), guard)
+        sinks = open_sinks(settings, host, platform.sinks, guard)
+        publisher = Publisher(writer, sinks, guard, console=Console() if settings.console and speaks else None)
         stack.callback(publisher.close)
         devices = [device.uuid for meter in found.meters for device in meter.devices]
         presence.measures(devices, shared_channels(found.meters))
@@ -114,7 +112,7 @@ def open_session(
             found=found,
             cpu_name=host.cpu_name,
             publisher=publisher,
-            console=Console() if settings.console and speaks else None,
+            gpu=GpuWork(guard, sync=settings.sync_gpu, measured=_chosen_devices(settings, found.meters)),
             opened=stack.pop_all(),
         )
 
@@ -135,7 +133,7 @@ class PreparedSession:
         found: The open meters, and all sources of energy figures.
         cpu_name: The processor's name.
         publisher: Receives the records.
-        console: Prints the run's line.
+        gpu: The GPU work of this process.
         opened: Closes what is open.
     """
 
@@ -150,7 +148,7 @@ class PreparedSession:
     found: Discovery
     cpu_name: str
     publisher: Publisher
-    console: Sink | None
+    gpu: GpuWork
     opened: ExitStack
 
     def __enter__(self) -> PreparedSession:
@@ -164,13 +162,12 @@ class PreparedSession:
         """The message that the other ranks need before this one begins."""
         return RankStart(self.presence.entry, self.prior.usage)
 
-    def begin(self, starts: Sequence[RankStart], beat: Callable[[Reading], None], look: Callable[[], None]) -> Session:
+    def begin(self, starts: Sequence[RankStart], worker: Worker) -> Session:
         """Take the first reading, write the ``start`` record, and return the session that has begun.
 
         Args:
             starts: The message of each rank; this one's alone where ranks exchange nothing.
-            beat: Called by the thread after each of its readings.
-            look: Called by the thread more often, where the end of the run must be detected.
+            worker: The thread that this is called by; it will read, write and check for the end.
         """
         settings, platform, context, guard = self.settings, self.platform, self.context, self.guard
         ranks = [start.known for start in starts]
@@ -178,21 +175,11 @@ class PreparedSession:
         exchanged = None if context.gather is None else ranks
         carried = carried_over(context.checkpoint, self.identity, self.prior, exchanged)
         meters = self._own_meters(starts)
-        gpu = GpuWork(guard, sync=settings.sync_gpu, measured=self._chosen_devices())
-        metering = Metering(
-            meters,
-            guard,
-            platform.clock,
-            beat,
-            settings.heartbeat_s or math.inf,
-            None if context.is_running is None else look,
-            WATCH_S,
-        )
-        # From here on the metering closes the meters, and ends its thread before.
-        self.opened.callback(metering.stop)
-        gpu.finish()
+        metering = Metering(meters, guard, platform.clock, worker.outside)
+        # From here on the metering closes the meters.
+        self.opened.callback(metering.close)
         wall = WallClock(platform.clock)
-        reading = metering.start()
+        reading = metering.read()
         before = self.prior.usage + carried_usage(carried or {})
         ledger = Ledger(reading, lambda joules, seconds: self.grid.emissions(joules, wall.label, seconds), before)
         self.presence.announce(reading.t)
@@ -205,7 +192,6 @@ class PreparedSession:
             guard,
             methods=lambda: methods_of(meters),
             shared_with=self.presence.shared_with,
-            console=self.console,
         )
         journal.begin(
             known + carried_usage(carried or {}),
@@ -220,12 +206,15 @@ class PreparedSession:
             ledger=ledger,
             stages=Stages(context.base, self.prior.attempts),
             journal=journal,
+            publisher=self.publisher,
             presence=self.presence,
-            gpu=gpu,
+            gpu=self.gpu,
             card=self._card(),
             heartbeat_s=settings.heartbeat_s,
         )
         self.opened.pop_all()  # the session closes it
+        worker.after_each(self.publisher.deliver)
+        worker.every(session.period_s, session.sample)
         return session
 
     def _own_meters(self, starts: Sequence[RankStart]) -> list[Meter]:
@@ -239,11 +228,6 @@ class PreparedSession:
         if self.identity.world_size > 1 or self.settings.run_id is not None:
             return yield_channels_when_taken(meters, entry, self.presence.same_run, clock)
         return list(meters)
-
-    def _chosen_devices(self) -> Sequence[str]:
-        """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
-        devices = [device for meter in self.found.meters for device in meter.devices]
-        return [device.uuid for device in devices if device.vendor == "nvidia"] if self.settings.gpus == "auto" else []
 
     def _template(self, meters: Sequence[Meter]) -> Record:
         """Return the fields that all records of the session have in common."""
@@ -284,6 +268,12 @@ class PreparedSession:
             location=None if intensity.found_by == "unknown" else model_card.location(intensity),
             hardware=model_card.hardware(self.cpu_name, names),
         )
+
+
+def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str]:
+    """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
+    devices = [device for meter in meters for device in meter.devices]
+    return [device.uuid for device in devices if device.vendor == "nvidia"] if settings.gpus == "auto" else []
 
 
 def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:

@@ -1,76 +1,18 @@
-"""The records of a session, made from usage and sent to the run log, the sinks and the console."""
+"""The records of a session, made from usage."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record, banded, measured, summary
-from eco2ai_callbacks.runlog.writable import without_unwritable
-from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
-from eco2ai_callbacks.sinks import Sink
 from eco2ai_callbacks.usage import Method, Reading, Usage
-
-
-class Publisher:
-    """The output of one session: numbers its records and sends each to the log and the sinks; failures are recorded.
-
-    Args:
-        writer: The run log; ``None`` writes none.
-        sinks: The further destinations of the records.
-        guard: Records failures.
-    """
-
-    def __init__(self, writer: Writer | None, sinks: Sequence[Sink], guard: Guard) -> None:
-        self._writer = writer
-        self._sinks = sinks
-        self._guard = guard
-        self._seq = 0
-
-    def publish(self, record: Record) -> Record:
-        """Send a record to all destinations; never raises. Returns it with its number, without unwritable fields."""
-        record, taken = self._logged(dataclasses.replace(record, seq=self._seq))
-        self._seq += taken
-        for sink in self._sinks:
-            self._guard.call(sink.name, lambda sink=sink: sink.write(record), None)  # type: ignore[misc]
-        return record
-
-    def close(self) -> None:
-        """Close every sink, once; never raises."""
-        sinks, self._sinks = self._sinks, ()
-        for sink in sinks:
-            self._guard.call(sink.name, sink.close, None)
-
-    def _logged(self, record: Record) -> tuple[Record, bool]:
-        """Return the record as it was written, and whether its number is taken.
-
-        Fields are checked one by one only where the record as a whole is refused, or holds metrics of the user's. The
-        number of a record that the log refuses for good is given to the next record.
-        """
-        writer, taken = self._writer, False
-        if record.metrics is not None:
-            record = without_unwritable(record, self._guard)
-        if writer is None:
-            return record, True
-        with contextlib.suppress(Exception):  # the check of each field records the reason
-            writer.keep(record)
-            taken = True
-        if not taken:
-            record = without_unwritable(record, self._guard)
-
-            def keep() -> bool:
-                writer.keep(record)
-                return True
-
-            taken = self._guard.call("log file", keep, False)
-        self._guard.call("log file", writer.flush, None)
-        return record, taken
 
 
 class WallClock:
@@ -107,7 +49,6 @@ class Journal:
         guard: Holds the failures that each record names.
         methods: Returns the measuring method of each channel; a meter may find more channels as it runs.
         shared_with: Returns the other runs that measure the same devices now.
-        console: Prints the run's line; ``None`` prints none.
     """
 
     def __init__(
@@ -120,7 +61,6 @@ class Journal:
         *,
         methods: Callable[[], Mapping[str, Method]] = dict,
         shared_with: Callable[[], tuple[str, ...]] = tuple,
-        console: Sink | None = None,
     ) -> None:
         self._template = template
         self._grid = grid
@@ -129,7 +69,6 @@ class Journal:
         self._guard = guard
         self._methods = methods
         self._shared_with = shared_with
-        self._console = console
         self._stop: Record | None = None
 
     def write(self, event: str, usage: Usage, segment: Segment, total: Usage, **fields: Any) -> Record:
@@ -177,15 +116,9 @@ class Journal:
             self._stop = record
         return record
 
-    def close(self) -> None:
-        """Close every sink, once."""
-        self._publisher.close()
-
     def show(self, record: Record) -> None:
         """Send a record to the console."""
-        console = self._console
-        if console is not None:
-            self._guard.call(console.name, lambda: console.write(record), None)
+        self._publisher.show(record)
 
     def summary(self, total: Usage, ranks: int | None) -> None:
         """Show the line of a run that has ended, once.

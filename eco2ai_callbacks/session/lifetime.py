@@ -1,14 +1,14 @@
-"""The lifetime of a session: started, running and ended once each, in one process, under one lock."""
+"""The lifetime of a session: started, running and ended once each, in one process, by one thread."""
 
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import TypeVar
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeVar
 
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
@@ -18,16 +18,22 @@ from eco2ai_callbacks.session.assembly import PreparedSession, open_session
 from eco2ai_callbacks.session.context import Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import new_id
 from eco2ai_callbacks.session.session import Session
+from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.usage import Reading
+
+if TYPE_CHECKING:
+    from multiprocessing.util import Finalize
 
 R = TypeVar("R")
-# Seconds that a second call of ``end`` waits for the first.
-_WAIT_S = 5.0
+# Seconds between two checks whether a fit has ended, where no hook reports it: at most so much is counted beyond it. A
+# check takes microseconds and reads no meter.
+WATCH_S = 0.25
+# Seconds that the end of a run, and once more the end of the program, waits for a log that does not answer.
+LOG_S = 5.0
 
 
 class Lifetime:
-    """The lifetime of a tracker's session: opens it, lets one thread at a time use it, and closes it once.
+    """The lifetime of a tracker's session: opens it, lets its thread work on it, and closes it once.
 
     Args:
         settings: The settings in force.
@@ -41,11 +47,11 @@ class Lifetime:
         self._platform = platform
         self._guard = guard
         self._job = job
-        self._lock = threading.RLock()
+        self._worker = Worker(guard)
         self._pid: int | None = None
         self._is_running: Callable[[], bool] | None = None
-        self._ending = False
-        self._ended = threading.Event()
+        self._closed = False
+        self._finalizer: Finalize | None = None
         self.session: Session | None = None
 
     @property
@@ -56,12 +62,12 @@ class Lifetime:
     @property
     def running(self) -> bool:
         """Whether a session is open."""
-        return self.session is not None and not self._ending
+        return self.session is not None and not self.session.stopped
 
     @property
     def ending(self) -> bool:
-        """Whether a session is being closed, or was closed."""
-        return self._ending
+        """Whether a session has stopped."""
+        return self.session is not None and self.session.stopped
 
     @property
     def call_is_running(self) -> bool:
@@ -91,17 +97,23 @@ class Lifetime:
         own = call("tracker", lambda: propose_run(settings, platform, context), ProposedRun(new_id()))
         run = self._job.exchange(own)[0]
         prepared = call("tracker", lambda: open_session(settings, platform, context, self._guard, run), None)
-        with prepared or nullcontext():
+        with ExitStack() as opened:
+            if prepared is not None:
+                opened.enter_context(prepared)
             starts = self._job.exchange_starts(None if prepared is None else prepared.start)
             if prepared is not None:
-                call("tracker", lambda: self._begin(prepared, starts), None)
+                prepared.gpu.finish()
+                self._worker.start()
+            opened.pop_all()
+        if prepared is not None:
+            self._begin(prepared, starts)
         return run
 
     def call(self, what: str, fn: Callable[[Session], R], default: R, *, marks: bool = True) -> R:
-        """Call ``fn`` with the session, under the lock; on any exception record the failure and return ``default``.
+        """Let the thread call ``fn`` with the session; on any exception record the failure and return ``default``.
 
         Also returns ``default`` where no session could be opened, after the end and in a forked child. Waits for the
-        GPU's work before it takes the lock: the thread continues meanwhile.
+        GPU's work before: the thread continues meanwhile.
 
         Args:
             what: Name of the method, for the error.
@@ -114,70 +126,89 @@ class Lifetime:
         """
         self.require_start(what)
         session = self.session
-        if session is None or self._ending or os.getpid() != self._pid:
+        if session is None or session.stopped or os.getpid() != self._pid:
             return default
 
         if marks:
             session.finish_gpu_work()
 
-        def locked() -> R:
-            with self._lock:
-                return fn(session)
+        def use() -> R:
+            return default if session.stopped else fn(session)
 
-        return self._guard.call("tracker", locked, default)
+        return self._worker.run(lambda: self._guard.call("tracker", use, default), default)
 
     def end(self, ended: str) -> None:
-        """Close the session, once; a second call waits for the first.
+        """Stop and close the session, once; a further call goes on where that was cut short or the log did not answer.
 
         Args:
             ended: ``finished``, ``interrupted``, or what stopped the run.
         """
         session = self.session
-        if session is None or os.getpid() != self._pid:
+        if session is None or self._closed or os.getpid() != self._pid:
             return
-        with self._lock:
-            first = not self._ending
-            self._ending = True
-        if first:
-            # Outside of the lock: the thread may wait for it, and this call waits for the thread.
-            self._guard.call("tracker", lambda: session.close(ended), None)
-            atexit.unregister(self._interrupt)
-            self._ended.set()
-        else:
-            self._ended.wait(timeout=_WAIT_S)
+        # Interrupted work may never finish.
+        if ended != "interrupted" and not session.stopped:
+            session.finish_gpu_work()
+        self._worker.run(lambda: self._guard.call("tracker", lambda: session.stop(ended), None), None)
+        self._worker.run(lambda: self._guard.call("tracker", session.close, None), None)
+        self._retire()
+        if session.wait_for_log(LOG_S):
+            self._closed = True
+            self._forget()
 
     def show_summary(self) -> None:
         """Show the line of a run that has ended, once."""
         session, job = self.session, self._job
         if session is not None and os.getpid() == self._pid:
-            self._guard.call("console", lambda: session.show_summary(job.others, job.ranks), None)
+            show = functools.partial(session.show_summary, job.others, job.ranks)
+            self._worker.run(lambda: self._guard.call("console", show, None), None)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _begin(self, prepared: PreparedSession, starts: Sequence[RankStart]) -> None:
-        # Under the lock, for the thread may call ``_beat`` before the session is set.
-        with self._lock:
-            self.session = prepared.begin(starts, self._beat, self._look)
+        def begin() -> None:
+            with prepared:
+                self.session = prepared.begin(starts, self._worker)
+            if self._is_running is not None:
+                self._worker.every(WATCH_S, self._look)
+
+        self._remember()
+        begun = False
+        try:
+            self._worker.run(lambda: self._guard.call("tracker", begin, None), None, keeps_turn=True)
+            begun = True
+        finally:
+            if not begun:
+                self._worker.run(lambda: None, None)  # a caller that was interrupted waits for what it has begun
+                self._interrupt()
+            if self.session is None:
+                self._retire()
+                self._forget()
+
+    def _remember(self) -> None:
+        """End the session when the process exits."""
         atexit.register(self._interrupt)
         # Children of multiprocessing exit without running the functions that atexit holds.
         processes = sys.modules.get("multiprocessing.process")
         if processes is not None and processes.parent_process() is not None:
             from multiprocessing.util import Finalize
 
-            Finalize(None, self._interrupt, exitpriority=100)
+            self._finalizer = Finalize(None, self._interrupt, exitpriority=100)
 
-    def _beat(self, reading: Reading) -> None:
-        """Write a heartbeat where one is due; called by the thread, which waits for no mark, as that writes more."""
-        if self._lock.acquire(blocking=False):
-            try:
-                if self.session is not None and not self._ending:
-                    self.session.heartbeat(reading)
-            finally:
-                self._lock.release()
+    def _retire(self) -> None:
+        """End the thread."""
+        self._worker.run(self._worker.retire, None)
+        self._worker.join()
+
+    def _forget(self) -> None:
+        """Let go of the tracker, which is over."""
+        atexit.unregister(self._interrupt)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
 
     def _look(self) -> None:
         """End a run whose call has ended by an exception that no hook reported; called by the thread."""
-        if not self.call_is_running:
+        if self.running and not self.call_is_running:
             self._interrupt()
 
     def _interrupt(self) -> None:

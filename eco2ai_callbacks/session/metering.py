@@ -1,4 +1,4 @@
-"""Readings of all meters, on demand and by the one thread; a meter that fails for good is retired here."""
+"""Readings of all meters; a meter that fails for good is retired here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
@@ -30,16 +31,13 @@ SHORTEST_S = 0.01
 
 
 class Metering:
-    """The reader of all meters at once, on demand and as often as some meter or the heartbeat needs.
+    """The reader of all meters at once.
 
     Args:
         meters: Open meters.
         guard: Records failures.
         clock: Monotonic seconds.
-        beat: Called by the thread after each of its readings, with the reading.
-        beat_s: Longest time between two calls of ``beat``, in seconds.
-        look: Called by the thread more often, without a reading.
-        look_s: Seconds between two calls of ``look``.
+        outside: Returns a context for what may be stuck, such as a driver.
         slow_s: Seconds that a meter may take to answer a mark.
     """
 
@@ -48,67 +46,42 @@ class Metering:
         meters: Iterable[Meter],
         guard: Guard,
         clock: Callable[[], float] = time.monotonic,
-        beat: Callable[[Reading], None] | None = None,
-        beat_s: float = math.inf,
-        look: Callable[[], None] | None = None,
-        look_s: float = math.inf,
+        outside: Callable[[], AbstractContextManager[None]] = nullcontext,
         slow_s: float = SLOW_S,
     ) -> None:
         self._slots = [_Slot(meter, guard, clock, slow_s) for meter in meters]
-        self._guard = guard
         self._clock = clock
-        self._beat = beat
-        self._look = look
-        self._look_s = look_s if look is not None else math.inf
-        self._slow_s = slow_s
-        self.period_s = max(SHORTEST_S, min([beat_s, *(slot.meter.max_gap_s for slot in self._slots)]))
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._outside = outside
 
-    def start(self) -> Reading:
-        """Take the first reading, and start the thread, if anything needs one."""
-        reading = self.read()
-        if math.isfinite(min(self.period_s, self._look_s)):
-            self._thread = threading.Thread(target=self._run, name="eco2ai-ticker", daemon=True)
-            self._guard.call("ticker", self._thread.start, None)
-        return reading
+    def period_s(self, heartbeat_s: float = math.inf) -> float:
+        """Return how often the meters must be read, in seconds.
 
-    def read(self) -> Reading:
-        """Read every meter; never raises, and does not wait long for any."""
-        t = self._clock()
-        joules: dict[str, float] = {}
-        retired: set[str] = set()
-        # Only a caller that waits can be delayed: the thread may be slow, as on a busy machine.
-        waited = threading.current_thread() is not self._thread
-        for slot in self._slots:
-            slot.read(waited)
-            joules |= slot.joules
-            retired |= slot.retired
+        Args:
+            heartbeat_s: Longest time between two readings for another reason.
+        """
+        return max(SHORTEST_S, min([heartbeat_s, *(slot.meter.max_gap_s for slot in self._slots)]))
+
+    def read(self, *, waited: bool = True) -> Reading:
+        """Read every meter; never raises, and does not wait long for one that another thread reads.
+
+        Args:
+            waited: Whether a program waits for the answer: only that can be delayed.
+        """
+        with self._outside():
+            t = self._clock()
+            joules: dict[str, float] = {}
+            retired: set[str] = set()
+            for slot in self._slots:
+                slot.read(waited)
+                joules |= slot.joules
+                retired |= slot.retired
         return Reading(t, MappingProxyType(joules), frozenset(retired))
 
-    def stop(self) -> Reading:
-        """End the thread, take the last reading and close the meters."""
-        self._ended.set()
-        thread = self._thread
-        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
-            thread.join(timeout=self._slow_s)
-        reading = self.read()
-        for slot in self._slots:
-            slot.close()
-        return reading
-
-    def _run(self) -> None:
-        due = time.monotonic() + self.period_s
-        while not self._ended.wait(min(self._look_s, max(0.0, due - time.monotonic()), threading.TIMEOUT_MAX)):
-            if self._look is not None:
-                self._guard.call("watch", self._look, None)
-            if self._ended.is_set() or time.monotonic() < due:
-                continue
-            due = time.monotonic() + self.period_s
-            reading = self.read()
-            if self._beat is not None and not self._ended.is_set():
-                beat = self._beat
-                self._guard.call("heartbeat", lambda: beat(reading), None)  # noqa: B023 - called at once
+    def close(self) -> None:
+        """Close the meters."""
+        with self._outside():
+            for slot in self._slots:
+                slot.close()
 
 
 class _Slot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from eco2ai_callbacks.session.journal import Journal
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.metering import Metering
 from eco2ai_callbacks.session.presence import Presence
+from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment, Stages
 from eco2ai_callbacks.usage import Reading, Usage
 
@@ -24,14 +26,15 @@ _SHORTEST_S = 1e-3
 
 
 class Session:
-    """A session that reads, marks and writes. Not thread-safe by itself.
+    """A session that reads, marks and writes. All of it is called by one thread, except where it is said.
 
     Args:
         identity: Identity of the writer.
         metering: Reads the open meters; it has been started.
         ledger: Sums up the readings.
         stages: Names the time between two marks.
-        journal: Writes the records.
+        journal: Makes the records.
+        publisher: Writes them.
         presence: This tracker in the host's registry.
         gpu: The GPU work of this process.
         card: The values of a model card beside the run's usage.
@@ -46,6 +49,7 @@ class Session:
         ledger: Ledger,
         stages: Stages,
         journal: Journal,
+        publisher: Publisher,
         presence: Presence,
         gpu: GpuWork,
         card: CardFacts,
@@ -57,10 +61,14 @@ class Session:
         self._ledger = ledger
         self._stages = stages
         self._journal = journal
+        self._publisher = publisher
         self._presence = presence
         self._gpu = gpu
         self._heartbeat_s = heartbeat_s
+        # How often :meth:`sample` must be called, in seconds.
+        self.period_s = metering.period_s(heartbeat_s or math.inf)
         self._beaten = ledger.marked.t
+        self.stopped = False
 
     @property
     def total(self) -> Usage:
@@ -115,11 +123,16 @@ class Session:
         segment = self._stages.latest(self._stages.current.stage, epoch)
         self._journal.show(self._journal.write(event, Usage(), segment, self.total, metrics=dict(metrics)))
 
+    def sample(self) -> None:
+        """Read the meters that may not go unread for long, and write a heartbeat if one is due."""
+        if not self.stopped:
+            self.heartbeat(self._metering.read(waited=False))
+
     def heartbeat(self, reading: Reading) -> None:
         """Write the usage since the last mark, if a heartbeat is due."""
         period = self._heartbeat_s
         # At the next reading it would be too late: a mark may have come between two readings.
-        due = period - self._metering.period_s + 1e-3
+        due = period - self.period_s + 1e-3
         if period and reading.t > self._ledger.marked.t and reading.t - self._beaten >= due:
             usage = self._ledger.since(reading)
             self._journal.write("heartbeat", usage, self._stages.current, self.total + usage)
@@ -138,24 +151,29 @@ class Session:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def close(self, ended: str) -> None:
-        """End the thread, take the last reading, write the usage since the last mark, and close everything.
+    def stop(self, ended: str) -> None:
+        """Take the last reading and write the usage since the last mark; a second call does nothing.
 
         Args:
             ended: ``finished``, ``interrupted``, or what stopped the run.
         """
-        # Interrupted work may never finish, and the thread, which closes a run that no hook ends, waits for no GPU.
-        if ended != "interrupted":
-            self._gpu.finish()
-        reading = self._metering.stop()
-        try:
+        if not self.stopped:
+            reading = self._metering.read()
+            self.stopped = True
             self._mark_reading("stop", self._stages.inside or Segment(), reading, ended=ended)
-        finally:
             self._presence.withdraw()
-            self._journal.close()
+
+    def wait_for_log(self, timeout_s: float) -> bool:
+        """Wait for other threads that write now, and return whether the log has got everything."""
+        return self._publisher.wait(timeout_s)
+
+    def close(self) -> None:
+        """Close the meters and the sinks."""
+        self._publisher.close()
+        self._metering.close()
 
     def show_summary(self, others: Usage, ranks: int | None) -> None:
-        """Show the line of a run that has been closed, once.
+        """Show the line of a run that has stopped, once.
 
         Args:
             others: Usage of the other ranks.

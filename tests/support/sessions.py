@@ -15,8 +15,9 @@ from eco2ai_callbacks.runlog.read import carried_usage
 from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.identity import new_id
-from eco2ai_callbacks.session.journal import Journal, Publisher
+from eco2ai_callbacks.session.journal import Journal
 from eco2ai_callbacks.session.ledger import Ledger
+from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
@@ -55,9 +56,9 @@ class Written:
             known.usage + carried_usage(carried or {}),
         )
         common = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
-        publisher = Publisher(Writer(path, key), [], self.guard)
+        self._publisher = Publisher(Writer(path, key), [], self.guard)
         start = Record(event="start", **common)
-        self._journal = Journal(start, GRID, self, publisher, self.guard, methods=lambda: METHODS)  # type: ignore[arg-type]
+        self._journal = Journal(start, GRID, self, self._publisher, self.guard, methods=lambda: METHODS)  # type: ignore[arg-type]
         self._write("start", Usage(), Segment(), continues=known.continues, carried=carried)
 
     @property
@@ -96,3 +97,4 @@ class Written:
     def _write(self, event: str, usage: Usage, segment: Segment, **fields: Any) -> None:
         total = self.ledger.total + usage if event == "heartbeat" else self.ledger.total
         self._journal.write(event, usage, segment, total, **fields)
+        self._publisher.deliver()

@@ -38,8 +38,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"lifetime"},
         {"assembly"},
         {"session"},
-        {"journal", "presence", "metering", "gpu_work"},
-        {"context", "ledger", "stages"},
+        {"journal", "presence", "metering", "gpu_work", "worker"},
+        {"context", "ledger", "stages", "publishing"},
         {"identity", "arguments", "blocks", "wrapping"},
     ],
     "metrics": [
@@ -211,7 +211,7 @@ def test_only_one_place_catches_everything() -> None:
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
     ]
-    assert catching == ["guard.py"]
+    assert set(catching) == {"guard.py"}
 
 
 def test_a_look_up_reads_one_file_and_imports_nothing_heavy() -> None:

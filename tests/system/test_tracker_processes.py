@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -106,3 +107,17 @@ def test_a_tracker_inside_another_names_its_parent() -> None:
     assert parents[outer.run_id] is None
     assert parents[inner.run_id] == outer.run_id
     assert [parent for run, parent in parents.items() if run not in (outer.run_id, inner.run_id)] == [outer.run_id]
+
+
+def _finalizers_after(runs: int) -> int:
+    from multiprocessing import util
+
+    for _ in range(runs):
+        with track(region="FR", log_file=None, console=False):
+            pass
+    return len(util._finalizer_registry)  # type: ignore[attr-defined]
+
+
+def test_a_run_that_has_ended_leaves_nothing_behind_in_a_worker_of_multiprocessing() -> None:
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_finalizers_after, (20,)) == pool.apply(_finalizers_after, (0,)) == 0

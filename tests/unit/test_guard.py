@@ -3,8 +3,11 @@ from __future__ import annotations
 import errno
 import itertools
 import logging
+import signal
 import string
 import threading
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -264,3 +267,35 @@ def test_a_failure_of_this_process_is_logged_and_stays_its_own(caplog: pytest.Lo
     guard.add_remote(["RAPL: gone after 3 s"])
     assert guard.failures == guard.local_failures == ("RAPL: gone after 2 s",)
     assert len(caplog.records) == 1
+
+
+class Handler:
+    """A signal handler in one of the forms that programs install."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        raise RuntimeError("DataLoader worker is killed")
+
+    def method(self, number: int, frame: FrameType | None) -> None:
+        self(number, frame)
+
+
+def function(number: int, frame: FrameType | None) -> None:
+    Handler()(number, frame)
+
+
+@pytest.mark.parametrize("handler", [function, Handler().method, Handler()], ids=["function", "method", "object"])
+def test_what_a_signal_handler_raises_in_the_middle_is_the_program_s(handler: Any) -> None:
+    guard, before = Guard(), signal.getsignal(signal.SIGALRM)
+    signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(RuntimeError, match=r"^DataLoader worker is killed$"):
+            guard.call("meter", lambda: signal.raise_signal(signal.SIGALRM), None)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert guard.failures == ()
+
+
+def test_what_a_handler_s_function_raises_elsewhere_is_a_failure_like_any_other() -> None:
+    guard = Guard()
+    assert guard.call("meter", lambda: function(0, None), 7) == 7
+    assert guard.failures == ("meter: DataLoader worker is killed (RuntimeError)",)

@@ -14,7 +14,7 @@ from eco2ai_callbacks.runlog.read import records, total
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.writable import OPTIONAL, without_unwritable
 from eco2ai_callbacks.runlog.write import Writer
-from eco2ai_callbacks.session.journal import Publisher
+from eco2ai_callbacks.session.publishing import Publisher
 
 RECORD = Record(run="run", writer="w", event="stage", seconds=2.0, joules={"cpu": 3.6e6}, energy_kwh=1.0)
 
@@ -45,6 +45,7 @@ def test_a_spoilt_optional_field_costs_nothing_but_itself(name: str, spoilt: str
     publisher.publish(replace(RECORD, event="start", seconds=0.0, joules={}, energy_kwh=None))
     publisher.publish(replace(RECORD, **{name: SPOILT[spoilt]}))
     publisher.publish(RECORD)
+    publisher.deliver()
     found = records(log)
     assert [record.seq for record in found] == [0, 1, 2]
     assert total(found).joules == {"cpu": 2 * 3.6e6}

@@ -22,6 +22,7 @@ from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.session.assembly import open_session, package_version
 from eco2ai_callbacks.session.context import Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import Checkpoint
+from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings, resolve
 from eco2ai_callbacks.testing import CLOUD_VM, Clock, FakeGpu, FakeMeter, FakeNvml, fake_platform
 
@@ -120,9 +121,6 @@ def opened(
     return open_session(resolved, platform, context, guard, run), resolved, guard
 
 
-def nothing(*_: object) -> None: ...
-
-
 def test_what_was_not_begun_leaves_no_trace() -> None:
     clock = Clock()
     meter = FakeMeter(clock, {"cpu": 1.0})
@@ -139,12 +137,14 @@ def test_what_was_not_begun_leaves_no_trace() -> None:
 def test_what_has_begun_is_the_sessions_to_close() -> None:
     clock = Clock()
     meter = FakeMeter(clock, {"cpu": 10.0})
-    prepared, _, _ = opened(clock, meter)
+    prepared, _, guard = opened(clock, meter)
+    worker = Worker(guard)
     with prepared:
-        session = prepared.begin([prepared.start], nothing, nothing)
+        session = prepared.begin([prepared.start], worker)
     assert not meter.closed
     clock.advance(2.0)
-    session.close("finished")
+    worker.run(lambda: session.stop("finished"), None)
+    session.close()
     assert meter.closed
     assert session.total.joules == {"cpu": 20.0}
     assert [row["event"] for row in rows()] == ["start", "stop"]
@@ -170,10 +170,10 @@ def test_what_a_checkpoint_alone_knows_is_counted_by_one_rank(
     context = RunContext(checkpoint=Checkpoint("r", 1.0, 0.5, 60.0, whose), rank=(rank, 2), gather=gather)
     prepared, _, _ = opened(clock, FakeMeter(clock, {"cpu": 10.0}), context=context)
     with prepared:
-        session = prepared.begin([prepared.start] * 2, nothing, nothing)
+        session = prepared.begin([prepared.start] * 2, Worker(Guard()))
     counts = rank == (0 if gather is not None else whose or 0)
     assert session.total.energy_kwh == (1.0 if counts else None)
-    session.close("finished")
+    session.close()
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["with the log", "where the log is lost"])

@@ -1,104 +1,62 @@
+"""The records of a session, made from usage: what each begins with, and what the console gets."""
+
 from __future__ import annotations
 
-import json
-import math
-from pathlib import Path
+from datetime import UTC, datetime
 
-import pytest
-
+from eco2ai_callbacks.carbon.grid import Grid
+from eco2ai_callbacks.carbon.intensity import user
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.write import Writer
-from eco2ai_callbacks.session.journal import Publisher
+from eco2ai_callbacks.session.journal import Journal, WallClock
+from eco2ai_callbacks.session.publishing import Publisher
+from eco2ai_callbacks.session.stages import Segment
+from eco2ai_callbacks.testing import Clock
+from eco2ai_callbacks.usage import Reading, Usage
 
-RECORD = Record(run="run", writer="w", event="stage")
+RECORD = Record(run="run", writer="w", event="start")
 
 
-class Taking:
-    name = "taking"
+class Shown:
+    name = "shown"
 
     def __init__(self) -> None:
-        self.seen: list[Record] = []
-        self.closed = 0
+        self.records: list[Record] = []
 
     def write(self, record: Record) -> None:
-        self.seen.append(record)
+        self.records.append(record)
 
-    def close(self) -> None:
-        self.closed += 1
-
-
-class Broken:
-    name = "broken"
-
-    def write(self, record: Record) -> None:
-        raise RuntimeError("no")
-
-    def close(self) -> None:
-        raise RuntimeError("still no")
+    def close(self) -> None: ...
 
 
-def rows(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def journal(clock: Clock) -> tuple[Journal, Publisher, Shown]:
+    guard, shown = Guard(), Shown()
+    publisher = Publisher(None, [], guard, console=shown)
+    grid = Grid(user(100.0), 1.0, "setting", None)
+    return Journal(RECORD, grid, WallClock(clock), publisher, guard), publisher, shown
 
 
-def test_records_are_numbered_and_reach_the_log_and_every_sink(tmp_path: Path):
-    one, other = Taking(), Taking()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [one, other], Guard())
-    published = [publisher.publish(RECORD) for _ in range(3)]
-    assert [record.seq for record in published] == [0, 1, 2]
-    assert one.seen == other.seen == published
-    assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1, 2]
+def test_a_mark_begins_where_the_last_one_ended() -> None:
+    clock = Clock()
+    found, _, _ = journal(clock)
+    records = []
+    for t in (0.2, 0.5):
+        clock.advance(t - clock.now)
+        records.append(found.mark("stage", Usage(clock.now), Segment(), Reading(t), Usage()))
+    begun = [datetime.fromisoformat(record.start).astimezone(UTC) for record in records]
+    assert abs((begun[1] - begun[0]).total_seconds() - 0.2) < 0.01
 
 
-def test_without_a_log_sinks_get_numbered_records():
-    sink = Taking()
-    publisher = Publisher(None, [sink], Guard())
-    publisher.publish(RECORD)
-    publisher.publish(RECORD)
-    assert [record.seq for record in sink.seen] == [0, 1]
-
-
-def test_a_sink_that_fails_is_named_and_the_others_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    sink, guard = Taking(), Guard()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [Broken(), sink], guard)
-    publisher.publish(RECORD)
-    publisher.publish(RECORD)
-    assert guard.failures == ("broken: no (RuntimeError)",)
-    assert len(sink.seen) == len(rows(tmp_path / "log.jsonl")) == 2
-
-
-def test_every_sink_is_closed_once_whatever_the_others_do(caplog: pytest.LogCaptureFixture):
-    sink, guard = Taking(), Guard()
-    publisher = Publisher(None, [Broken(), sink], guard)
+def test_the_console_gets_the_start_with_all_ranks_usage_and_the_end_once() -> None:
+    found, publisher, shown = journal(Clock())
+    found.begin(Usage(seconds=30.0), Usage(seconds=10.0))
+    found.mark("stop", Usage(5.0), Segment(), Reading(5.0), Usage(15.0), ended="finished")
+    publisher.deliver()
+    assert [record.event for record in shown.records] == ["start"]
     for _ in range(2):
-        publisher.close()
-    assert sink.closed == 1
-    assert guard.failures == ("broken: still no (RuntimeError)",)
-    publisher.publish(RECORD)
-    assert sink.seen == []
-
-
-def test_a_log_that_cannot_be_written_is_named_and_the_sinks_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    sink, guard = Taking(), Guard()
-    (tmp_path / "log.jsonl").mkdir()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [sink], guard)
-    publisher.publish(RECORD)
-    assert guard.failures == (f"log file: Is a directory ({tmp_path / 'log.jsonl'})",)
-    assert len(sink.seen) == 1
-    (tmp_path / "log.jsonl").rmdir()
-    publisher.publish(RECORD)
-    assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1]
-
-
-def test_a_number_that_is_none_is_refused_and_leaves_no_gap_in_the_numbers(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    guard = Guard()
-    publisher = Publisher(Writer(tmp_path / "log.jsonl"), [], guard)
-    publisher.publish(RECORD)
-    publisher.publish(Record(run="run", writer="w", event="stage", seconds=math.nan))
-    publisher.publish(RECORD)
-    assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1]
-    (failure,) = guard.failures
-    assert failure.startswith("log file: Out of range float values are not JSON compliant")
+        found.summary(Usage(45.0), 3)
+        publisher.deliver()
+    assert [record.event for record in shown.records] == ["start", "stop"]
+    totals = [record.total or {} for record in shown.records]
+    assert [total["seconds"] for total in totals] == [30.0, 45.0]
+    assert totals[1]["ranks"] == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import threading
@@ -71,19 +72,21 @@ def raising(error: Exception) -> Callable[[], Any]:
     return say
 
 
-def slot_thread() -> threading.Thread | None:
-    return next((t for t in threading.enumerate() if t.name == "eco2ai-ticker"), None)
+def stop(metering: Metering) -> Reading:
+    reading = metering.read()
+    metering.close()
+    return reading
 
 
 class TestReading:
     def test_it_holds_every_meter_and_the_moment(self, guard: Guard):
         clock = Clock(5.0)
         metering = Metering([Counter("a"), Counter("b")], guard, clock)
-        assert metering.start() == Reading(5.0, {"a": 1.0, "b": 1.0})
+        assert metering.read() == Reading(5.0, {"a": 1.0, "b": 1.0})
         clock.advance(1.0)
         assert metering.read() == Reading(6.0, {"a": 2.0, "b": 2.0})
         clock.advance(1.0)
-        assert metering.stop() == Reading(7.0, {"a": 3.0, "b": 3.0})
+        assert stop(metering) == Reading(7.0, {"a": 3.0, "b": 3.0})
 
     def test_it_does_not_change_afterwards(self, guard: Guard):
         metering = Metering([Counter("a")], guard)
@@ -94,7 +97,7 @@ class TestReading:
             first.joules["a"] = 2.0  # type: ignore[index]
 
     def test_without_meters_time_passes(self, guard: Guard):
-        assert Metering([], guard, Clock(1.0)).stop() == Reading(1.0)
+        assert stop(Metering([], guard, Clock(1.0))) == Reading(1.0)
 
     def test_numbers_of_all_kinds_are_taken(self, guard: Guard):
         meter = Counter("a")
@@ -104,19 +107,19 @@ class TestReading:
     def test_meters_are_closed_once_at_the_end_and_not_read_again(self, guard: Guard):
         meter = Counter("a")
         metering = Metering([meter], guard)
-        metering.start()
-        last = metering.stop()
+        metering.read()
+        last = stop(metering)
         assert (meter.reads, meter.closed) == (2, 1)
         assert metering.read().joules == last.joules
         assert metering.read().retired == frozenset()
         assert meter.reads == 2
-        assert metering.stop().joules == last.joules
+        assert stop(metering).joules == last.joules
         assert meter.closed == 1
 
     def test_a_meter_that_cannot_be_closed_is_named(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         meter = Counter("a")
         meter.close = raising(RuntimeError("stuck"))  # type: ignore[method-assign]
-        Metering([meter], guard).stop()
+        stop(Metering([meter], guard))
         assert guard.failures == ("a: stuck (RuntimeError)",)
 
 
@@ -153,7 +156,7 @@ class TestBadMeters:
         assert after.joules == {"bad": 1.0, "good": 2.0}
         assert after.retired == {"bad"}
         assert after.since(before) == {"good": 1.0}
-        assert metering.stop().joules["good"] == 3.0
+        assert stop(metering).joules["good"] == 3.0
         assert (bad.reads, bad.closed, good.closed) == (2, 1, 1)
         assert len(guard.failures) == len(caplog.records) == 1
 
@@ -231,7 +234,7 @@ class TestBadMeters:
         after = metering.read()
         assert after.retired == {"slow"}
         assert after.since(before) == {"slow": 110.0, "good": 1.0}
-        assert metering.stop().since(after) == {"good": 1.0}
+        assert stop(metering).since(after) == {"good": 1.0}
         assert guard.failures == ("slow: took 11.0 s to answer, twice, and is read no more",)
         assert meter.reads == 2
 
@@ -283,7 +286,7 @@ class TestFailedReads:
         sentence: str,
     ):
         metering = Metering([meter], guard, clock)
-        ledger = Ledger(metering.start(), lambda joules, seconds: joules)
+        ledger = Ledger(metering.read(), lambda joules, seconds: joules)
         marks = []
         for failing in (None, fault, fault, None, fault, None):
             meter.fault = failing
@@ -299,7 +302,7 @@ class TestFailedReads:
         self, guard: Guard, clock: Clock, meter: FakeMeter, caplog: pytest.LogCaptureFixture
     ):
         metering = Metering([meter], guard, clock)
-        first = metering.start()
+        first = metering.read()
         clock.advance(3.0)
         metering.read()
         meter.fault = OSError(errno.EMFILE, "Too many open files")
@@ -316,7 +319,7 @@ class TestFailedReads:
     ):
         meter.fault = OSError(errno.EMFILE, "Too many open files")
         metering = Metering([meter], guard, clock)
-        first = metering.start()
+        first = metering.read()
         assert first == Reading(0.0)
         meter.fault = None
         clock.advance(1.0)
@@ -334,7 +337,7 @@ class TestFailedReads:
         metering.read()
         meter.fault = None
         assert metering.read().since(before) == {}
-        assert metering.stop().retired == {"cpu"}
+        assert stop(metering).retired == {"cpu"}
         assert meter.reads == FAILED_READS + 2
         assert meter.closed
         assert guard.failures == ("model: Input/output error",)
@@ -363,22 +366,27 @@ class TestFailedReads:
 
 
 class TestHanging:
+    """A thread that was succeeded hangs in a meter, and its successor reads without it."""
+
     @pytest.fixture
     def meter(self) -> Iterator[Hanging]:
         meter = Hanging()
         yield meter
         meter.go.set()
-        thread = slot_thread()
-        if thread is not None:
-            thread.join(LATE_S)
+
+    def hanging(self, metering: Metering, meter: Hanging) -> threading.Thread:
+        thread = threading.Thread(target=metering.read)
+        thread.start()
+        assert meter.inside.wait(LATE_S)
+        return thread
 
     def test_a_mark_waits_for_it_once_and_training_goes_on_without(
         self, guard: Guard, meter: Hanging, caplog: pytest.LogCaptureFixture
     ):
         good = Counter("good")
         metering = Metering([meter, good], guard, slow_s=SOON_S)
-        before = metering.start()
-        assert meter.inside.wait(LATE_S)
+        before = metering.read()
+        thread = self.hanging(metering, meter)
         after = metering.read()
         assert guard.failures == ("hanging: did not answer within 0.02 s",)
         assert after.retired == {"hanging"}
@@ -387,9 +395,7 @@ class TestHanging:
         for _ in range(100):
             metering.read()
         assert time.monotonic() - began < 100 * SOON_S
-        thread = slot_thread()
-        assert thread is not None
-        assert metering.stop().joules["good"] > after.joules["good"]
+        assert stop(metering).joules["good"] > after.joules["good"]
         assert meter.closed == 0
         meter.go.set()
         thread.join(LATE_S)
@@ -400,195 +406,80 @@ class TestHanging:
     def test_its_channel_comes_back_once_it_answers_with_all_that_was_used_meanwhile(
         self, guard: Guard, meter: Hanging, caplog: pytest.LogCaptureFixture
     ):
-        answered = threading.Event()
-        metering = Metering([meter], guard, slow_s=SOON_S, beat=lambda reading: answered.set())
-        ledger = Ledger(metering.start(), lambda joules, seconds: joules)
-        assert meter.inside.wait(LATE_S)
+        metering = Metering([meter], guard, slow_s=SOON_S)
+        ledger = Ledger(metering.read(), lambda joules, seconds: joules)
+        thread = self.hanging(metering, meter)
         assert ledger.mark(metering.read(), "epoch").joules == {}
         assert ledger.mark(metering.read(), "epoch").joules == {}
         meter.says = lambda: {"hanging": 101.0}
         meter.go.set()
-        assert answered.wait(LATE_S)
+        thread.join(LATE_S)
         back = metering.read()
         assert back.retired == frozenset()
         assert ledger.mark(back, "epoch").joules == {"hanging": 100.0}
         assert ledger.total.joules == {"hanging": 100.0}
-        metering.stop()
+        stop(metering)
         assert guard.failures == ("hanging: did not answer within 0.02 s",)
         assert meter.closed == 1
 
-    def test_the_thread_waits_longer_than_a_training_for_a_meter_that_is_read_at_this_moment(self, guard: Guard):
-        waits: dict[str, float] = {}
-        enough = threading.Event()
+    @pytest.mark.parametrize(("waited", "patience_s"), [(True, 0.5), (False, 0.5 * HOPELESS)])
+    def test_where_nobody_waits_more_patience_is_had(self, guard: Guard, waited: bool, patience_s: float):
+        waits: list[float] = []
 
         class Noting:
             def acquire(self, timeout: float) -> bool:
-                waits[threading.current_thread().name] = timeout
-                if "eco2ai-ticker" in waits:
-                    enough.set()
+                waits.append(timeout)
                 return True
 
             def release(self) -> None:
                 pass
 
-        metering = Metering([Counter(max_gap_s=SOON_S)], guard, slow_s=0.5)
+        metering = Metering([Counter()], guard, slow_s=0.5)
         metering._slots[0]._lock = Noting()  # type: ignore[assignment]
-        metering.start()
-        assert enough.wait(LATE_S)
-        metering.stop()
-        assert waits == {"MainThread": 0.5, "eco2ai-ticker": 0.5 * HOPELESS}
+        metering.read(waited=waited)
+        assert waits == [patience_s]
 
 
-class TestThread:
-    @pytest.mark.parametrize("period", [{}, {"beat": print}, {"look": None, "look_s": 0.1}])
-    def test_none_runs_where_nothing_needs_one(self, guard: Guard, period: dict[str, Any]):
-        metering = Metering([Counter()], guard, **period)
-        metering.start()
-        assert slot_thread() is None
-        metering.stop()
+@pytest.mark.parametrize(
+    ("gaps", "heartbeat_s", "period_s"),
+    [
+        ((math.inf, 60.0), math.inf, 60.0),
+        ((0.5, 60.0), 10.0, 0.5),
+        ((math.inf,), 10.0, 10.0),
+        ((), math.inf, math.inf),
+        ((0.0,), math.inf, SHORTEST_S),
+    ],
+)
+def test_the_period_is_the_smallest_gap_that_a_meter_or_the_heartbeat_needs(
+    guard: Guard, gaps: tuple[float, ...], heartbeat_s: float, period_s: float
+):
+    assert Metering([Counter(max_gap_s=gap) for gap in gaps], guard).period_s(heartbeat_s) == period_s
 
-    @pytest.mark.parametrize(
-        ("gaps", "beat_s", "period_s"),
-        [
-            ((math.inf, 60.0), math.inf, 60.0),
-            ((0.5, 60.0), 10.0, 0.5),
-            ((math.inf,), 10.0, 10.0),
-            ((), math.inf, math.inf),
-            ((0.0,), math.inf, SHORTEST_S),
-        ],
-    )
-    def test_its_period_is_the_smallest_gap_that_a_meter_or_the_beat_needs(
-        self, guard: Guard, gaps: tuple[float, ...], beat_s: float, period_s: float
-    ):
-        metering = Metering([Counter(max_gap_s=gap) for gap in gaps], guard, beat_s=beat_s)
-        assert metering.period_s == period_s
 
-    def test_it_reads_the_meters_and_ends_at_stop(self, guard: Guard):
-        meter, reached = Counter(max_gap_s=SOON_S), threading.Event()
+def test_a_meter_may_be_slow_where_nobody_waits(guard: Guard):
+    clock, meter = Clock(), Counter("slow", SOON_S)
 
-        def say() -> dict[str, float]:
-            if threading.current_thread() is not threading.main_thread() and meter.reads > 3:
-                reached.set()
-            return {"good": float(meter.reads)}
+    def say() -> dict[str, float]:
+        clock.advance(5.0)
+        return {"slow": float(meter.reads)}
 
-        meter.says = say
-        metering = Metering([meter], guard)
-        metering.start()
-        thread = slot_thread()
-        assert thread is not None
-        assert thread.daemon
-        assert reached.wait(LATE_S)
-        metering.stop()
-        assert not thread.is_alive()
+    meter.says = say
+    metering = Metering([meter], guard, clock)
+    for _ in range(4):
+        metering.read(waited=False)
+    assert guard.failures == ()
 
-    def test_it_beats_with_each_reading_and_no_sooner_than_the_period(self, guard: Guard):
-        beats: list[tuple[float, Reading]] = []
-        enough = threading.Event()
 
-        def beat(reading: Reading) -> None:
-            beats.append((time.monotonic(), reading))
-            if len(beats) == 3:
-                enough.set()
+def test_meters_are_read_and_closed_where_somebody_else_may_take_over(guard: Guard):
+    places: list[str] = []
 
-        metering = Metering([Counter()], guard, beat=beat, beat_s=SOON_S)
-        began = time.monotonic()
-        metering.start()
-        assert enough.wait(LATE_S)
-        metering.stop()
-        for number, (at, reading) in enumerate(beats[:3], 1):
-            assert at - began >= number * SOON_S * 0.99
-            assert reading.joules == {"good": float(number + 1)}
+    @contextlib.contextmanager
+    def outside() -> Iterator[None]:
+        places.append("outside")
+        yield
+        places.append("inside")
 
-    def test_a_beat_that_fails_is_named_and_the_next_comes_all_the_same(
-        self, guard: Guard, caplog: pytest.LogCaptureFixture
-    ):
-        twice = threading.Event()
-        beats: list[Reading] = []
-
-        def beat(reading: Reading) -> None:
-            beats.append(reading)
-            if len(beats) == 2:
-                twice.set()
-            raise RuntimeError("no")
-
-        metering = Metering([], guard, beat=beat, beat_s=SOON_S)
-        metering.start()
-        assert twice.wait(LATE_S)
-        metering.stop()
-        assert guard.failures == ("heartbeat: no (RuntimeError)",)
-
-    def test_it_looks_more_often_than_it_reads(self, guard: Guard, caplog: pytest.LogCaptureFixture):
-        looks, meter = [], Counter()
-        enough = threading.Event()
-
-        def look() -> None:
-            looks.append(meter.reads)
-            if len(looks) == 3:
-                enough.set()
-            raise RuntimeError("blind")
-
-        metering = Metering([meter], guard, beat_s=3600.0, look=look, look_s=SOON_S)
-        metering.start()
-        assert enough.wait(LATE_S)
-        metering.stop()
-        assert looks[:3] == [1, 1, 1]
-        assert guard.failures == ("watch: blind (RuntimeError)",)
-
-    def test_it_can_stop_itself_and_beats_no_more(self, guard: Guard):
-        meter, beats = Counter(), []
-        metering = Metering([meter], guard, beat=beats.append, beat_s=SOON_S, look=lambda: metering.stop(), look_s=1e-3)  # type: ignore[func-returns-value]
-        metering.start()
-        thread = slot_thread()
-        if thread is not None:
-            thread.join(LATE_S)
-        assert slot_thread() is None
-        assert meter.closed == 1
-        assert beats == []
-
-    def test_a_reading_during_which_the_end_comes_is_no_beat(self, guard: Guard):
-        meter, beats = Hanging(), []
-        metering = Metering([meter], guard, beat=beats.append, beat_s=SOON_S, slow_s=LATE_S)
-        metering.start()
-        assert meter.inside.wait(LATE_S)
-        stopping = threading.Thread(target=metering.stop)
-        stopping.start()
-        while not metering._ended.is_set():
-            pass
-        meter.go.set()
-        meter.says = lambda: {"hanging": 101.0}
-        stopping.join(LATE_S)
-        assert beats == []
-
-    def test_a_heartbeat_in_a_thousand_years_is_no_trouble(self, guard: Guard):
-        metering = Metering([], guard, beat=print, beat_s=3e10)
-        metering.start()
-        thread = slot_thread()
-        assert thread is not None
-        metering.stop()
-        assert not thread.is_alive()
-
-    def test_where_no_thread_can_be_had_marks_are_read_all_the_same(
-        self, guard: Guard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr(threading.Thread, "start", lambda self: raising(RuntimeError("can't start new thread"))())
-        metering = Metering([Counter(max_gap_s=1.0)], guard)
-        assert metering.start().joules == {"good": 1.0}
-        assert metering.stop().joules == {"good": 2.0}
-        assert guard.failures == ("ticker: can't start new thread (RuntimeError)",)
-
-    def test_it_may_be_slow_for_nobody_waits(self, guard: Guard):
-        clock, meter, often = Clock(), Counter("slow", SOON_S), threading.Event()
-
-        def say() -> dict[str, float]:
-            if threading.current_thread() is not threading.main_thread():
-                clock.advance(5.0)
-                if meter.reads > 4:
-                    often.set()
-            return {"slow": float(meter.reads)}
-
-        meter.says = say
-        metering = Metering([meter], guard, clock)
-        metering.start()
-        assert often.wait(LATE_S)
-        metering.stop()
-        assert guard.failures == ()
+    meter = Counter()
+    meter.says = lambda: places.append("read") or {"good": 1.0}  # type: ignore[func-returns-value]
+    stop(Metering([meter], guard, outside=outside))
+    assert places == ["outside", "read", "inside", "outside", "inside"]

@@ -1,0 +1,192 @@
+"""The way of records to the log, the sinks and the console, none of which may keep a training waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.writable import without_unwritable
+from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
+from eco2ai_callbacks.sinks import Sink
+
+
+class Publisher:
+    """The output of one session: numbers its records and passes each on; failures are recorded.
+
+    To publish a record writes nothing: :meth:`deliver` does, which may be stuck in a file system, and which another
+    thread then calls in its place.
+
+    Args:
+        writer: The run log; ``None`` writes none.
+        sinks: The further destinations of the records.
+        guard: Records failures.
+        console: Gets the records that are to be shown; ``None`` shows none.
+    """
+
+    def __init__(
+        self, writer: Writer | None, sinks: Sequence[Sink], guard: Guard, *, console: Sink | None = None
+    ) -> None:
+        self._writer = writer
+        self._guard = guard
+        self._seq = 0
+        self._log = [] if writer is None else [_Outbox("log file", _Log(writer), guard)]
+        self._sinks = [_Records(sink, guard) for sink in sinks]
+        self._console = None if console is None else _Records(console, guard)
+        self._outboxes = [*self._log, *(_Outbox(each.sink.name, each, guard) for each in self._sinks)]
+        if self._console is not None:
+            self._outboxes.append(_Outbox(self._console.sink.name, self._console, guard))
+
+    def publish(self, record: Record) -> Record:
+        """Take a record for all destinations; never raises. Returns it with its number, without unwritable fields."""
+        record, taken = self._chained(dataclasses.replace(record, seq=self._seq))
+        self._seq += taken
+        for sink in self._sinks:
+            sink.records.append(record)
+        return record
+
+    def show(self, record: Record) -> None:
+        """Take a record for the console."""
+        if self._console is not None:
+            self._console.records.append(record)
+
+    def deliver(self) -> None:
+        """Write all that was published to where it belongs; never raises. Several threads may call it at once."""
+        for outbox in self._outboxes:
+            outbox.deliver()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for other threads that deliver now, and return whether the log has got everything.
+
+        Args:
+            timeout_s: Longest time, in seconds.
+        """
+        until = time.monotonic() + timeout_s
+        for outbox in self._outboxes:
+            outbox.wait(max(0.0, until - time.monotonic()))
+        return not any(outbox.waits for outbox in self._log)
+
+    def close(self) -> None:
+        """Close every sink, once; never raises."""
+        sinks, self._sinks = self._sinks, []
+        for each in sinks:
+            self._guard.call(each.sink.name, each.sink.close, None)
+
+    def _chained(self, record: Record) -> tuple[Record, bool]:
+        """Return the record as it will be written, and whether its number is taken.
+
+        Fields are checked one by one only where the record as a whole is refused, or holds metrics of the user's. The
+        number of a record that the log refuses for good is given to the next record.
+        """
+        writer, taken = self._writer, False
+        if record.metrics is not None:
+            record = without_unwritable(record, self._guard)
+        if writer is None:
+            return record, True
+        with contextlib.suppress(Exception):  # the check of each field records the reason
+            writer.keep(record)
+            taken = True
+        if not taken:
+            record = without_unwritable(record, self._guard)
+
+            def keep() -> bool:
+                writer.keep(record)
+                return True
+
+            taken = self._guard.call("log file", keep, False)
+        return record, taken
+
+
+class _Contents(Protocol):
+    """What waits in an outbox."""
+
+    @property
+    def waits(self) -> int:
+        """Number of records that wait."""
+
+    def take(self) -> None:
+        """Take them to their destination; raises where it is not taken."""
+
+
+class _Outbox:
+    """The records that wait for one destination, where one thread at a time takes them.
+
+    Args:
+        name: Name that failures begin with.
+        contents: The records.
+        guard: Records failures.
+    """
+
+    def __init__(self, name: str, contents: _Contents, guard: Guard) -> None:
+        self._name = name
+        self._contents = contents
+        self._guard = guard
+        self._delivering = threading.Lock()
+
+    @property
+    def waits(self) -> int:
+        """Number of records that wait."""
+        return self._contents.waits
+
+    def deliver(self) -> None:
+        """Take the records to their destination, also those that come meanwhile, unless another thread does so."""
+        while self._contents.waits:
+            if not self._delivering.acquire(blocking=False):
+                self._guard.record(f"{self._name}: does not answer; {self._contents.waits} records wait for it")
+                return
+            try:
+                taken = self._guard.call(self._name, self._take, False)
+            finally:
+                self._delivering.release()
+            if not taken:
+                return
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until no thread delivers."""
+        if self._contents.waits and self._delivering.acquire(timeout=timeout_s):
+            self._delivering.release()
+
+    def _take(self) -> bool:
+        self._contents.take()
+        return True
+
+
+class _Log:
+    """The records that wait in the run log's writer."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @property
+    def waits(self) -> int:
+        """Number of records that wait."""
+        return self._writer.waits
+
+    def take(self) -> None:
+        """Write them."""
+        self._writer.flush()
+
+
+class _Records:
+    """The records that wait for a sink."""
+
+    def __init__(self, sink: Sink, guard: Guard) -> None:
+        self.sink = sink
+        self.records: deque[Record] = deque(maxlen=MAX_PENDING)
+        self._guard = guard
+
+    @property
+    def waits(self) -> int:
+        """Number of records that wait."""
+        return len(self.records)
+
+    def take(self) -> None:
+        """Pass the oldest on; the sink that refuses it does not get it again."""
+        record = self.records.popleft()
+        self._guard.call(self.sink.name, lambda: self.sink.write(record), None)

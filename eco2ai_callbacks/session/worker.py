@@ -1,0 +1,286 @@
+"""The one thread of a tracker, which reads, marks and writes for the threads of the program."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from eco2ai_callbacks.guard import Guard, captured
+
+R = TypeVar("R")
+
+# Seconds that a program waits for a driver or a file system that another call has met, or for its record to be written.
+PATIENCE_S = 1.0
+# On a busy machine a call takes seconds without anything being wrong. Only this multiple of the above means that the
+# call itself is stuck.
+HOPELESS = 10
+
+
+class Worker:
+    """A thread that runs the calls of other threads, one after the other, and calls of its own by the clock.
+
+    Python runs signal handlers in the main thread, which only waits here: a Ctrl-C in the middle of a mark leaves no
+    mark half done, and a mark that a signal handler asks for has its turn after the one that it came into.
+
+    A call holds the turn, except where it may be stuck, in a driver or a file system (:meth:`outside`). If it is stuck
+    there, a successor takes the turn: it repeats the call, if that has returned nothing yet, and serves those that
+    follow. The thread that was stuck ends when it comes back. So a call does all that may be stuck before it changes
+    anything.
+
+    Args:
+        guard: Records failures.
+        patience_s: Seconds that callers wait for what may be stuck.
+    """
+
+    def __init__(self, guard: Guard, patience_s: float = PATIENCE_S) -> None:
+        self._guard = guard
+        self._patience_s = patience_s
+        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._timers: list[_Timer] = []
+        self._deliver: Callable[[], None] | None = None
+        # Guards all that the calls change. Held by the thread that serves, except outside and while it waits for calls.
+        self._turn = threading.Lock()
+        self._thread: threading.Thread | None = None
+        # The call that runs and has returned nothing yet.
+        self._current: _Call | None = None
+        # The call for which a caller has waited in vain: while it runs, nobody waits.
+        self._given_up: _Call | None = None
+        # Whether the last delivery took long, so that callers do not wait for the next.
+        self._late = False
+        self._retired = False
+        # Where no thread can be started, the callers' threads do the work.
+        self._alone = threading.RLock()
+
+    def start(self) -> None:
+        """Start the thread; where none can be started, callers do the work themselves."""
+        with self._turn:
+            self._guard.call("thread", self._start, False)
+
+    def every(self, period_s: float, fn: Callable[[], None]) -> None:
+        """Run ``fn`` in the thread each time that a period has passed; called by the thread.
+
+        Args:
+            period_s: Seconds between two calls; infinite for none.
+            fn: What to call; its failures are recorded.
+        """
+        if math.isfinite(period_s):
+            self._timers.append(_Timer(period_s, fn))
+
+    def after_each(self, deliver: Callable[[], None]) -> None:
+        """Run ``deliver`` outside of the turn after each call: it may be stuck, and callers wait for it only so long.
+
+        Args:
+            deliver: What to call; several threads may call it at once.
+        """
+        self._deliver = deliver
+
+    def run(self, fn: Callable[[], R], default: R, *, keeps_turn: bool = False) -> R:
+        """Run ``fn`` in the thread, wait for it, and return what it returns.
+
+        Where no thread could be started, and after it has retired, the caller's thread runs it.
+
+        Args:
+            fn: What to call.
+            default: Returned where ``fn`` does not return in time, and to the thread itself, whose own calls have their
+                turn afterwards.
+            keeps_turn: Whether nobody may take over, even where ``fn`` is stuck outside of the turn.
+
+        Raises:
+            BaseException: What ``fn`` raises.
+        """
+        if self._given_up is not None and self._given_up is self._current:
+            return default
+        if self._retired or self._thread is None:
+            return self._run_here(fn)
+        call = _Call(fn, default, keeps_turn)
+        self._calls.put(call)
+        if threading.current_thread() is not self._thread:
+            self._wait(call)
+        return call.outcome()  # type: ignore[no-any-return]
+
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[None]:
+        """Leave the turn to a successor, should what follows be stuck; a thread that was succeeded ends here."""
+        call = self._current
+        if threading.current_thread() is not self._thread or (call is not None and call.keeps_turn):
+            yield
+            return
+        self._turn.release()
+        try:
+            yield
+        finally:
+            self._take_turn()
+
+    def retire(self) -> None:
+        """End the thread after this call and those that wait; called by the thread."""
+        self._timers.clear()
+        self._retired = True
+
+    def join(self) -> None:
+        """Wait until a thread that retires has ended."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=self._patience_s)
+
+    # --- in the caller's thread ------------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """Start a thread that serves from now on; called with the turn, which it waits for."""
+        thread = threading.Thread(target=self._serve, name="eco2ai", daemon=True)
+        thread.start()
+        self._thread = thread
+        return True
+
+    def _wait(self, call: _Call) -> None:
+        """Wait until a call has returned and its records are delivered, or for as long as it makes sense."""
+        waits, successors = 0, 0
+        while not call.done.acquire(timeout=self._patience_s):
+            waits += 1
+            hopeless = waits >= HOPELESS
+            if self._retired:
+                return
+            if (hopeless or self._current is None) and successors < 2 and self._succeed():
+                waits, successors, hopeless = 0, successors + 1, False
+            if call.returned:
+                return
+            if hopeless:
+                self._given_up = self._current
+                self._guard.record(f"tracker: a call did not return within {waits * self._patience_s:g} s")
+                return
+
+    def _succeed(self) -> bool:
+        """Let a new thread take over from one that is outside of the turn; return whether it does."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            self._late = True
+            return not self._retired and self._guard.call("thread", self._start, False)
+        finally:
+            self._turn.release()
+
+    def _run_here(self, fn: Callable[[], R]) -> R:
+        with self._alone:
+            try:
+                return fn()
+            finally:
+                if self._deliver is not None:
+                    self._guard.call("thread", self._deliver, None)
+
+    # --- in the thread ---------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            self._take_turn()
+            while not self._retired:
+                self._serve_one(self._current or self._next())
+            while not self._calls.empty():
+                self._serve_one(self._calls.get())
+        except _SucceededError:
+            return
+        self._turn.release()
+
+    def _serve_one(self, call: _Call | None) -> None:
+        self._current = call
+        if call is None:
+            for timer in self._timers:
+                if timer.is_due() and not self._retired:
+                    self._guard.call("thread", timer.fn, None)
+        else:
+            call.run()
+        self._current = None
+        late = self._late
+        if call is not None and late:
+            call.done.release()
+        if self._deliver is not None:
+            with self.outside():
+                began = time.monotonic()
+                self._guard.call("thread", self._deliver, None)
+                self._late = time.monotonic() - began > self._patience_s
+        if call is not None and not late:
+            call.done.release()
+
+    def _next(self) -> _Call | None:
+        """Wait for the next call, without the turn; return ``None`` where a timer is due first."""
+        call = None
+        due_s = min((timer.due_s for timer in self._timers), default=math.inf)
+        wait_s = min(max(0.0, due_s - time.monotonic()), threading.TIMEOUT_MAX)
+        self._turn.release()
+        with contextlib.suppress(queue.Empty):
+            call = self._calls.get(timeout=wait_s)
+        try:
+            self._take_turn()
+        except _SucceededError:
+            if call is not None:
+                self._calls.put(call)
+            raise
+        return call
+
+    def _take_turn(self) -> None:
+        """Take the turn.
+
+        Raises:
+            _SucceededError: Another thread has taken over.
+        """
+        self._turn.acquire()
+        if threading.current_thread() is not self._thread:
+            self._turn.release()
+            raise _SucceededError
+
+
+class _SucceededError(BaseException):
+    """Ends a thread whose work another one has taken over; no handler of errors on the way may catch it."""
+
+
+class _Call:
+    """A call: the function, and what it returned or raised."""
+
+    __slots__ = ("_error", "_fn", "_value", "done", "keeps_turn", "returned")
+
+    def __init__(self, fn: Callable[[], Any], default: Any, keeps_turn: bool) -> None:
+        self._fn = fn
+        self.keeps_turn = keeps_turn
+        self._value = default
+        self._error: BaseException | None = None
+        self.returned = False
+        # Released once the caller need not wait any longer.
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def run(self) -> None:
+        """Run the function."""
+        value, self._error = captured(self._fn)
+        if isinstance(self._error, _SucceededError):
+            raise self._error
+        if self._error is None:
+            self._value = value
+        self.returned = True
+
+    def outcome(self) -> Any:
+        """Return what the function returned, or the default; raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class _Timer:
+    """A call by the clock."""
+
+    __slots__ = ("_period_s", "due_s", "fn")
+
+    def __init__(self, period_s: float, fn: Callable[[], None]) -> None:
+        self._period_s = period_s
+        self.fn = fn
+        self.due_s = time.monotonic() + period_s
+
+    def is_due(self) -> bool:
+        """Return whether the period has passed, and begin the next one if so."""
+        now = time.monotonic()
+        due = now >= self.due_s
+        if due:
+            self.due_s = now + self._period_s
+        return due
