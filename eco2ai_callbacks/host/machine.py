@@ -193,10 +193,8 @@ def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float
     A later process with the same id has another start time.
     """
     pid = os.getpid() if pid is None else pid
-    stat = _text(proc / str(pid) / "stat")
-    if stat:
-        # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
-        fields = stat.rpartition(")")[2].split()
+    fields = _process_status(pid, proc)
+    if fields:
         return None if fields[0] in "ZX" else float(fields[19])
     if (proc / "stat").exists():
         return None
@@ -204,3 +202,19 @@ def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+
+
+def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
+    """Return a number of the program that a process runs, which ``execve`` changes; 0 where the system tells none.
+
+    It is the address at which the stack begins, which Linux chooses by chance for each program, and shows to the
+    process's own user (proc_pid_stat(5)).
+    """
+    fields = _process_status(os.getpid() if pid is None else pid, proc)
+    return int(fields[25]) if len(fields) > 25 else 0
+
+
+def _process_status(pid: int, proc: Path) -> list[str]:
+    """Return the fields after a process's name; empty where there are none."""
+    # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
+    return _text(proc / str(pid) / "stat").rpartition(")")[2].split()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.host.machine import process_image, process_started
 from eco2ai_callbacks.host.private import own_folder, read_own
 
 # Largest entry, in bytes: a list of all GPUs of a host has less than a tenth of it.
@@ -46,6 +46,8 @@ class Entry:
         devices: UUIDs of the devices that it measures.
         channels: The channels that other processes of the host can read too (see
             :func:`~eco2ai_callbacks.distributed.ownership.shared_channels`).
+        image: The program that the process runs (see :func:`~eco2ai_callbacks.host.machine.process_image`): another one
+            after ``execve`` knows nothing of the tracker.
     """
 
     writer: str
@@ -58,6 +60,7 @@ class Entry:
     parent: str | None = None
     devices: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+    image: int = 0
 
 
 class Registry:
@@ -143,7 +146,9 @@ class Registry:
         return self._given
 
     def _lives(self, entry: Entry) -> bool:
-        return process_started(entry.pid, self._proc) == entry.started
+        if process_started(entry.pid, self._proc) != entry.started:
+            return False
+        return 0 in (entry.image, image := process_image(entry.pid, self._proc)) or image == entry.image
 
     def _sweep(self, folder: Path) -> None:
         now = time.time()
@@ -240,7 +245,7 @@ def _parsed(content: bytes) -> tuple[Entry | None, str]:
         return None, ""
     sound = (
         all(isinstance(found[name], str) for name in ("writer", "run", "host"))
-        and all(type(found[name]) in (int, float) for name in ("pid", "started", "since", "rank"))
+        and all(type(found[name]) in (int, float) for name in ("pid", "started", "since", "rank", "image"))
         and isinstance(found["parent"], str | None)
         and all(isinstance(found[name], list | tuple) for name in _LISTS)
         and all(isinstance(item, str) for name in _LISTS for item in found[name])

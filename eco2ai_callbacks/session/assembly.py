@@ -36,7 +36,7 @@ from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new
 from eco2ai_callbacks.session.journal import Journal, WallClock
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.metering import Metering
-from eco2ai_callbacks.session.presence import Presence, run_around
+from eco2ai_callbacks.session.presence import Presence, runs_around
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.stages import Stages
@@ -73,7 +73,7 @@ def open_session(
         rank=rank,
         world_size=world_size,
         pid=os.getpid(),
-        parent=run_around(registry, run.run, guard),
+        around=runs_around(registry, run.run, guard),
         continues=prior.continues,
     )
     presence = Presence(registry, identity, platform.clock(), guard)
@@ -192,6 +192,7 @@ class PreparedSession:
             guard,
             methods=lambda: methods_of(meters),
             shared_with=self.presence.shared_with,
+            parent=self.presence.parent,
         )
         journal.begin(
             known + carried_usage(carried or {}),
@@ -235,7 +236,6 @@ class PreparedSession:
         return Record(
             run=identity.id,
             writer=identity.writer,
-            parent=identity.parent,
             project=self.settings.project,
             description=self.settings.description,
             host=identity.host,

@@ -27,7 +27,7 @@ class SessionIdentity:
         rank: Number of this process within the job, from 0.
         world_size: Number of processes within the job.
         pid: Id of this process.
-        parent: Id of the run inside which this one is measured.
+        around: Ids of the runs inside which this one begins, the nearest first.
         continues: The writer that this one continues, and the hash of its last line.
     """
 
@@ -37,7 +37,7 @@ class SessionIdentity:
     rank: int = 0
     world_size: int = 1
     pid: int = 0
-    parent: str | None = None
+    around: tuple[str, ...] = ()
     continues: Mapping[str, str] | None = None
 
 

@@ -49,6 +49,7 @@ class Journal:
         guard: Holds the failures that each record names.
         methods: Returns the measuring method of each channel; a meter may find more channels as it runs.
         shared_with: Returns the other runs that measure the same devices now.
+        parent: Returns the run inside which this one is measured now.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Journal:
         *,
         methods: Callable[[], Mapping[str, Method]] = dict,
         shared_with: Callable[[], tuple[str, ...]] = tuple,
+        parent: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._template = template
         self._grid = grid
@@ -69,6 +71,7 @@ class Journal:
         self._guard = guard
         self._methods = methods
         self._shared_with = shared_with
+        self._parent = parent
         self._stop: Record | None = None
 
     def write(self, event: str, usage: Usage, segment: Segment, total: Usage, **fields: Any) -> Record:
@@ -93,6 +96,7 @@ class Journal:
             cost=self._grid.cost(usage.energy_kwh, label, usage.seconds),
             total=banded(total, methods, self._grid.spread),
             shared_with=self._shared_with(),
+            parent=self._parent(),
             failures=self._guard.failures,
             **fields,
         )

@@ -6,6 +6,7 @@ import atexit
 import functools
 import os
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
@@ -30,6 +31,8 @@ R = TypeVar("R")
 WATCH_S = 0.25
 # Seconds that the end of a run, and once more the end of the program, waits for a log that does not answer.
 LOG_S = 5.0
+# The trackers of this process that have begun and not ended.
+_OPEN: weakref.WeakSet[Lifetime] = weakref.WeakSet()
 
 
 class Lifetime:
@@ -151,6 +154,7 @@ class Lifetime:
             session.finish_gpu_work()
         self._worker.run(lambda: self._guard.call("tracker", lambda: session.stop(ended), None), None)
         self._worker.run(lambda: self._guard.call("tracker", session.close, None), None)
+        self._release_children(session)
         self._retire()
         if session.wait_for_log(LOG_S):
             self._closed = True
@@ -185,8 +189,15 @@ class Lifetime:
                 self._retire()
                 self._forget()
 
+    def _release_children(self, session: Session) -> None:
+        """Let the trackers of this process that began inside of this run count on their own from here on."""
+        for other in list(_OPEN):
+            if other is not self and other.session is not None and other.session.parent == session.identity.id:
+                other.call("leave", Session.leave_ended_parents, None, marks=False)
+
     def _remember(self) -> None:
         """End the session when the process exits."""
+        _OPEN.add(self)
         atexit.register(self._interrupt)
         # Children of multiprocessing exit without running the functions that atexit holds.
         processes = sys.modules.get("multiprocessing.process")
@@ -202,6 +213,7 @@ class Lifetime:
 
     def _forget(self) -> None:
         """Let go of the tracker, which is over."""
+        _OPEN.discard(self)
         atexit.unregister(self._interrupt)
         if self._finalizer is not None:
             self._finalizer.cancel()

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.host.machine import process_image, process_started
 from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
 from eco2ai_callbacks.runlog.resume import unfinished
 from eco2ai_callbacks.session.context import Platform
@@ -28,6 +28,7 @@ class Presence:
         self._registry = registry
         self._guard = guard
         self._ranks: tuple[Entry, ...] = ()
+        self._around = identity.around
         self.entry = Entry(
             identity.writer,
             identity.id,
@@ -36,7 +37,8 @@ class Presence:
             process_started() or 0.0,
             since,
             identity.rank,
-            identity.parent,
+            self.parent(),
+            image=process_image(),
         )
 
     def measures(self, devices: Sequence[str], channels: Sequence[str]) -> None:
@@ -65,6 +67,26 @@ class Presence:
         """Remove the tracker from the registry."""
         self._guard.call("registry", lambda: self._registry.leave(self.entry.writer), None)
 
+    def parent(self) -> str | None:
+        """Return the run inside which this one is measured."""
+        return self._around[0] if self._around else None
+
+    def parent_has_ended(self) -> bool:
+        """Return whether the run around this one is no longer measured."""
+        return self._around != self._still_around()
+
+    def leave_ended_parents(self) -> None:
+        """Take the nearest run around this one that is still measured as the parent."""
+        self._around = self._still_around()
+
+    def _still_around(self) -> tuple[str, ...]:
+        if not self._around:
+            return ()
+        known: list[Entry] | None = None
+        found = self._guard.call("registry", lambda: self._registry.living(lambda e: e.run in self._around), known)
+        runs = self._around if found is None else {entry.run for entry in found}
+        return tuple(run for run in self._around if run in runs)
+
     def siblings(self) -> list[int]:
         """Return the ids of other processes of this host that measure themselves for the same run."""
         mine = self.entry
@@ -89,7 +111,7 @@ class Presence:
         if not others:
             return ()
         entries = self._guard.call("registry", self._registry.entries, found)
-        others -= {*ancestry(entries, mine.parent)}
+        others -= {*self._around, *ancestry(entries, mine.parent)}
         return tuple(sorted(run for run in others if mine.run not in ancestry(entries, run)))
 
 
@@ -105,9 +127,14 @@ def living(registry: Registry, guard: Guard, keep: Callable[[Entry], bool] | Non
     return guard.call("registry", lambda: registry.living(keep), nobody)
 
 
-def run_around(registry: Registry, run: str, guard: Guard) -> str | None:
-    """Return the run inside which a new session of a run is measured; ``None`` where there is none."""
-    return guard.call("registry", lambda: parent_of(living(registry, guard), lineage(), run), None)
+def runs_around(registry: Registry, run: str, guard: Guard) -> tuple[str, ...]:
+    """Return the runs inside which a new session of a run is measured, the nearest first."""
+
+    def find() -> tuple[str, ...]:
+        entries = registry.living()
+        return tuple(ancestry(entries, parent_of(entries, lineage(), run)))
+
+    return guard.call("registry", find, ())
 
 
 def unfinished_runs(settings: Settings, platform: Platform) -> list[str]:

@@ -118,6 +118,11 @@ class Session:
         self._stages.leave()
         return usage
 
+    @property
+    def parent(self) -> str | None:
+        """Id of the run inside which this one is measured now."""
+        return self._presence.parent()
+
     def note(self, event: str, metrics: Mapping[str, Any], epoch: int | None) -> None:
         """Write and show a record that adds no usage and closes no segment."""
         segment = self._stages.latest(self._stages.current.stage, epoch)
@@ -126,7 +131,13 @@ class Session:
     def sample(self) -> None:
         """Read the meters that may not go unread for long, and write a heartbeat if one is due."""
         if not self.stopped:
-            self.heartbeat(self._metering.read(waited=False))
+            reading = self._metering.read(waited=False)
+            self._leave_ended_parents(reading)
+            self.heartbeat(reading)
+
+    def leave_ended_parents(self) -> None:
+        """Close the time inside a run that has just ended: what follows is counted beside it."""
+        self._leave_ended_parents(self._metering.read())
 
     def heartbeat(self, reading: Reading) -> None:
         """Write the usage since the last mark, if a heartbeat is due."""
@@ -199,7 +210,12 @@ class Session:
             fields["metrics"] = dict(metrics)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
+        self._presence.leave_ended_parents()
         return usage, record
+
+    def _leave_ended_parents(self, reading: Reading) -> None:
+        if self._presence.parent_has_ended():
+            self._mark_reading("stage", self._stages.current, reading)
 
     def _close_segment(self, segment: Segment) -> Usage:
         """Close the time since the last mark; less than ``_SHORTEST_S`` between two stages is left to the next one."""

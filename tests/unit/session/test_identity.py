@@ -17,7 +17,7 @@ def test_ids_are_random_and_short_hexadecimal():
 
 def test_a_run_is_one_process_of_one_unless_told_otherwise():
     run = SessionIdentity(id="a", writer="b", host="c")
-    assert (run.rank, run.world_size, run.parent, run.continues) == (0, 1, None, None)
+    assert (run.rank, run.world_size, run.around, run.continues) == (0, 1, (), None)
 
 
 class TestResume:

@@ -11,7 +11,7 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry
 from eco2ai_callbacks.session.identity import SessionIdentity
-from eco2ai_callbacks.session.presence import Presence, living, run_around, unfinished_runs
+from eco2ai_callbacks.session.presence import Presence, living, runs_around, unfinished_runs
 from eco2ai_callbacks.settings import resolve
 from eco2ai_callbacks.testing import CLOUD_VM, Clock, fake_platform
 
@@ -67,7 +67,7 @@ def test_where_ranks_have_exchanged_themselves_the_registry_is_not_asked(registr
 
 
 def test_other_runs_on_the_same_device_are_named_but_not_those_around_or_inside(registry: Registry) -> None:
-    mine = presence(registry, parent="around")
+    mine = presence(registry, around=("around",))
     mine.measures(["GPU-a"], [])
     mine.announce(9.0)
     registry.enter(entry("w1", run="stranger", devices=("GPU-a", "GPU-b")))
@@ -85,10 +85,10 @@ def test_who_measures_no_device_shares_none(registry: Registry) -> None:
 
 def test_the_run_around_is_that_of_the_nearest_ancestor(registry: Registry) -> None:
     guard = Guard()
-    assert run_around(registry, "run", guard) is None
+    assert runs_around(registry, "run", guard) == ()
     registry.enter(entry("w1", run="around"))
-    assert run_around(registry, "run", guard) == "around"
-    assert run_around(registry, "around", guard) is None
+    assert runs_around(registry, "run", guard) == ("around",)
+    assert runs_around(registry, "around", guard) == ()
 
 
 def test_a_registry_that_cannot_be_used_is_named_and_stops_nothing(tmp_path: Path) -> None:
@@ -113,3 +113,31 @@ def test_unfinished_runs_are_those_without_an_end_and_a_writer(tmp_path: Path) -
     settings = resolve({"region": "FR", "log_file": log, "project": "demo"})
     assert unfinished_runs(settings, platform) == ["open"]
     assert unfinished_runs(resolve({"region": "FR", "log_file": None}), platform) == []
+
+
+def test_once_the_run_around_has_ended_the_next_one_around_is_the_parent(registry: Registry) -> None:
+    mine = presence(registry, around=("inner", "outer"))
+    for writer, run in (("w1", "inner"), ("w2", "outer")):
+        registry.enter(entry(writer, run))
+    assert (mine.parent(), mine.parent_has_ended()) == ("inner", False)
+    registry.leave("w1")
+    assert (mine.parent(), mine.parent_has_ended()) == ("inner", True)
+    mine.leave_ended_parents()
+    assert (mine.parent(), mine.parent_has_ended()) == ("outer", False)
+    registry.leave("w2")
+    mine.leave_ended_parents()
+    assert (mine.parent(), mine.parent_has_ended()) == (None, False)
+
+
+def test_where_the_registry_cannot_be_read_the_parent_stays(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = presence(registry, around=("outer",))
+
+    def refuse() -> list[Entry]:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(registry, "entries", refuse)
+    assert not mine.parent_has_ended()
+    mine.leave_ended_parents()
+    assert mine.parent() == "outer"
