@@ -106,8 +106,9 @@ def lookup(
 ) -> Intensity:
     """Return the carbon intensity of a place.
 
-    Where the place has no such figure, that of the place that contains it is used (cloud region, eGRID subregion or
-    subdivision, country); ``level`` and ``factor_of`` name it. The world's is used only where none has any figure.
+    Where the place has no such figure, that of the place that contains it is used (cloud region, eGRID subregion,
+    bidding zone or subdivision, country); ``level`` and ``factor_of`` name it. The world's is used only where none has
+    any figure.
 
     Args:
         region: ``FR``, ``FRA``, ``France``, ``US-CA``, ``California``, ``RU-MOW``, ``Москва``, ``aws:eu-west-3``,

@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cache
 
 from eco2ai_callbacks.carbon import tables
+from eco2ai_callbacks.carbon.similar import Similarity
+from eco2ai_callbacks.carbon.zones import regions_of_zone
 from eco2ai_callbacks.errors import SettingsError
 
 WORLD = "WORLD"
@@ -21,8 +22,8 @@ class Spot:
 
     Args:
         id: ``FR``, ``US-CA``, ``eGRID:CAMX``, ``aws:eu-west-3``, ``WORLD``.
-        level: Kind of place: ``region`` (of a cloud), ``eGRID subregion``, ``subdivision``, ``country``,
-            ``group of countries``, ``world``.
+        level: Kind of place: ``region`` (of a cloud), ``bidding zone``, ``eGRID subregion``, ``subdivision``,
+            ``country``, ``group of countries``, ``world``.
         parent: Id of the place that contains it, whose figure replaces a missing one; empty for the world.
         name: English name.
     """
@@ -130,34 +131,79 @@ def _meanings(text: str, within: str) -> Iterator[list[Spot]]:
         part = f"={within.lower()} {key}|"
         yield [place(row[0]) for table in ("places", "spellings") for row in tables.rows_with(table, f"|{part}")]
     for meant in _everywhere(text, key):
-        yield [spot for spot in meant if not within or country_of(spot) == within]
+        yield [spot for spot in meant if not within or _lies_in(spot, within)]
+
+
+def _lies_in(spot: Spot, country: str) -> bool:
+    """Return whether a place lies in a country, or has the code of a part of it although it is a country as well."""
+    if country_of(spot) == country or spot.id.startswith(f"{country}-"):
+        return True
+    return any(f"|={country.lower()} " in row[4] for row in tables.rows("places", spot.id))
 
 
 def _everywhere(text: str, key: str) -> Iterator[list[Spot]]:
-    yield [_spot(row) for row in tables.rows_with("places", f"|={key}|")]
-    yield [_spot(row) for row in tables.rows_with("places", f"|{key}|")]
+    yield _coded(key)
+    yield _named(key)
     yield [_part(row) for row in tables.rows("subdivisions", text.strip().upper())]
     yield [place(row[0]) for row in tables.rows_with("spellings", f"|{key}|")]
     yield [_part(row) for row in _parts_called(key)]
+    yield [place(region) for region in regions_of_zone(text) if exists(region) and _is_named(region, text)]
+    yield from _displayed(text)
+
+
+def _coded(key: str) -> list[Spot]:
+    return [_spot(row) for row in tables.rows_with("places", f"|={key}|")]
+
+
+def _named(key: str) -> list[Spot]:
+    return [_spot(row) for row in tables.rows_with("places", f"|{key}|")]
+
+
+def _is_named(region: str, text: str) -> bool:
+    """Return whether a text names a region's provider, or the region is known without it."""
+    bare = fold(region.partition(":")[2])
+    return ":" in text or any(spot.id == region for spot in _named(bare))
+
+
+def _displayed(text: str) -> Iterator[list[Spot]]:
+    """Return the cloud regions that a provider's console shows so, one list for each way to write them.
+
+    Azure's names are its regions in separate words: ``West Europe``, ``(Europe) West Europe``. Others put the region
+    into parentheses, or a remark behind it: ``Iowa (us-central1)``, ``us-central1 (Iowa)``.
+    """
+    words = fold(re.sub(r"^\s*\([^()]*\)", "", text))
+    if " " in words:
+        yield [spot for spot in _named(words.replace(" ", "")) if spot.id.startswith("azure:")]
+    if found := re.fullmatch(r"([^()]+)\(([^()]+)\)\s*", text):
+        for half in map(fold, found.groups()):
+            yield [spot for spot in (*_coded(half), *_named(half)) if spot.level == "region"]
 
 
 def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
-    """Return the places whose codes or names are most similar to a text, best first.
+    """Return the places that a text may mean, best first, by its country, its words and its spelling.
 
-    Regions of clouds are included only where the text has a digit or a colon.
+    Args:
+        text: A text that names no place.
+        count: The number of places.
+        within: Id of a country to search in; empty for all countries.
     """
-    key = fold(text)
-    matcher = SequenceMatcher(b=key, autojunk=False)
-    best: dict[str, float] = {}
-    clouds = bool(re.search(r"[\d:]", key))
-    rows = [row for row in tables.every("places") if clouds or row[1] != "region"]
-    for row in rows:
-        for name in row[4].strip("|").split("|"):
-            matcher.set_seq1(name.removeprefix("="))
-            if matcher.real_quick_ratio() > best.get(row[0], 0.0):
-                best[row[0]] = max(best.get(row[0], 0.0), matcher.ratio())
-    spots = [spot for spot in map(_spot, rows) if not within or country_of(spot) == within]
-    return sorted(spots, key=lambda spot: -best.get(spot.id, 0.0))[:count]
+    similarity = Similarity(fold(text), {name for row in tables.every("places") for name in _codes(row)})
+    scored = [
+        (similarity.score(row[0], row[1], row[4].replace("=", "").strip("|").split("|")), _spot(row))
+        for row in tables.every("places")
+    ]
+    names, rows = _parts()
+    for row, name in zip(rows, names.strip("\n").split("\n"), strict=True):
+        score = similarity.score(row[0], "subdivision", (row[0].lower().replace("-", " "), name))
+        # A place that has figures is meant more often.
+        scored.append((score - 0.05, _part(row)))
+    scored.sort(key=lambda found: -found[0])
+    return [spot for score, spot in scored if score >= 0 and (not within or country_of(spot) == within)][:count]
+
+
+def _codes(row: list[str]) -> list[str]:
+    """Return the codes of a country in the table of places."""
+    return re.findall(r"(?<=\|=)[a-z]{2,3}(?=\|)", row[4]) if row[1] == "country" else []
 
 
 def search(text: str) -> list[Spot]:
@@ -170,7 +216,7 @@ def search(text: str) -> list[Spot]:
         if f" {key}" in words:
             (exact if f" {key}|" in words and f"|{key}|" in row[4].replace("=", "") else others).append(_spot(row))
     if not exact and not others:
-        others = [_part(row) for row in tables.every("subdivisions") if f" {key}" in f" {fold(row[1])}"]
+        others = [_part(row) for row in tables.every("subdivisions") if f" {key}" in f" {fold(row[2])}"]
     return exact + others
 
 
@@ -180,7 +226,7 @@ def _spot(row: list[str]) -> Spot:
 
 def _part(row: list[str]) -> Spot:
     """Return the subdivision of a row in the table of those without figures."""
-    return Spot(row[0], "subdivision", row[0].partition("-")[0], row[1])
+    return Spot(row[0], "subdivision", row[1] or row[0].partition("-")[0], row[2])
 
 
 def _parts_called(key: str) -> Iterator[list[str]]:
@@ -196,7 +242,7 @@ def _parts_called(key: str) -> Iterator[list[str]]:
 def _parts() -> tuple[str, tuple[list[str], ...]]:
     """Return the names of the subdivisions without figures, folded in one pass, one per line; and their rows."""
     rows = tuple(tables.every("subdivisions"))
-    names = re.sub(r"[ \-_,;/()|=–—]+", " ", _plain("\n".join(row[1] for row in rows)))
+    names = re.sub(r"[ \-_,;/()|=–—]+", " ", _plain("\n".join(row[2] for row in rows)))
     return "\n" + re.sub(r"^(the )| $", "", names, flags=re.MULTILINE) + "\n", rows
 
 

@@ -63,7 +63,13 @@ INSIDE: dict[str, list[set[str]]] = {
         {"nvml_driver"},
         {"selection"},
     ],
-    "carbon": [{"__init__"}, {"grid"}, {"intensity", "location", "price", "pue"}, {"places", "signals"}, {"tables"}],
+    "carbon": [
+        {"__init__"},
+        {"grid"},
+        {"intensity", "location", "price", "pue"},
+        {"places", "signals"},
+        {"similar", "tables", "zones"},
+    ],
     "runlog": [
         {"__init__"},
         {"verify", "aggregate", "write"},

@@ -113,14 +113,47 @@ def world_and_countries() -> Iterator[Spot]:
     """Return the world, groups of countries and all countries of ISO 3166-1, with figures or without."""
     latest = {row["id"]: row for row in raw("countries_latest")}
     names = {row["id"]: row for row in raw("country_names")}
+    official = {row["id"]: row for row in raw("official_names")}
+    parts = {row["id"]: row["name"] for row in raw("subdivision_names")}
+    whole = [row for row in raw("parts_that_are_countries") if row["extent"] == "all"]
     for place_id in ("WORLD", *sorted(_CONTINENTS), *sorted(names)):
         known, called = latest.get(place_id), names.get(place_id)
         published = known["name"] if known else ""
         default = published or (called["name"] if called else "")
         spellings = [published, *(([called["name"], *called["other_names"].split("|")]) if called else [])]
-        alpha3 = (called and called["alpha3"]) or ""
+        if place_id in official:
+            spellings += _orders(official[place_id]["official_name"], official[place_id]["short_name"])
+        as_parts = [row["id"] for row in whole if row["country"] == place_id]
+        spellings += [parts[part] for part in as_parts if part in parts]
+        codes = [(called and called["alpha3"]) or "", *as_parts]
         level = "world" if place_id == "WORLD" else "group of countries" if place_id in _CONTINENTS else "country"
-        yield spot(place_id, level, "" if level == "world" else "WORLD", default, spellings, [alpha3])
+        yield spot(place_id, level, "" if level == "world" else "WORLD", default, spellings, codes)
+
+
+def _orders(official: str, short: str) -> list[str]:
+    """Return the names of a country in each order of words: ``Kingdom of Norway`` is ``Norway (Kingdom of)`` too.
+
+    Args:
+        official: The official name, ``Kingdom of the Netherlands``; empty where it is the short one.
+        short: The short name, perhaps with its rank behind a comma: ``Iran, Islamic Republic of``.
+    """
+    names = [official, short]
+    rank, of, rest = official.partition(" of ")
+    if of:
+        article = "the " if rest.startswith("the ") else ""
+        rest = rest.removeprefix("the ")
+        names += [f"{rest}, {rank} of", f"{rest}, {rank} of {article}"]
+    name, comma, rank = short.partition(", ")
+    if comma and rank.endswith((" of", " of the")):
+        names += [f"{rank} {name}", name]
+    return names
+
+
+def bidding_zones() -> Iterator[Spot]:
+    """Return the bidding zones of electricity markets; each draws from the place whose figure stands in for its own."""
+    for row in raw("bidding_zones"):
+        codes = row["codes"].split("|")
+        yield spot(row["id"], "bidding zone", row["parent"], row["name"], [row["name"].rpartition(", ")[2]], codes)
 
 
 def parts_of_countries(factors: list[Factor]) -> Iterator[Spot]:
@@ -166,7 +199,20 @@ def clouds() -> Iterator[Spot]:
 def _cloud(place_id: str, city: str, parent: str) -> Spot:
     provider, _, region = place_id.partition(":")
     name = f"{_PROVIDERS[provider]} {region}, {city}"
-    return spot(place_id, "region", parent, name, [region] if provider in _WELL_KNOWN else [], [])
+    spellings = [region] if provider in _WELL_KNOWN else []
+    return spot(place_id, "region", parent, name, [*spellings, *_display_names().get(place_id, [])], [])
+
+
+@cache
+def _display_names() -> dict[str, list[str]]:
+    """Return the names under which the providers' consoles list their regions."""
+    found: dict[str, list[str]] = {}
+    for row in raw("display_names"):
+        name = row["display_name"]
+        found.setdefault(row["id"], []).append(name)
+        if name.startswith("Europe ("):
+            found[row["id"]].append(name.replace("Europe", "EU", 1))  # as AWS wrote it until 2020
+    return found
 
 
 def _spaced(city: str) -> str:
@@ -250,12 +296,15 @@ def tables() -> dict[str, str]:
     """Return all tables as text, by file name."""
     kinds = {row["id"]: row["kind"] for row in raw("datasets")}
     factors = [*ember(), *egrid(), *official(), *russia(), *google()]
-    spots = [*world_and_countries(), *parts_of_countries(factors), *clouds()]
+    spots = [*world_and_countries(), *parts_of_countries(factors), *bidding_zones(), *clouds()]
     series: dict[tuple[str, str], list[Factor]] = {}
     for factor in factors:
         series.setdefault((factor.place, factor.dataset), []).append(factor)
     order = {place.id: at for at, place in enumerate(spots)}
     own = {place.id for place in spots}
+    elsewhere = {row["id"]: row["country"] for row in raw("parts_that_are_countries")}
+    countries = {row["id"] for row in raw("parts_that_are_countries") if row["extent"] == "all"}
+    parts = [row for row in raw("subdivision_names") if row["id"] not in own | countries]
     return {
         "datasets.tsv": _table(
             "Sources of carbon intensities: publisher, version, licence of the figures, kind, gases, day of retrieval.",
@@ -273,7 +322,8 @@ def tables() -> dict[str, str]:
         ),
         "places.tsv": _table(
             "Places, the place around each, and the codes (=) and names, folded, that mean it. Sources: ISO 3166 codes "
-            "and names by Unicode CLDR 47 and 48.2 (Unicode-3.0), eGRID's subregions (US EPA), the providers' lists.",
+            "and names by Unicode CLDR 47 and 48.2 (Unicode-3.0), official names of ISO 3166-1, ISO 3166-2 codes of "
+            "countries, eGRID's subregions (US EPA), bidding zones (Nord Pool, ENTSO-E, AEMO), the providers' lists.",
             "id level parent name |=code|name|",
             [
                 [p.id, p.level, p.parent, p.name, f"|={'|='.join(p.codes)}|{''.join(name + '|' for name in p.names)}"]
@@ -287,9 +337,11 @@ def tables() -> dict[str, str]:
             [[place_id, f"|{'|'.join(names)}|"] for place_id, names in spellings(spots)],
         ),
         "subdivisions.tsv": _table(
-            "Subdivisions of countries (ISO 3166-2) without figures. Source: Unicode CLDR 48.2 (Unicode-3.0).",
-            "id name",
-            [[row["id"], row["name"].rstrip("²")] for row in raw("subdivision_names") if row["id"] not in own],
+            "Subdivisions of countries (ISO 3166-2) without figures; the country is named where it is not that of the "
+            "code. Those that are countries of ISO 3166-1 themselves are codes in places.tsv. "
+            "Source: Unicode CLDR 48.2 (Unicode-3.0).",
+            "id country name",
+            [[row["id"], elsewhere.get(row["id"], ""), row["name"].rstrip("²")] for row in parts],
         ),
         "pue.tsv": _table(
             "Power usage effectiveness as providers publish it, no unit; '*' is a provider's whole fleet. Sources in "

@@ -74,7 +74,47 @@ CHECKED = [
     ("Western Sahara", "EH", 666.67, 2009),
     ("Réunion", "RE", 394.14, 2023),
     ("Timor-Leste", "TL", 666.67, 2024),
-    ("US-PR", "PR", 654.66, 2025),
+    # Parts of countries that are countries of their own (ISO 3166-1): their own figures, by all their codes
+    *[(name, "GP", 497.01, 2023) for name in ("FR-971", "FR-GP")],
+    *[(name, "MQ", 529.8, 2023) for name in ("FR-972", "FR-MQ")],
+    *[(name, "GF", 244.9, 2023) for name in ("FR-973", "FR-GF")],
+    *[(name, "RE", 394.14, 2023) for name in ("FR-974", "fr-974", "FR_RE", "La Réunion")],
+    *[(name, "NC", 560.9, 2024) for name in ("FR-988", "FR-NC")],
+    *[(name, "PR", 654.66, 2025) for name in ("US-PR", "us-pr")],
+    *[(name, "HK", 675.48, 2024) for name in ("CN-HK", "cn-hk")],
+    ("CN-TW", "TW", 633.21, 2025),
+    ("CN-MO", "MO", 474.36, 2024),
+    *[(name, "XK", 900.94, 2025) for name in ("RS-KM", "Kosovo-Metohija")],
+    *[(name, name, 900.94, 2025) for name in ("RS-25", "RS-29")],
+    # Official names (ISO 3166-1, the United Nations), in each order of words
+    *[(name, "SK", 94.85, 2025) for name in ("Slovak Republic", "SLOVAK REPUBLIC")],
+    *[
+        (name, "NL", 253.56, 2025)
+        for name in ("Netherlands (Kingdom of the)", "Netherlands, Kingdom of the", "Kingdom of the Netherlands")
+    ],
+    *[(name, "NO", 28.11, 2025) for name in ("Kingdom of Norway", "Norway (Kingdom of)", "Norway, Kingdom of")],
+    *[(name, "TZ", 345.02, 2024) for name in ("Tanzania, United Republic of", "United Republic of Tanzania")],
+    ("Swiss Confederation", "CH", 39.22, 2025),
+    ("Hellenic Republic", "GR", 315.09, 2025),
+    ("French Republic", "FR", 41.44, 2025),
+    ("Federal Democratic Republic of Ethiopia", "ET", 23.08, 2025),
+    # Bidding zones: the figure of what lies around them
+    *[(name, "SE2", 35.26, 2025) for name in ("SE2", "se2", "SE-SE2", "SE_2", "SE 2")],
+    *[(name, name, 35.26, 2025) for name in ("SE1", "SE3", "SE4")],
+    *[(name, name, 28.11, 2025) for name in ("NO1", "NO2", "NO3", "NO4", "NO5")],
+    *[(name, "DK1", 114.41, 2025) for name in ("DK1", "DK-DK1", "DK_1")],
+    *[(name, "DE-LU", 329.65, 2025) for name in ("DE-LU", "DE_LU")],
+    ("DK2", "DK2", 114.41, 2025),
+    ("IT-SICI", "IT-SICI", 284.78, 2025),
+    ("SEM", "IE-SEM", 256.54, 2025),
+    ("NSW1", "NSW1", 640.0, 2025),
+    # Regions of clouds by the names in the providers' consoles
+    *[(name, "azure:westeurope", 253.56, 2025) for name in ("West Europe", "(Europe) West Europe", "west europe")],
+    *[(name, "azure:eastus2", 290.56, 2024) for name in ("East US 2", "(US) East US 2")],
+    *[(name, "aws:us-east-1", 290.56, 2024) for name in ("US East (N. Virginia)", "us east (n. virginia)")],
+    *[(name, "aws:eu-west-1", 256.54, 2025) for name in ("Europe (Ireland)", "EU (Ireland)")],
+    *[(name, "gcp:europe-west9", 16.3, 2024) for name in ("Paris (europe-west9)", "europe-west9 (Paris)")],
+    ("Asia Pacific (Tokyo)", "aws:ap-northeast-1", 477.26, 2025),
     ("CF", "CF", 24.0, 2023),
     # The world and groups of countries
     *[(name, "WORLD", 458.29, 2025) for name in ("World", "WORLD", "Global")],
@@ -418,6 +458,35 @@ def test_the_world_answers_only_for_countries_of_which_nothing_is_known() -> Non
     assert (found.region, found.factor_of, found.level, found.g_per_kwh) == ("LI", "WORLD", "world", 458.29)
     assert (found.low, found.high) == (world().low, world().high)
     assert "WORLD" in found.note
+
+
+@pytest.mark.parametrize(
+    ("code", "country"),
+    [
+        *(("FR-975", "PM"), ("FR-976", "YT"), ("FR-YT", "YT"), ("FR-977", "BL"), ("FR-BL", "BL"), ("FR-MF", "MF")),
+        *(("FR-PM", "PM"), ("FR-986", "WF"), ("FR-WF", "WF"), ("FR-987", "PF"), ("FR-PF", "PF"), ("FR-TF", "TF")),
+        *(("NL-AW", "AW"), ("NL-CW", "CW"), ("NL-SX", "SX"), ("NL-BQ1", "BQ"), ("NL-BQ2", "BQ"), ("NL-BQ3", "BQ")),
+        *(("NO-21", "SJ"), ("NO-22", "SJ"), ("FI-01", "AX"), ("GB-JSY", "JE"), ("GB-GSY", "GG"), ("GB-IOM", "IM")),
+        *(("US-AS", "AS"), ("US-GU", "GU"), ("US-MP", "MP"), ("US-UM", "UM"), ("US-VI", "VI")),
+    ],
+)
+def test_a_part_that_is_a_country_never_takes_the_mainlands_figure(code: str, country: str) -> None:
+    found, own = lookup(code), lookup(country)
+    assert (found.g_per_kwh, found.factor_of, found.low, found.high) == (
+        own.g_per_kwh,
+        own.factor_of,
+        own.low,
+        own.high,
+    )
+    assert places.country_of(places.resolve(code)) == country
+    assert eco2ai_lookup(code[:2], code).g_per_kwh == own.g_per_kwh
+
+
+def test_a_bidding_zone_says_whose_figure_it_has() -> None:
+    found = lookup("SE2")
+    assert found.factor_of == "SE"
+    assert "no such figure of its own, so that of SE (Sweden)" in found.note
+    assert "Sundsvall" in found.name
 
 
 def test_the_world_has_a_figure_for_every_kind() -> None:

@@ -17,7 +17,7 @@ ROOM = Path(intensity.__file__).parent
 REPOSITORY = Path(__file__).parents[3]
 SOURCES = REPOSITORY / "tools" / "carbon_tables"
 DATA = sorted((ROOM / "data").iterdir())
-LEVELS = ("world", "group of countries", "country", "subdivision", "eGRID subregion", "region")
+LEVELS = ("world", "group of countries", "country", "subdivision", "eGRID subregion", "bidding zone", "region")
 PLACES = list(tables.every("places"))
 IDS = {row[0] for row in PLACES}
 PARTS = {row[0] for row in tables.every("subdivisions")}
@@ -42,7 +42,7 @@ def test_the_script_reproduces_what_is_shipped_byte_for_byte(tmp_path: Path) -> 
 
 
 def test_the_tables_are_small() -> None:
-    assert sum(path.stat().st_size for path in DATA) < 400_000
+    assert sum(path.stat().st_size for path in DATA) < 420_000
 
 
 @pytest.mark.parametrize("path", DATA, ids=lambda path: path.name)
@@ -161,11 +161,12 @@ def test_each_spelling_leads_to_its_place(row: list[str]) -> None:
 
 
 def test_each_part_of_a_country_is_sound() -> None:
-    for code, name in tables.every("subdivisions"):
+    for code, country, name in tables.every("subdivisions"):
         assert re.fullmatch(r"[A-Z]{2}-[A-Z0-9]{1,4}", code)
         assert name
         assert code[:2] in IDS
         assert code not in IDS
+        assert country == "" or (country in IDS and country != code[:2])
     assert len(PARTS) > 4500
 
 
