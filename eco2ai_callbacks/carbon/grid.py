@@ -28,7 +28,7 @@ class Grid:
         pue: Power usage effectiveness of the data centre.
         pue_source: Source of the PUE.
         price: Price of electricity; ``None`` where the user set none.
-        warning: One sentence where the place is unknown or lacks the wanted kind or year, else empty.
+        warning: One sentence where the place is unknown or in doubt, or lacks the wanted kind or year; else empty.
         factor: Returns the mean carbon intensity of a period, in g CO2e/kWh, from its start and its seconds;
             ``None`` where ``intensity`` applies at all times.
     """
@@ -94,17 +94,19 @@ def grid_for(
         year: Year of the run; a newer figure is used only where there is no earlier one.
         guard: Records failures.
     """
-    place, found_by, warning = settings.region, _origin(settings), ""
+    place, found_by, doubt = settings.region, _origin(settings), ""
     if place is None:
         environ = os.environ if environ is None else environ
         found = (guard or Guard()).call(
             "place", lambda: locate(environ=environ, root=root), Place(None, "unknown", "none")
         )
-        place, found_by = found.region, found.found_by
+        place, found_by, doubt = found.region, found.found_by, found.doubt
+    warning = ""
     if settings.g_per_kwh is not None:
         factor = intensity.user(settings.g_per_kwh, region=place or "", found_by=found_by)
     elif place is not None:
         factor, warning = _found(settings, place, found_by, year)
+        warning = "; ".join(filter(None, (doubt, warning)))
     else:
         factor = _world(settings)
         warning = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,23 @@ class Place:
         found_by: How it was found: ``environment: AWS_REGION + DMI``, ``cloud-init``, ``time zone``, ``unknown``.
         sure: Confidence: ``high``, ``medium``, ``low``; ``none`` where it is unknown.
         note: Remark for the user, as one phrase: the time zone, or why nothing was found.
+        doubt: Why the place may be another one, as one sentence to warn with; empty where nothing speaks for that.
     """
 
     region: str | None
     found_by: str
     sure: str
     note: str = ""
+    doubt: str = ""
 
 
 def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), host: Host | None = None) -> Place:
     """Return the location of this process, found offline.
 
     Sources, the preferred first: variables that the platform itself sets; cloud-init's file; variables that users set
-    too, where the machine is that provider's; the time zone, where it is in one country and the machine in no cloud.
+    too, where the machine is that provider's; the time zone, where it is in one country and the machine in no cloud;
+    hints, which are variables that tools set on laptops too. What is missing confirms nothing: a platform of Amazon,
+    Google or Microsoft is ``high`` only where the firmware or cloud-init names that provider.
 
     Args:
         environ: The environment; this process's own by default.
@@ -43,7 +47,7 @@ def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), 
         host: This machine's facts; with them its vendor is not read again.
 
     Example:
-        >>> locate(environ={"FLY_APP_NAME": "demo", "FLY_REGION": "ams"}).region
+        >>> locate(environ={"FLY_MACHINE_ID": "demo", "FLY_REGION": "ams"}).region
         'fly:ams'
     """
     environ = os.environ if environ is None else environ
@@ -51,7 +55,9 @@ def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), 
     init = _cloud_init(root)
     maker = _vendor(dmi)
     vendor = maker or (init.provider if init else "")
-    signs = [sign for sign in platform_signs(_with_first_process(environ, root)) if not _contradicted(sign, dmi)]
+    left = [sign for sign in platform_signs(_with_first_process(environ, root)) if not _contradicted(sign, dmi)]
+    hints = [sign for sign in left if sign.hint and not _confirmed(sign, vendor)]
+    signs = [_weighed(sign, vendor) for sign in left if sign not in hints]
     known = [
         *_believed(sorted(signs, key=lambda sign: ("high", "medium", "low").index(sign.sure)), "environment: "),
         *_believed([init] if init else [], ""),
@@ -62,7 +68,23 @@ def locate(*, environ: Mapping[str, str] | None = None, root: Path = Path("/"), 
     provider = next((sign.provider for sign in signs), vendor)
     if provider:
         return Place(None, "unknown", "none", _why(provider, signs, init))
-    return _by_time_zone(environ, root)
+    return _hinted(_by_time_zone(environ, root), hints)
+
+
+def _hinted(place: Place, hints: list[Sign]) -> Place:
+    """Return the place by the time zone, with the hint as a remark; the hint's place where the time zone has none."""
+    named = [sign for sign in hints if sign.region and places.exists(sign.region)]
+    if place.region is not None:
+        remarks = [f'{sign.found_by} would be region="{sign.region}"' for sign in named[:1]]
+        return replace(place, note="; ".join([place.note, *remarks]))
+    for sign in named:
+        doubt = (
+            f"the place of this machine is taken to be {sign.region}, by {sign.found_by}, "
+            f'which tools set on laptops too; set region="{sign.region}", or where it really is'
+        )
+        return Place(sign.region, f"environment: {sign.found_by}", "low", "a hint only", doubt)
+    perhaps = [f"perhaps {sign.provider}, by {sign.found_by}" for sign in hints[:1]]
+    return replace(place, note="; ".join([*perhaps, place.note]))
 
 
 def _believed(signs: Iterable[Sign], prefix: str) -> Iterator[Place]:
@@ -121,13 +143,32 @@ def _vendor(dmi: str) -> str:
     return next((provider for words, provider in _FIRMWARE if words.casefold() in dmi.casefold()), "")
 
 
-# Firmware strings that confirm these providers' variables; with any other string, a tool imitates them.
+# Firmware strings of the machines of these providers and of others; with none of them, a tool imitates the provider.
 _MAKERS = {"aws": ("amazon", "xen"), "gcp": ("google",), "azure": ("microsoft",)}
+# Platforms that run on another provider's machines.
+_RUN_BY = {"Google Colab": "gcp", "Kaggle": "gcp"}
 
 
 def _contradicted(sign: Sign, dmi: str) -> bool:
-    makers = _MAKERS.get(sign.provider)
+    makers = _MAKERS.get(_RUN_BY.get(sign.provider, sign.provider))
     return bool(makers and dmi and not any(maker in dmi.casefold() for maker in makers))
+
+
+def _confirmed(sign: Sign, vendor: str) -> bool:
+    """Return whether the machine is of the sign's provider; of any cloud, where that provider's firmware is not known.
+
+    Args:
+        sign: A sign in the environment.
+        vendor: Provider of this machine by its firmware or cloud-init; empty where they name none.
+    """
+    provider = _RUN_BY.get(sign.provider, sign.provider)
+    return vendor == provider if provider in _MAKERS else bool(vendor)
+
+
+def _weighed(sign: Sign, vendor: str) -> Sign:
+    """Return a sign with less confidence where the firmware should name its provider and does not."""
+    lacks = sign.provider in _MAKERS and not _confirmed(sign, vendor)
+    return replace(sign, sure="medium") if lacks and sign.sure == "high" else sign
 
 
 # Files.

@@ -1,7 +1,9 @@
 """Signs of a machine's region in the environment variables of platforms, one function per platform.
 
-A variable alone is accepted only where the platform itself sets it. One that users set as well (``AWS_REGION`` and its
-like, on laptops too) needs a second sign of the same provider. Only the region is kept of an ARN or a URL.
+A variable alone is accepted only where the platform itself sets it, and nothing else does. One that users set as well
+(``AWS_REGION`` and its like, on laptops too) needs a second sign of the same provider. One that tools set on laptops,
+to run there what is meant for the platform, is a hint: it counts where the firmware names the provider. Only the region
+is kept of an ARN or a URL.
 """
 
 from __future__ import annotations
@@ -22,13 +24,15 @@ class Sign:
         provider: Provider of the machine, as the table's ids spell it, or the platform's own name.
         region: Id of the place as the platform spells it; ``None`` where it names none.
         found_by: The variables that contain the evidence.
-        sure: Confidence: ``high``, ``medium`` or ``low``.
+        sure: Confidence where the firmware agrees: ``high``, ``medium`` or ``low``.
+        hint: Whether tools set these variables on laptops too, so that they prove nothing alone.
     """
 
     provider: str
     region: str | None
     found_by: str
     sure: str
+    hint: bool = False
 
 
 def platform_signs(environ: Environ) -> Iterator[Sign]:
@@ -75,62 +79,78 @@ def _plain(region: str) -> str:
 
 
 def _sagemaker(environ: Environ) -> Sign | None:
+    """Return the region of a SageMaker job; SageMaker's local mode on a laptop sets the same variables."""
     parts = environ.get("TRAINING_JOB_ARN", "").split(":")
     if len(parts) < 6 or parts[0] != "arn" or not parts[3]:
         return None
-    return Sign("aws", f"aws:{parts[3]}", "TRAINING_JOB_ARN", "high")
+    return Sign("aws", f"aws:{parts[3]}", "TRAINING_JOB_ARN", "high", hint=True)
 
 
 def _aws(environ: Environ) -> Sign | None:
     """Return the region on ECS, Fargate, Lambda, CloudShell and SageMaker, which set it together with a second sign.
 
-    Tools that imitate them on a laptop, and ECS on customers' own machines, are recognised by a variable.
+    AWS's own tools set most of them on a laptop: SageMaker's local mode, ECS's local endpoints, and Lambda's images
+    with the emulator of its interface. SAM, and ECS Anywhere on the customers' own machines, are recognised.
     """
     if environ.get("AWS_SAM_LOCAL"):
         return None
     runtime = environ.get("AWS_EXECUTION_ENV", "")
-    evidence = "AWS_EXECUTION_ENV" if re.match(r"AWS_ECS_(?!EXTERNAL)|AWS_Lambda_|CloudShell", runtime) else None
-    if runtime != "AWS_ECS_EXTERNAL":
-        evidence = evidence or _first(
-            environ,
-            "ECS_CONTAINER_METADATA_URI_V4",
-            "ECS_CONTAINER_METADATA_URI",
-            "SM_CURRENT_HOST",
-            "SM_HOSTS",
-            "TRAINING_JOB_NAME",
-        )
-    if evidence is None:
+    evidence, hint = "AWS_EXECUTION_ENV", runtime.startswith("AWS_Lambda_")
+    if runtime == "AWS_ECS_EXTERNAL":
+        return None
+    if not re.match(r"AWS_ECS_|AWS_Lambda_|CloudShell", runtime):
+        evidence, hint = _first(environ, *_IMITATED_BY_AWS) or "", True
+    if not evidence:
         return None
     variable = _first(environ, "AWS_REGION", "AWS_DEFAULT_REGION")
     if variable is None:
-        return Sign("aws", None, evidence, "high")
-    return Sign("aws", f"aws:{_plain(environ[variable])}", f"{variable} + {evidence}", "high")
+        return Sign("aws", None, evidence, "high", hint)
+    return Sign("aws", f"aws:{_plain(environ[variable])}", f"{variable} + {evidence}", "high", hint)
+
+
+_IMITATED_BY_AWS = (
+    "ECS_CONTAINER_METADATA_URI_V4",
+    "ECS_CONTAINER_METADATA_URI",
+    "SM_CURRENT_HOST",
+    "SM_HOSTS",
+    "TRAINING_JOB_NAME",
+)
 
 
 def _vertex(environ: Environ) -> Sign | None:
+    """Return the region of a Vertex AI job; its local runs and many a client's settings have the same variables."""
     evidence = _first(environ, "CLOUD_ML_JOB", "CLOUD_ML_PROJECT_ID") or next(
         (name for name in sorted(environ) if name.startswith("AIP_") and environ[name]), None
     )
     if evidence is None:
         return None
     if not environ.get("CLOUD_ML_REGION"):
-        return Sign("gcp", None, evidence, "medium")
-    return Sign("gcp", f"gcp:{_plain(environ['CLOUD_ML_REGION'])}", f"CLOUD_ML_REGION + {evidence}", "medium")
+        return Sign("gcp", None, evidence, "medium", hint=True)
+    return Sign(
+        "gcp", f"gcp:{_plain(environ['CLOUD_ML_REGION'])}", f"CLOUD_ML_REGION + {evidence}", "medium", hint=True
+    )
 
 
 def _cloud_run(environ: Environ) -> Sign | None:
+    """Return the region on Cloud Run, which the user sets; any Knative has ``K_SERVICE``, also on a laptop."""
     evidence = _first(environ, "CLOUD_RUN_JOB", "K_SERVICE")
     if evidence is None:
         return None
+    hint = evidence == "K_SERVICE"
     variable = _first(environ, "GOOGLE_CLOUD_REGION", "CLOUDSDK_COMPUTE_REGION")
     if variable is None:
-        return Sign("gcp", None, evidence, "medium")
-    return Sign("gcp", f"gcp:{_plain(environ[variable])}", f"{variable} + {evidence}", "medium")
+        return Sign("gcp", None, evidence, "medium", hint)
+    return Sign("gcp", f"gcp:{_plain(environ[variable])}", f"{variable} + {evidence}", "medium", hint)
 
 
 def _azure_batch(environ: Environ) -> Sign | None:
+    """Return the region on a node of Azure Batch; a client may have the account's address alone."""
     found = re.match(r"https://[^./]+\.([a-z0-9]+)\.batch\.", environ.get("AZ_BATCH_ACCOUNT_URL", ""), re.IGNORECASE)
-    return Sign("azure", f"azure:{_plain(found[1])}", "AZ_BATCH_ACCOUNT_URL", "high") if found else None
+    if found is None:
+        return None
+    node = _first(environ, "AZ_BATCH_NODE_ID", "AZ_BATCH_TASK_ID", "AZ_BATCH_POOL_ID")
+    evidence = f"AZ_BATCH_ACCOUNT_URL + {node}" if node else "AZ_BATCH_ACCOUNT_URL"
+    return Sign("azure", f"azure:{_plain(found[1])}", evidence, "high", hint=node is None)
 
 
 def _azureml_region(environ: Environ) -> str | None:
@@ -139,18 +159,22 @@ def _azureml_region(environ: Environ) -> str | None:
 
 
 def _azure_ml(environ: Environ) -> Sign | None:
+    """Return the region of an Azure ML job; a run on the local target has the same variables."""
     if not environ.get("AZUREML_RUN_ID"):
         return None
     region = _azureml_region(environ)
     if region is None:
-        return Sign("azure", None, "AZUREML_RUN_ID", "medium")
-    return Sign("azure", f"azure:{region}", "MLFLOW_TRACKING_URI + AZUREML_RUN_ID", "medium")
+        return Sign("azure", None, "AZUREML_RUN_ID", "medium", hint=True)
+    return Sign("azure", f"azure:{region}", "MLFLOW_TRACKING_URI + AZUREML_RUN_ID", "medium", hint=True)
 
 
 def _azure_app(environ: Environ) -> Sign | None:
+    """Return the region of an app of Azure; its settings, which users download to run it, hold the site's name."""
     if not (environ.get("REGION_NAME") and environ.get("WEBSITE_SITE_NAME")):
         return None
-    return Sign("azure", f"azure:{_plain(environ['REGION_NAME'])}", "REGION_NAME + WEBSITE_SITE_NAME", "medium")
+    return Sign(
+        "azure", f"azure:{_plain(environ['REGION_NAME'])}", "REGION_NAME + WEBSITE_SITE_NAME", "medium", hint=True
+    )
 
 
 def _runpod(environ: Environ) -> Sign | None:
@@ -204,44 +228,51 @@ def _cloudflare(environ: Environ) -> Sign | None:
 
 
 def _fly(environ: Environ) -> Sign | None:
-    if not (environ.get("FLY_APP_NAME") and environ.get("FLY_REGION")):
+    """Return the region of a machine of Fly.io; its client has app and region as settings, but no machine's id."""
+    evidence = _first(environ, "FLY_MACHINE_ID", "FLY_ALLOC_ID", "FLY_APP_NAME")
+    if not (evidence and environ.get("FLY_REGION")):
         return None
-    return Sign("fly", f"fly:{_plain(environ['FLY_REGION'])}", "FLY_REGION + FLY_APP_NAME", "high")
+    hint = evidence == "FLY_APP_NAME"
+    return Sign("fly", f"fly:{_plain(environ['FLY_REGION'])}", f"FLY_REGION + {evidence}", "high", hint)
 
 
 def _vercel(environ: Environ) -> Sign | None:
+    """Return the region of a function of Vercel; ``vercel dev`` and ``vercel env pull`` set the variables elsewhere."""
     if not (environ.get("VERCEL") == "1" and environ.get("VERCEL_REGION")):
         return None
-    return Sign("vercel", f"vercel:{_plain(environ['VERCEL_REGION'])}", "VERCEL_REGION + VERCEL", "high")
+    return Sign("vercel", f"vercel:{_plain(environ['VERCEL_REGION'])}", "VERCEL_REGION + VERCEL", "high", hint=True)
 
 
 def _railway(environ: Environ) -> Sign | None:
+    """Return the region of a service of Railway; ``railway run`` hands its variables to a command on a laptop."""
     if not (environ.get("RAILWAY_PROJECT_ID") and environ.get("RAILWAY_REPLICA_REGION")):
         return None
     region = _plain(environ["RAILWAY_REPLICA_REGION"])
-    return Sign("railway", f"railway:{region}", "RAILWAY_REPLICA_REGION + RAILWAY_PROJECT_ID", "high")
+    return Sign("railway", f"railway:{region}", "RAILWAY_REPLICA_REGION + RAILWAY_PROJECT_ID", "high", hint=True)
 
 
 def _render(environ: Environ) -> Sign | None:
     if not (environ.get("RENDER") == "true" and environ.get("RENDER_REGION")):
         return None
-    return Sign("render", f"render:{_plain(environ['RENDER_REGION'])}", "RENDER_REGION + RENDER", "low")
+    return Sign("render", f"render:{_plain(environ['RENDER_REGION'])}", "RENDER_REGION + RENDER", "low", hint=True)
 
 
 def _colab(environ: Environ) -> Sign | None:
+    """Return a sign of Colab; its image for local runtimes has the same variables."""
     evidence = _first(environ, "COLAB_RELEASE_TAG", "COLAB_BACKEND_VERSION", "COLAB_GPU")
-    return Sign("Google Colab", None, evidence, "high") if evidence else None
+    return Sign("Google Colab", None, evidence, "high", hint=True) if evidence else None
 
 
 def _kaggle(environ: Environ) -> Sign | None:
+    """Return a sign of Kaggle; its image is public, and notebooks are run in it elsewhere."""
     evidence = _first(environ, "KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_CONTAINER_NAME")
-    return Sign("Kaggle", None, evidence, "high") if evidence else None
+    return Sign("Kaggle", None, evidence, "high", hint=True) if evidence else None
 
 
 def _vast(environ: Environ) -> Sign | None:
     # Only the presence of the second variable is a sign; its value, an IP address, is not read.
     if "CONTAINER_ID" in environ and "PUBLIC_IPADDR" in environ:
-        return Sign("Vast.ai", None, "CONTAINER_ID", "medium")
+        return Sign("Vast.ai", None, "CONTAINER_ID", "medium", hint=True)
     return None
 
 

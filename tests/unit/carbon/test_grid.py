@@ -15,7 +15,7 @@ from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings, resolve
 
-LAMBDA = {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.12"}
+FARGATE = {"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
 
 
 def grid(tmp_path: Path, environ: dict[str, str] | None = None, year: int | None = None, **args: Any) -> Grid:
@@ -46,7 +46,7 @@ def test_what_can_be_counted_with_passes(args: dict[str, Any]) -> None:
 
 
 def test_the_place_that_is_set_counts_whatever_the_machine_says(tmp_path: Path) -> None:
-    found = grid(tmp_path, {**LAMBDA, "AWS_REGION": "eu-west-3"}, region="DE")
+    found = grid(tmp_path, {**FARGATE, "AWS_REGION": "eu-west-3"}, region="DE")
     assert found.intensity == lookup("DE", found_by="setting")
     assert found.warning == ""
 
@@ -57,10 +57,21 @@ def test_the_origin_of_the_place_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_else_the_place_is_what_the_platform_says(tmp_path: Path) -> None:
-    found = grid(tmp_path, {**LAMBDA, "AWS_REGION": "us-east-1"})
+    found = grid(tmp_path, {**FARGATE, "AWS_REGION": "us-east-1"})
     assert found.intensity.region == "aws:us-east-1"
     assert found.intensity.found_by == "environment: AWS_REGION + AWS_EXECUTION_ENV"
     assert found.warning == ""
+
+
+def test_a_place_that_is_only_hinted_at_is_warned_of(tmp_path: Path) -> None:
+    hints = {"SM_HOSTS": "[]", "AWS_REGION": "eu-west-3"}
+    found = grid(tmp_path, hints)
+    assert found.intensity.region == "aws:eu-west-3"
+    assert "which tools set on laptops too; set region=" in found.warning
+    assert grid(tmp_path, hints, g_per_kwh=12.0).warning == ""
+    both = grid(tmp_path, hints, intensity_kind="direct").warning
+    assert "set region=" in both
+    assert both.endswith("; the best known figure is used")
 
 
 def test_an_unknown_place_is_the_world_and_says_so(tmp_path: Path) -> None:
@@ -80,7 +91,7 @@ def test_the_figure_is_not_newer_than_the_run(tmp_path: Path) -> None:
 
 
 def test_a_place_that_nobody_named_stops_no_training_where_it_lacks_the_kind(tmp_path: Path) -> None:
-    found = grid(tmp_path, {**LAMBDA, "AWS_REGION": "eu-west-3"}, intensity_kind="direct")
+    found = grid(tmp_path, {**FARGATE, "AWS_REGION": "eu-west-3"}, intensity_kind="direct")
     assert found.intensity.g_per_kwh == lookup("aws:eu-west-3").g_per_kwh
     assert found.warning.endswith("; the best known figure is used")
     with pytest.raises(SettingsError):

@@ -67,11 +67,11 @@ SKY = '{"cluster_name": "secret", "cloud": "GCP", "region": "us-west1", "zone": 
 MACHINES = [
     # AWS
     Machine(
-        "fargate", "aws:us-east-1", "environment: AWS_REGION + AWS_EXECUTION_ENV", "high",
+        "fargate", "aws:us-east-1", "environment: AWS_REGION + AWS_EXECUTION_ENV", "medium",
         {"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE", "AWS_REGION": "us-east-1"},
     ),
     Machine(
-        "lambda", "aws:eu-west-3", "environment: AWS_REGION + AWS_EXECUTION_ENV", "high",
+        "lambda", "aws:eu-west-3", "environment: AWS_REGION + AWS_EXECUTION_ENV", "low",
         {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.12", "AWS_REGION": "eu-west-3", "TZ": ":UTC"},
     ),
     Machine(
@@ -89,7 +89,32 @@ MACHINES = [
     ),
     Machine(
         "sagemaker by job's name", "aws:us-west-2", "environment: AWS_REGION + TRAINING_JOB_NAME", "high",
-        {"TRAINING_JOB_NAME": "secret", "AWS_REGION": "us-west-2"},
+        {"TRAINING_JOB_NAME": "secret", "AWS_REGION": "us-west-2"}, EC2,
+    ),
+    Machine(
+        "sagemaker whose provider is known by cloud-init", "aws:us-west-2",
+        "environment: AWS_REGION + SM_HOSTS", "high",
+        {"SM_HOSTS": '["algo-1"]', "AWS_REGION": "us-west-2", "TZ": "Europe/Paris"}, {},
+        {"run/cloud-init/cloud-id": "aws\n"},
+    ),
+    *(
+        Machine(
+            f"laptop whose firmware says nothing, {name}", "RU", "time zone", "low",
+            {**environ, "AWS_REGION": "us-west-2"}, files={"etc/timezone": "Europe/Moscow"},
+        )
+        for name, environ in {
+            "sagemaker's local mode": {"TRAINING_JOB_NAME": "secret", "SM_CURRENT_HOST": "algo-1-x"},
+            "sagemaker's hosts": {"SM_HOSTS": '["algo-1"]'},
+            "sagemaker's arn": {"TRAINING_JOB_ARN": ARN},
+            "ecs' local endpoints": {"ECS_CONTAINER_METADATA_URI": "http://169.254.170.2/v3"},
+            "ecs' local endpoints, v4": {"ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/secret"},
+            "lambda's emulator": {"AWS_EXECUTION_ENV": "AWS_Lambda_python3.12"},
+        }.items()
+    ),
+    Machine(
+        "container in UTC whose firmware says nothing", "aws:us-west-2",
+        "environment: AWS_REGION + TRAINING_JOB_NAME", "low",
+        {"TRAINING_JOB_NAME": "secret", "AWS_REGION": "us-west-2", "TZ": "UTC"},
     ),
     Machine("ec2", "aws:eu-north-1", "environment: AWS_REGION + DMI", "medium", {"AWS_REGION": "eu-north-1"}, EC2),
     Machine(
@@ -133,13 +158,49 @@ MACHINES = [
     ),
     Machine(
         "vertex custom container", "gcp:europe-west9", "environment: CLOUD_ML_REGION + AIP_MODEL_DIR", "medium",
-        {"CLOUD_ML_REGION": "europe-west9", "AIP_MODEL_DIR": "gs://secret"},
+        {"CLOUD_ML_REGION": "europe-west9", "AIP_MODEL_DIR": "gs://secret"}, GCE,
+    ),
+    *(
+        Machine(
+            f"laptop whose firmware says nothing, {name}", "RU", "time zone", "low", environ,
+            files={"etc/timezone": "Europe/Moscow"},
+        )
+        for name, environ in {
+            "vertex' local run": {"CLOUD_ML_REGION": "europe-west9", "AIP_STORAGE_URI": "gs://secret"},
+            "vertex' project": {"CLOUD_ML_REGION": "europe-west9", "CLOUD_ML_PROJECT_ID": "123456"},
+            "vertex' job": {"CLOUD_ML_REGION": "us-central1", "CLOUD_ML_JOB": "{}"},
+            "vertex without a region": {"AIP_MODEL_DIR": "gs://secret"},
+            "knative": {"K_SERVICE": "secret", "GOOGLE_CLOUD_REGION": "europe-west4"},
+            "colab's local runtime": {"COLAB_RELEASE_TAG": "release-colab_20261101"},
+            "kaggle's image": {"KAGGLE_CONTAINER_NAME": "secret"},
+            "azure ml's local target": {"MLFLOW_TRACKING_URI": MLFLOW, "AZUREML_RUN_ID": "secret"},
+            "azure batch's client": {"AZ_BATCH_ACCOUNT_URL": "https://secret.westeurope.batch.azure.com"},
+            "azure functions' settings": {"REGION_NAME": "West Europe", "WEBSITE_SITE_NAME": "secret"},
+            "vercel dev": {"VERCEL": "1", "VERCEL_REGION": "dev1"},
+            "vercel env pull": {"VERCEL": "1", "VERCEL_REGION": "iad1"},
+            "railway run": {"RAILWAY_REPLICA_REGION": "europe-west4-drams3a", "RAILWAY_PROJECT_ID": "secret"},
+            "render's settings": {"RENDER": "true", "RENDER_REGION": "frankfurt"},
+            "fly's client": {"FLY_REGION": "ams", "FLY_APP_NAME": "x"},
+            "vast's two names": {"CONTAINER_ID": "1234", "PUBLIC_IPADDR": "203.0.113.9"},
+        }.items()
+    ),
+    Machine(
+        "a laptop of Microsoft's is not Azure", "FR", "time zone", "low",
+        {"MLFLOW_TRACKING_URI": MLFLOW, "AZUREML_RUN_ID": "secret"}, HYPER_V, {"etc/timezone": "Europe/Paris"},
+    ),
+    Machine(
+        "a laptop of Google's is not Google Cloud", "FR", "time zone", "low",
+        {"K_SERVICE": "x", "GOOGLE_CLOUD_REGION": "us-central1"}, CHROMEBOOK, {"etc/timezone": "Europe/Paris"},
     ),
     unknown("vertex without a region", environ={"AIP_MODEL_DIR": "gs://secret"}),
     unknown("laptop whose client asks Vertex", environ={"CLOUD_ML_REGION": "us-east5"}, dmi=LAPTOP),
     Machine(
-        "cloud run", "gcp:europe-west4", "environment: GOOGLE_CLOUD_REGION + K_SERVICE", "medium",
+        "cloud run", "gcp:europe-west4", "environment: GOOGLE_CLOUD_REGION + K_SERVICE", "low",
         {"K_SERVICE": "secret", "GOOGLE_CLOUD_REGION": "europe-west4"},
+    ),
+    Machine(
+        "cloud run job", "gcp:europe-west4", "environment: GOOGLE_CLOUD_REGION + CLOUD_RUN_JOB", "medium",
+        {"CLOUD_RUN_JOB": "secret", "GOOGLE_CLOUD_REGION": "europe-west4"},
     ),
     unknown("cloud run job without a region", environ={"CLOUD_RUN_JOB": "secret", "TZ": "Europe/Paris"}),
     Machine(
@@ -151,12 +212,17 @@ MACHINES = [
         {CLOUD_INIT: init(cloud_name="gce", region="us-west4", availability_zone="us-west4-b")},
     ),
     unknown("chromebook", environ={"GOOGLE_CLOUD_REGION": "us-central1"}, dmi=CHROMEBOOK),
-    unknown("colab", environ={"COLAB_RELEASE_TAG": "release-colab_20261101", "COLAB_GPU": "1", "TZ": "Europe/Paris"}),
-    unknown("kaggle", environ={"KAGGLE_KERNEL_RUN_TYPE": "Interactive", "TZ": "Europe/Paris"}),
+    unknown("colab", environ={"COLAB_RELEASE_TAG": "release-colab_20261101", "TZ": "Europe/Paris"}, dmi=GCE),
+    unknown("kaggle", environ={"KAGGLE_KERNEL_RUN_TYPE": "Interactive", "TZ": "Europe/Paris"}, dmi=GCE),
+    unknown("colab in UTC", environ={"COLAB_GPU": "1", "TZ": "UTC"}),
     # Azure
     Machine(
         "azure batch", "azure:westeurope", "environment: AZ_BATCH_ACCOUNT_URL", "high",
         {"AZ_BATCH_ACCOUNT_URL": "https://secret.westeurope.batch.azure.com"}, AZURE,
+    ),
+    Machine(
+        "azure batch's node", "azure:westeurope", "environment: AZ_BATCH_ACCOUNT_URL + AZ_BATCH_NODE_ID", "medium",
+        {"AZ_BATCH_ACCOUNT_URL": "https://secret.westeurope.batch.azure.com", "AZ_BATCH_NODE_ID": "secret"},
     ),
     Machine(
         "azure ml", "azure:eastus", "environment: MLFLOW_TRACKING_URI + AZUREML_RUN_ID", "medium",
@@ -170,7 +236,7 @@ MACHINES = [
     unknown("laptop that logs to Azure ML", environ={"MLFLOW_TRACKING_URI": MLFLOW}, dmi=LAPTOP),
     Machine(
         "azure app service", "azure:westeurope", "environment: REGION_NAME + WEBSITE_SITE_NAME", "medium",
-        {"REGION_NAME": "West Europe", "WEBSITE_SITE_NAME": "secret"},
+        {"REGION_NAME": "West Europe", "WEBSITE_SITE_NAME": "secret"}, AZURE,
     ),
     Machine(
         "azure vm with cloud-init", "azure:francecentral", "cloud-init", "high", {}, AZURE,
@@ -197,7 +263,13 @@ MACHINES = [
         "MODAL_TASK_ID": "ta-x", "MODAL_CLOUD_PROVIDER": "CLOUD_PROVIDER_GCP", "MODAL_REGION": "us-east"
     }),
     unknown("modal without a region", environ={"MODAL_TASK_ID": "ta-x"}),
-    Machine("skypilot", "gcp:us-west1", "environment: SKYPILOT_CLUSTER_INFO", "high", {"SKYPILOT_CLUSTER_INFO": SKY}),
+    Machine(
+        "skypilot", "gcp:us-west1", "environment: SKYPILOT_CLUSTER_INFO", "high", {"SKYPILOT_CLUSTER_INFO": SKY}, GCE
+    ),
+    Machine(
+        "skypilot whose firmware says nothing", "gcp:us-west1", "environment: SKYPILOT_CLUSTER_INFO", "medium",
+        {"SKYPILOT_CLUSTER_INFO": SKY, "TZ": "Europe/Paris"},
+    ),
     unknown("skypilot on kubernetes", environ={"SKYPILOT_CLUSTER_INFO": '{"cloud": "Kubernetes", "region": "mine"}'}),
     unknown("skypilot, broken", environ={"SKYPILOT_CLUSTER_INFO": "{"}),
     unknown("skypilot, a list", environ={"SKYPILOT_CLUSTER_INFO": "[]"}),
@@ -207,17 +279,22 @@ MACHINES = [
         {"CLOUDFLARE_COUNTRY_A2": "NL", "CLOUDFLARE_LOCATION": "ams07", "CLOUDFLARE_REGION": "WEUR"},
     ),
     Machine(
-        "fly", "fly:ams", "environment: FLY_REGION + FLY_APP_NAME", "high", {"FLY_REGION": "ams", "FLY_APP_NAME": "x"},
+        "fly", "fly:ams", "environment: FLY_REGION + FLY_MACHINE_ID", "high",
+        {"FLY_REGION": "ams", "FLY_APP_NAME": "x", "FLY_MACHINE_ID": "secret", "TZ": "Europe/Paris"},
     ),
     unknown("fly's variable alone", environ={"FLY_REGION": "ams"}),
     Machine(
-        "vercel", "vercel:iad1", "environment: VERCEL_REGION + VERCEL", "high",
+        "vercel", "vercel:iad1", "environment: VERCEL_REGION + VERCEL", "low",
         {"VERCEL": "1", "VERCEL_REGION": "iad1"},
+    ),
+    Machine(
+        "vercel on a cloud's machine", "vercel:iad1", "environment: VERCEL_REGION + VERCEL", "high",
+        {"VERCEL": "1", "VERCEL_REGION": "iad1", "TZ": "Europe/Paris"}, EC2,
     ),
     unknown("vercel on a laptop", environ={"VERCEL": "1", "VERCEL_REGION": "dev1"}),
     Machine(
         "railway", "railway:europe-west4-drams3a", "environment: RAILWAY_REPLICA_REGION + RAILWAY_PROJECT_ID", "high",
-        {"RAILWAY_REPLICA_REGION": "europe-west4-drams3a", "RAILWAY_PROJECT_ID": "secret"},
+        {"RAILWAY_REPLICA_REGION": "europe-west4-drams3a", "RAILWAY_PROJECT_ID": "secret"}, GCE,
     ),
     Machine(
         "render", "render:frankfurt", "environment: RENDER_REGION + RENDER", "low",
@@ -228,7 +305,7 @@ MACHINES = [
         {"NEBIUS_REGION": "eu-north1"}, {"sys_vendor": "Nebius"},
     ),
     unknown("nebius' variable alone", environ={"NEBIUS_REGION": "eu-north1"}),
-    unknown("vast.ai", environ={"CONTAINER_ID": "1234", "PUBLIC_IPADDR": "203.0.113.9", "TZ": "Europe/Paris"}),
+    unknown("vast.ai", environ={"CONTAINER_ID": "1234", "PUBLIC_IPADDR": "203.0.113.9", "TZ": "UTC"}),
     Machine("a container's id alone", "FR", "time zone", "low", {"CONTAINER_ID": "1234", "TZ": "Europe/Paris"}),
     unknown("slurm", environ={"SLURM_CLUSTER_NAME": "jean-zay", "SLURMD_NODENAME": "r1i0n0"}),
     unknown("kubernetes", environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"}),
@@ -340,6 +417,28 @@ def test_a_zone_that_lies_in_one_part_of_a_country_is_a_hint_only(tmp_path: Path
     place = locate(environ={"TZ": "Australia/Hobart"}, root=tmp_path)
     assert place.region == "AU"
     assert "AU-TAS" in place.note
+
+
+def test_a_hint_is_a_remark_where_the_time_zone_speaks_and_a_doubt_where_it_does_not(tmp_path: Path) -> None:
+    environ = {"TRAINING_JOB_NAME": "x", "AWS_REGION": "us-west-2"}
+    place = locate(environ={**environ, "TZ": "Europe/Moscow"}, root=tmp_path)
+    assert place.note == 'Europe/Moscow; AWS_REGION + TRAINING_JOB_NAME would be region="aws:us-west-2"'
+    assert place.doubt == ""
+    place = locate(environ=environ, root=tmp_path)
+    assert "AWS_REGION + TRAINING_JOB_NAME, which tools set on laptops too" in place.doubt
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_no_hint_is_sure_and_no_firmware_confirms_nothing(machine: Machine, tmp_path: Path) -> None:
+    place = locate(environ=machine.environ, root=machine.build(tmp_path))
+    provider = (place.region or "").partition(":")[0]
+    # Modal runs on several clouds in a sandbox without firmware, and nothing else sets its variables.
+    agreed = (
+        "MODAL_TASK_ID" in machine.environ
+        or machine.dmi
+        or any(name.startswith("run/cloud-init") for name in machine.files)
+    )
+    assert place.sure != "high" or provider not in ("aws", "gcp", "azure") or agreed
 
 
 def test_what_is_known_about_an_unknown_place_is_said(tmp_path: Path) -> None:

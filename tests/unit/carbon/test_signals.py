@@ -17,11 +17,11 @@ from eco2ai_callbacks.carbon.signals import Sign, client_signs, platform_signs
             [Sign("aws", "aws:us-east-1", "AWS_REGION + AWS_EXECUTION_ENV", "high")],
         ),
         ({"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}, [Sign("aws", None, "AWS_EXECUTION_ENV", "high")]),
-        ({"KAGGLE_KERNEL_RUN_TYPE": "Batch"}, [Sign("Kaggle", None, "KAGGLE_KERNEL_RUN_TYPE", "high")]),
+        ({"KAGGLE_KERNEL_RUN_TYPE": "Batch"}, [Sign("Kaggle", None, "KAGGLE_KERNEL_RUN_TYPE", "high", hint=True)]),
         ({"CLOUDFLARE_COUNTRY_A2": " nl "}, [Sign("cloudflare", "NL", "CLOUDFLARE_COUNTRY_A2", "high")]),
         (
             {"REGION_NAME": "West Europe", "WEBSITE_SITE_NAME": "x"},
-            [Sign("azure", "azure:westeurope", "REGION_NAME + WEBSITE_SITE_NAME", "medium")],
+            [Sign("azure", "azure:westeurope", "REGION_NAME + WEBSITE_SITE_NAME", "medium", hint=True)],
         ),
     ],
     ids=["nothing", "users' own variables", "Fargate", "no region", "Kaggle", "country", "spelling"],
