@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
-import io
+import itertools
 import os
 import platform
 import sys
@@ -15,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.guard import logger
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.sinks.csv_form import COLUMNS, HEAD, Form, form_of
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,22 +29,6 @@ else:
 
     _TAKEN = BlockingIOError
 
-# The columns of eco2ai 0.3.12, in its order. Its energy includes the data centre's overhead (PUE).
-COLUMNS = (
-    "id",
-    "project_name",
-    "experiment_description",
-    "epoch",
-    "start_time",
-    "duration(s)",
-    "power_consumption(kWh)",
-    "CO2_emissions(kg)",
-    "CPU_name",
-    "GPU_name",
-    "OS",
-    "region/country",
-    "cost",
-)
 # What eco2AI writes where there is no value.
 _NONE = "N/A"
 # How long a row waits for the lock of another writer, in seconds. It is then written without the lock.
@@ -89,7 +74,8 @@ def open_csv(settings: Settings, host: Host) -> CsvFile | None:
 class CsvFile:
     """A CSV with one row per epoch of training and a last row for everything else; the rows add up to the run.
 
-    Several processes may write to one file. It has one header, and every row is whole.
+    Several processes may write to one file. It has one header, and every row is whole. A file of an older eco2AI is
+    continued in its own form. A file that is none of eco2AI's is left alone: the rows go beside it, under another name.
 
     Args:
         path: The file; rows are appended.
@@ -143,9 +129,15 @@ class CsvFile:
             _shown(row.cost),
         )
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._path.exists():
-            _create(self._path)
-        _append(self._path, _text([values]))
+        for path in _names(self._path):
+            if not path.exists():
+                _create(path)
+            if _append(path, dict(zip(COLUMNS, values, strict=True))):
+                break
+        if path != self._path:
+            with contextlib.suppress(Exception):  # a log handler of the user's
+                logger.warning("%s is no CSV of eco2AI, so the rows go to %s", self._path, path)
+            self._path = path
 
 
 def _devices(sources: Iterable[Mapping[str, Any]]) -> str:
@@ -160,14 +152,14 @@ def _create(path: Path) -> None:
     # A file that another writer has created in the meantime stays.
     with contextlib.suppress(OSError, NotImplementedError):
         try:
-            whole.write_bytes(_text([COLUMNS]))
+            whole.write_bytes(Form().header())
             path.hardlink_to(whole)
         finally:
             whole.unlink(missing_ok=True)
 
 
-def _append(path: Path, row: bytes) -> None:
-    """Append a row in one write: behind the header in an empty file, behind a newline where the last line is torn.
+def _append(path: Path, values: Mapping[str, object]) -> bool:
+    """Append a row in one write, and return whether the file is one of eco2AI's; nothing is written to another.
 
     Raises:
         OSError: The file cannot be written, or not the whole row.
@@ -175,14 +167,31 @@ def _append(path: Path, row: bytes) -> None:
     file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with _locked(file):
-            header = b"" if os.fstat(file).st_size else _text([COLUMNS])
-            data = header + b"\n" * _is_torn(file) + row
+            data = _continuation(file, values)
+            if data is None:
+                return False
             written = os.write(file, data)
     finally:
         os.close(file)
     # A row that lacks only its newline is in the file: the next row puts that first.
     if written < len(data) - 1:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    return True
+
+
+def _continuation(file: int, values: Mapping[str, object]) -> bytes | None:
+    """Return what a row is appended as; ``None`` where the file is none of eco2AI's.
+
+    In an empty file the header comes first, or what is missing of it, and a newline behind a last line that is torn.
+    """
+    torn = _is_torn(file)
+    os.lseek(file, 0, os.SEEK_SET)
+    head = os.read(file, HEAD)
+    header = Form().header()
+    if header.startswith(head):
+        return header[len(head) :] + Form().row(values)
+    form = form_of(head)
+    return None if form is None else form.newline.encode() * torn + form.row(values)
 
 
 @contextlib.contextmanager
@@ -246,10 +255,12 @@ def _is_torn(file: int) -> bool:
     return True
 
 
-def _text(rows: Iterable[Iterable[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "backslashreplace")
+def _names(path: Path) -> Iterator[Path]:
+    """Return the file, and the names beside it for where it is none of eco2AI's."""
+    yield path
+    yield path.with_name(f"{path.stem}.eco2ai{path.suffix}")
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.stem}.eco2ai-{number}{path.suffix}")
 
 
 def _both(one: _Sum, other: _Sum) -> _Sum:
@@ -267,5 +278,5 @@ def _plus(one: float | None, other: float | None) -> float | None:
     return (one or 0.0) + other if other is not None else one
 
 
-def _shown(value: float | None) -> str:
-    return _NONE if value is None else repr(value)
+def _shown(value: float | None) -> float | str:
+    return _NONE if value is None else value

@@ -77,6 +77,17 @@ def refuse(*args: object, **options: object) -> None:
 
 # Libraries that other tests load have threads; these children use nothing of them.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_rows_of_several_writers_go_beside_a_file_of_something_else(tmp_path: Path) -> None:
+    other = tmp_path / "emission.csv"
+    other.write_text("timestamp,project_name,run_id\n")
+    at_once(partial(write_rows, other))
+    assert other.read_text() == "timestamp,project_name,run_id\n"
+    other.unlink()
+    check(tmp_path / "emission.eco2ai.csv", blank=False)
+
+
+# Libraries that other tests load have threads; these children use nothing of them.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.parametrize(
     ("is_there", "lacks"),
     [(False, ""), (True, ""), (False, "links"), (True, "links"), (False, "locks")],

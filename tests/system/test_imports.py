@@ -77,7 +77,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"read", "sums"},
         {"validate", "paths", "hashing"},
     ],
-    "sinks": [{"__init__"}, {"console", "csv"}],
+    "sinks": [{"__init__"}, {"console", "csv"}, {"csv_form"}],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
     "host": [{"__init__"}, {"registry"}, {"machine", "private"}],
 }

@@ -183,10 +183,122 @@ def test_a_second_run_goes_on_below_the_first(path: Path):
 
 
 def test_a_torn_last_row_gets_a_newline_first(path: Path):
-    path.write_text("id,project_name\nrun,de")
+    path.write_text(f"{','.join(COLUMNS)}\nrun,de")
     CsvFile(path).write(record("epoch", epoch=0))
     assert path.read_text().splitlines()[1] == "run,de"
     assert path.read_text().splitlines()[2].startswith("run,demo,")
+
+
+@pytest.mark.parametrize("there", [0, 1, 40, -1], ids=["nothing", "a letter", "a part", "all but its newline"])
+def test_a_torn_header_is_completed(path: Path, there: int):
+    path.write_text(f"{','.join(COLUMNS)}\n"[:there])
+    CsvFile(path).write(record("epoch", epoch=0))
+    assert [row["duration(s)"] for row in rows(path)] == ["2.0"]
+
+
+# As eco2ai 0.1.0 to 0.2.7 write it.
+OLD = (
+    "project_name,experiment_description(model type etc.),start_time,"
+    "duration(s),power_consumption(kWTh),CO2_emissions(kg)"
+)
+OLD_ROW = "old,an old run,2022-01-01 00:00:00,2.5,0.5,0.1,a CPU,a GPU,Linux,France"
+
+
+@pytest.mark.parametrize(
+    ("written", "last"),
+    [
+        (
+            f"{OLD},CPU_name,GPU_name,OS,country\n".replace(",", "\t"),
+            "demo\ta, b\t2026-01-01 10:00:00\t2.0\t0.6\t0.25\tEPYC\tN/A\t{os}\tFrance\n",
+        ),
+        (
+            f"{OLD},CPU_name,GPU_name,OS,region/country\n{OLD_ROW}\n",
+            'demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+        ),
+        (
+            f"{','.join(name for name in COLUMNS if name not in ('epoch', 'cost'))}\n",
+            'run,demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+        ),
+        (
+            f"{','.join(COLUMNS[:-1])}\n",
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+        ),
+        (
+            f"\ufeff{','.join(COLUMNS)}\r\n",
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France,0.125\r\n',
+        ),
+        (
+            f"\ufeff{';'.join(COLUMNS)}\r\nold;old;old;N/A;2022;2,5;0,5;0,1;CPU;GPU;Linux;France;0,1\r\n",
+            "run;demo;a, b;epoch: 0;2026-01-01 10:00:00;2,0;0,6;0,25;EPYC;N/A;{os};France;0,125\r\n",
+        ),
+        (
+            f"{';'.join(COLUMNS)}\nold;old;old;N/A;2022;2.5;0.5;0.1;CPU;GPU;Linux;France;0.1\n",
+            "run;demo;a, b;epoch: 0;2026-01-01 10:00:00;2.0;0.6;0.25;EPYC;N/A;{os};France;0.125\n",
+        ),
+        (
+            ",".join(f'"{name}"' for name in COLUMNS) + "\n",
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France,0.125\n',
+        ),
+    ],
+    ids=["10, tabs", "10", "11", "12", "byte order mark", "semicolons, commas", "semicolons, points", "quotes"],
+)
+def test_a_file_of_eco2ai_is_continued_in_its_own_form(path: Path, written: str, last: str):
+    path.write_bytes(written.encode())
+    CsvFile(path, "EPYC").write(record("epoch", epoch=0))
+    assert path.read_bytes().decode() == written + last.format(os=platform.system())
+    assert list(path.parent.iterdir()) == [path]
+
+
+CODECARBON = "timestamp,project_name,run_id,experiment_id,duration,emissions,emissions_rate,cpu_power\n"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        CODECARBON.encode(),
+        f"{','.join(COLUMNS)},mine\n".encode(),
+        f"{','.join(COLUMNS)},cost\n".encode(),
+        f"{','.join(COLUMNS)}\n".encode("utf-16"),
+        b"id,project_name\n",
+        b"{}\n",
+        b"\0\xff\r",
+        b"\n",
+        b"x" * 2**18,
+        b'"' + b"x" * 2**18,
+    ],
+    ids=[
+        "codecarbon",
+        "one more",
+        "one twice",
+        "utf-16",
+        "two",
+        "json",
+        "binary",
+        "blank line",
+        "long",
+        "long, quoted",
+    ],
+)
+def test_a_file_of_something_else_is_left_alone_and_that_is_said_once(
+    path: Path, written: bytes, caplog: pytest.LogCaptureFixture
+):
+    path.write_bytes(written)
+    sink = CsvFile(path)
+    for epoch in range(3):
+        sink.write(record("epoch", epoch=epoch))
+    CsvFile(path).write(record("stop", "other"))
+    assert path.read_bytes() == written
+    beside = path.with_name("emission.eco2ai.csv")
+    assert [row["epoch"] for row in rows(beside)] == ["epoch: 0", "epoch: 1", "epoch: 2", "N/A"]
+    said = [f"{path} is no CSV of eco2AI, so the rows go to {beside}"] * 2  # once a run
+    assert caplog.messages == said
+
+
+def test_the_name_beside_may_be_taken_too(path: Path):
+    for name in ("emission.csv", "emission.eco2ai.csv", "emission.eco2ai-2.csv"):
+        path.with_name(name).write_text(CODECARBON)
+    CsvFile(path).write(record("epoch", epoch=0))
+    assert len(rows(path.with_name("emission.eco2ai-3.csv"))) == 1
 
 
 def test_an_empty_file_gets_the_header(path: Path):

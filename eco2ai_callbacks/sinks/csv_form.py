@@ -1,0 +1,111 @@
+"""The form of a CSV of eco2AI: its columns, separator, line ends and decimal sign, in each of eco2AI's versions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# The columns of eco2ai 0.3.12, in its order. Its energy includes the data centre's overhead (PUE).
+COLUMNS = (
+    "id",
+    "project_name",
+    "experiment_description",
+    "epoch",
+    "start_time",
+    "duration(s)",
+    "power_consumption(kWh)",
+    "CO2_emissions(kg)",
+    "CPU_name",
+    "GPU_name",
+    "OS",
+    "region/country",
+    "cost",
+)
+# How eco2ai 0.1.0 to 0.2.7 call three of them. They have neither id nor epoch nor cost; 0.1 separates by tabs.
+_FORMER = {
+    "experiment_description(model type etc.)": "experiment_description",
+    "power_consumption(kWTh)": "power_consumption(kWh)",
+    "country": "region/country",
+}
+# Without these, a file is none of eco2AI's.
+_NEEDED = frozenset({"project_name", "duration(s)", "power_consumption(kWh)", "CO2_emissions(kg)"})
+# eco2AI's own, and what spreadsheets make of it: they separate by semicolons where numbers have a decimal comma.
+_DELIMITERS = (",", "\t", ";")
+# As much of a file as its form is read from, in bytes: the header and the first row.
+HEAD = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of a CSV of eco2AI.
+
+    Args:
+        columns: Its columns by the names of :data:`COLUMNS`, in its order.
+        delimiter: What separates them.
+        newline: What ends a line.
+        decimal: The decimal sign of its numbers.
+
+    Example:
+        >>> Form(("duration(s)", "cost"), delimiter=";", decimal=",").row({"cost": 0.5, "duration(s)": 2.0, "id": "a"})
+        b'2,0;0,5\\n'
+    """
+
+    columns: tuple[str, ...] = COLUMNS
+    delimiter: str = ","
+    newline: str = "\n"
+    decimal: str = "."
+
+    def header(self) -> bytes:
+        """Return the line of the columns' names."""
+        return self._line(self.columns)
+
+    def row(self, values: Mapping[str, object]) -> bytes:
+        """Return a row.
+
+        Args:
+            values: The values by column; those of columns that the file lacks are left out.
+        """
+        return self._line(tuple(self._shown(values[name]) for name in self.columns))
+
+    def _shown(self, value: object) -> object:
+        return repr(value).replace(".", self.decimal) if isinstance(value, float) else value
+
+    def _line(self, fields: tuple[object, ...]) -> bytes:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.delimiter, lineterminator=self.newline).writerow(fields)
+        return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def form_of(head: bytes) -> Form | None:
+    """Return the form of a file; ``None`` where it is none of eco2AI's.
+
+    Args:
+        head: The beginning of the file, with its first row where it has one.
+    """
+    text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")  # spreadsheets put a byte order mark first
+    line = re.match(r"[^\r\n]*", text)
+    for delimiter in _DELIMITERS:
+        names = _fields(line[0] if line else "", delimiter)
+        columns = tuple(_FORMER.get(name.strip(), name.strip()) for name in names)
+        if _NEEDED <= set(columns) <= set(COLUMNS) and len(set(columns)) == len(columns):
+            newline = "\r\n" if re.match(r"[^\r\n]*\r\n", text) else "\n"
+            return Form(columns, delimiter, newline, _decimal(text, delimiter, columns))
+    return None
+
+
+def _decimal(text: str, delimiter: str, columns: tuple[str, ...]) -> str:
+    """Return the decimal sign of the first row; a point where there is none."""
+    _, _, rows = text.partition("\n")
+    values = dict(zip(columns, _fields(rows, delimiter), strict=False))
+    return "," if re.fullmatch(r"-?\d+,\d+(?:[eE]-?\d+)?", values.get("duration(s)", "")) else "."
+
+
+def _fields(text: str, delimiter: str) -> list[str]:
+    """Return the fields of the first row of a text; none where it holds none."""
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:  # a field of more than 128 KiB, or a lone carriage return
+        return []
