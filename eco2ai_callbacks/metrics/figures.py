@@ -73,7 +73,8 @@ class JobFigures:
         if decides and self._job.synchronized:
             if done is not None:
                 forecast = self._guard.call("tracker", lambda: self._forecast(marked, done, planned, note), forecast)
-            stop = self._guard.call("tracker", lambda: self._over_budget(marked), None)
+            complete = self._guard.call("tracker", lambda: self.outlook.completes(done, planned), False)
+            stop = self._guard.call("tracker", lambda: self._over_budget(marked, complete), None)
         nothing = EpochReport(marked.usage)
         return self._guard.call("tracker", lambda: self._report(marked.usage, job, forecast, stop), nothing)
 
@@ -113,12 +114,14 @@ class JobFigures:
             note(found.to_dict())
         return scalars.forecast_scalars(found.to_dict(), level=self._level)
 
-    def _over_budget(self, marked: MarkedEpoch) -> str | None:
+    def _over_budget(self, marked: MarkedEpoch, complete: bool) -> str | None:
+        """Return why the run is to stop; nothing where its last epoch has used the budget up."""
         unenforceable = self.outlook.unenforceable_budget(self.total)
         if unenforceable is not None:
             self._guard.record(unenforceable)
         first = self.outlook.over is None
-        over = self.outlook.over_budget(self.total, marked.epoch)
+        over = self.outlook.over_budget(self.total, marked.epoch, complete=complete)
         if over is not None and first and marked.speaks:
-            self._guard.call("logging", lambda: logger.warning("%s; the run is to stop", over), None)
-        return over
+            what_follows = "the training was complete" if complete else "the run is to stop"
+            self._guard.call("logging", lambda: logger.warning("%s; %s", over, what_follows), None)
+        return None if complete else over

@@ -20,6 +20,7 @@ class Outlook:
         self._progress = Progress()
         # The budget that was used up first, as a sentence.
         self.over: str | None = None
+        self._completed = False
 
     @property
     def ended(self) -> str:
@@ -65,15 +66,30 @@ class Outlook:
             return None
         return self._progress.forecast(planned, energy_band, co2_band)
 
-    def over_budget(self, job: Usage, epoch: int | None = None) -> str | None:
+    def completes(self, done: float | None, planned: float | None) -> bool:
+        """Return whether the epoch that has just ended is the last one that is planned.
+
+        A plan is believed once: where training goes on after its end, none of the later epochs is the last.
+
+        Args:
+            done: Progress of the run.
+            planned: Planned length of the run, in the same unit; ``None`` or 0 where it is open.
+        """
+        at_end = bool(planned) and done is not None and done >= (planned or 0)
+        first = at_end and not self._completed
+        self._completed = self._completed or at_end
+        return first
+
+    def over_budget(self, job: Usage, epoch: int | None = None, *, complete: bool = False) -> str | None:
         """Return a sentence that names the budget that is used up; ``None`` where none is.
 
         Args:
             job: Usage of all ranks until now.
             epoch: Number of the epoch that has just ended.
+            complete: Whether it is the last one, so that the budget stops nothing.
         """
         over = budget.over(job, self._settings, epoch)
-        if self.over is None:
+        if self.over is None and not complete:
             self.over = over
         return over
 

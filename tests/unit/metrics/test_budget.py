@@ -64,6 +64,37 @@ def test_a_run_that_ends_by_its_budget_says_so_in_log_and_console(
     assert caplog.messages == [f"{SENTENCE}; the run is to stop"]
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [{"planned": 2}, {"planned": 20, "done": 20}, {"planned": 1.0, "done": 1.0}],
+    ids=["epochs", "steps", "part"],
+)
+def test_a_training_that_its_last_epoch_takes_over_the_budget_has_finished(
+    plan: dict[str, float], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    with steady(clock, console=True, max_energy_kwh=0.001) as run:
+        clock.advance(20)
+        assert run.end_epoch(0, planned=9).stop is None
+        clock.advance(20)
+        assert run.end_epoch(1, **plan).stop is None
+    assert rows()[-1]["ended"] == "finished"
+    assert "budget" not in capsys.readouterr().err
+    assert caplog.messages == [f"{SENTENCE}; the training was complete"]
+
+
+def test_a_training_that_goes_on_beyond_its_plan_is_stopped_after_all(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    with steady(clock, max_energy_kwh=0.001) as run:
+        told = []
+        for epoch in range(4):
+            clock.advance(20)
+            told.append(run.end_epoch(epoch, planned=2).stop is not None)
+    assert told == [False, False, True, True]
+    assert rows()[-1]["ended"].startswith("budget: ")
+    assert len(caplog.messages) == 2
+
+
 def test_the_first_crossing_is_what_is_said(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     with steady(clock, max_energy_kwh=0.001) as run:

@@ -68,6 +68,29 @@ def test_the_first_budget_that_is_used_up_is_how_the_run_ends() -> None:
     assert outlook.ended == f"budget: {sentence}"
 
 
+def test_a_budget_that_the_last_epoch_uses_up_ends_nothing() -> None:
+    outlook = Outlook(Settings(max_energy_kwh=0.001))
+    assert outlook.over_budget(used(40.0), 1, complete=True) == (
+        "the budget of 0.001 kWh is used up: 0.00111 kWh after epoch 1"
+    )
+    assert outlook.ended == "finished"
+
+
+@pytest.mark.parametrize(
+    ("done", "planned", "complete"),
+    [(2, 3, False), (3, 3, True), (4.0, 3, True), (0.9, 1.0, False), (3, None, False), (3, 0, False), (None, 3, False)],
+)
+def test_the_last_epoch_is_the_one_that_the_plan_ends_with(
+    done: float | None, planned: float | None, complete: bool
+) -> None:
+    assert Outlook(Settings()).completes(done, planned) is complete
+
+
+def test_a_plan_that_training_outlasts_is_believed_once() -> None:
+    outlook = Outlook(Settings())
+    assert [outlook.completes(done, 2) for done in (1, 2, 3, 4)] == [False, True, False, False]
+
+
 def test_a_budget_that_nothing_measured_can_reach_is_named() -> None:
     outlook = Outlook(Settings(max_co2_kg=1.0))
     assert outlook.unenforceable_budget(used(1.0)) is None
