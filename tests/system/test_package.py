@@ -28,7 +28,7 @@ def test_the_required_dependencies_are_three() -> None:
 
 def test_the_extras_are_there() -> None:
     extras = set(PACKAGE.metadata.get_all("Provides-Extra") or [])
-    assert extras >= {"lightning", "transformers", "keras", "plot", "all"}
+    assert extras >= {"lightning", "transformers", "keras", "accelerate", "all"}
     for extra in extras:
         assert requirements(extra)
 
