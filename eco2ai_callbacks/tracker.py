@@ -25,7 +25,7 @@ from eco2ai_callbacks.session.lifetime import Lifetime
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.stages import known_stage
 from eco2ai_callbacks.session.wrapping import around_each_call
-from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
+from eco2ai_callbacks.settings import Settings, SettingsArgs, by_name, resolve, resolved
 from eco2ai_callbacks.usage import Usage
 
 P = ParamSpec("P")
@@ -60,7 +60,7 @@ class Tracker:
         platform: Platform | None = None,
         **args: Unpack[SettingsArgs],
     ) -> None:
-        self.settings = resolve(args) if settings is None else settings
+        self.settings = resolved("Tracker", settings, args)
         grid.check(self.settings)
         if ranks not in RANKS:
             raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
@@ -287,6 +287,8 @@ def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
         >>> @track(region="FR")  # doctest: +SKIP
         ... def train(): ...
     """
+    if not (function is None or callable(function)):
+        raise by_name("track", function)
     settings = resolve(args)
     grid.check(settings)
     measured = _Track(settings)

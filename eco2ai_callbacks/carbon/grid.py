@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,14 +69,27 @@ def check(settings: Settings) -> None:
     """Check the region, the intensity's year and the price, before any training.
 
     Raises:
-        SettingsError: One of them is not accepted; the text names it and the reason.
+        SettingsError: One of them is not accepted; the text names it, where it comes from, and the reason.
     """
-    if settings.region is not None:
-        _looked_up(settings, settings.region, "setting")
-    elif settings.intensity_year is not None and settings.g_per_kwh is None:
-        _world(settings)
-    if settings.price is not None:
-        Price(settings.price)
+    with _refused_with_origin(settings, "region", "intensity_kind", "intensity_year"):
+        if settings.region is not None:
+            _looked_up(settings, settings.region, "setting")
+        elif settings.intensity_year is not None and settings.g_per_kwh is None:
+            _world(settings)
+    with _refused_with_origin(settings, "price"):
+        if settings.price is not None:
+            Price(settings.price)
+
+
+@contextlib.contextmanager
+def _refused_with_origin(settings: Settings, *names: str) -> Iterator[None]:
+    """Add to an error where the values of these settings come from."""
+    try:
+        yield
+    except SettingsError as error:
+        origins = [f"{name} is from {settings.origin.get(name, 'argument')}" for name in names]
+        given = [origin for origin in origins if not origin.endswith("is from default")]
+        raise SettingsError(f"{error} ({', '.join(given)})") from None
 
 
 def grid_for(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from eco2ai_callbacks.settings.args import SettingsArgs
 from eco2ai_callbacks.settings.schema import COMMAND_NAMES, NAMES, Settings, accepted, describe
-from eco2ai_callbacks.settings.sources import OTHER_VARIABLES, PREFIX, resolve, spelled, stray_variables
+from eco2ai_callbacks.settings.sources import (
+    OTHER_VARIABLES,
+    PREFIX,
+    by_name,
+    resolve,
+    resolved,
+    spelled,
+    stray_variables,
+)
 
 __all__ = [
     "COMMAND_NAMES",
@@ -14,8 +22,10 @@ __all__ = [
     "Settings",
     "SettingsArgs",
     "accepted",
+    "by_name",
     "describe",
     "resolve",
+    "resolved",
     "spelled",
     "stray_variables",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +19,12 @@ from eco2ai_callbacks.settings.schema import NAMES, Settings, form_of
 PREFIX = "ECO2AI_"
 # Variables that begin like settings and are none.
 OTHER_VARIABLES = frozenset({"ECO2AI_AUTO", "ECO2AI_LOG_KEY"})
+_VARIABLES = {f"{PREFIX}{name.upper()}": name for name in NAMES}
+
+logger = logging.getLogger("eco2ai_callbacks")
+
+# The variables that this process has named in a warning.
+_named: set[str] = set()
 
 
 def resolve(
@@ -28,7 +36,8 @@ def resolve(
 ) -> Settings:
     """Return the settings in force: arguments over variables over pyproject.toml over the site file over the defaults.
 
-    A file that others may have written is passed over; a warning names it.
+    A file that others may have written is passed over; a warning names it. So does one name each variable that looks
+    like a setting and is none.
 
     Args:
         args: What the user passed, by name.
@@ -40,6 +49,7 @@ def resolve(
         SettingsError: A name or a value is not accepted.
     """
     environ = os.environ if environ is None else environ
+    _name_strays(environ)
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for where, found in _sources(args or {}, environ, folder or _working_folder(), site_files):
@@ -51,6 +61,24 @@ def resolve(
                 values[name] = _checked(name, raw, where, form)
                 origin[name] = where
     return Settings(**values, origin={name: origin.get(name, "default") for name in NAMES})
+
+
+def resolved(call: str, settings: object, args: Mapping[str, Any]) -> Settings:
+    """Return settings that were resolved before, else those in force.
+
+    Args:
+        call: What was called.
+        settings: What was passed to it by position.
+        args: What was passed to it by name.
+
+    Raises:
+        SettingsError: A name or a value is not accepted, or a setting was passed by position.
+    """
+    if settings is None:
+        return resolve(args)
+    if not isinstance(settings, Settings):
+        raise by_name(call, settings)
+    return settings
 
 
 def spelled(text: str) -> str:
@@ -76,11 +104,37 @@ def stray_variables(environ: Mapping[str, str]) -> list[str]:
         >>> stray_variables({"ECO2AI_REGOIN": "FR", "ECO2AI_REGION": "FR"})
         ['ECO2AI_REGOIN']
     """
-    return sorted(
-        key
-        for key in environ
-        if key.startswith(PREFIX) and key not in OTHER_VARIABLES and key.removeprefix(PREFIX).lower() not in NAMES
+    known = OTHER_VARIABLES | _VARIABLES.keys()
+    return sorted(key for key in environ if key.upper().startswith(PREFIX) and key not in known)
+
+
+def by_name(call: str, value: object) -> SettingsError:
+    """Return the error for a setting that was passed by its position.
+
+    Args:
+        call: What was called.
+        value: What was passed.
+
+    Example:
+        >>> str(by_name("track", "demo"))
+        "track takes settings by name, such as track(project='demo'); it was given 'demo' without one."
+    """
+    example = value if isinstance(value, str) and value.strip() and len(value) < 100 else "demo"
+    return SettingsError(
+        f"{call} takes settings by name, such as {call}(project={example!r}); it was given {value!r:.200} without one."
     )
+
+
+def _name_strays(environ: Mapping[str, str]) -> None:
+    """Name the variables that look like settings and are none, each once in a process."""
+    for variable in stray_variables(environ):
+        if variable in _named:
+            continue
+        _named.add(variable)
+        near = difflib.get_close_matches(variable.upper(), [*_VARIABLES, *sorted(OTHER_VARIABLES)], n=1, cutoff=0.75)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        with contextlib.suppress(Exception):  # a log handler of the user's
+            logger.warning("the variable %s is no setting, and is ignored%s", variable, hint)
 
 
 def _sources(
@@ -88,9 +142,9 @@ def _sources(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield all sources, the strongest first. Values from variables are :class:`_Text`."""
     yield "argument", dict(args)
-    for name in NAMES:
-        if (text := environ.get(PREFIX + name.upper())) is not None:
-            yield f"{PREFIX}{name.upper()}", {name: _Text(text)}
+    for variable, name in _VARIABLES.items():
+        if (text := environ.get(variable)) is not None:
+            yield variable, {name: _Text(text)}
     for pyproject in () if folder is None else (each / "pyproject.toml" for each in files.search_folders(folder)):
         if (text := files.trusted_text(pyproject, files.pyproject_holds_settings)) is not None:
             tools = _toml(pyproject, text, needed="tool.eco2ai").get("tool", {})

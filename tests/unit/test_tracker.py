@@ -480,6 +480,13 @@ def test_the_bare_decorator_and_coroutines_work_too(monkeypatch: pytest.MonkeyPa
     assert len(by_run(rows())) == 2
 
 
+@pytest.mark.parametrize("given", ["demo", {"project": "demo"}, 3], ids=["text", "mapping", "number"])
+def test_settings_by_position_are_refused_in_one_sentence(given: Any) -> None:
+    for call in (track, Tracker):
+        with pytest.raises(SettingsError, match=rf"^{call.__name__} takes settings by name, such as .* without one\.$"):
+            call(given)
+
+
 def test_an_exception_passes_the_decorator_unchanged() -> None:
     error = ValueError("theirs")
 

@@ -13,7 +13,7 @@ from eco2ai_callbacks.carbon.intensity import lookup, user, world
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.settings import Settings, resolve
+from eco2ai_callbacks.settings import Settings, resolve, spelled
 
 FARGATE = {"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
 
@@ -61,6 +61,33 @@ def test_else_the_place_is_what_the_platform_says(tmp_path: Path) -> None:
     assert found.intensity.region == "aws:us-east-1"
     assert found.intensity.found_by == "environment: AWS_REGION + AWS_EXECUTION_ENV"
     assert found.warning == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "toml", "text"),
+    [
+        ("region", "Frnace", "'Frnace'", "region='Frnace' is no place of the table"),
+        ("region", "Georgia", "'Georgia'", "region='Georgia' names several places"),
+        ("intensity_year", "1990", "1990", "intensity_year=1990 is not in the table"),
+        ("price", '{"8:00-20:00": 0.2}', '{"8:00-20:00" = 0.2}', "no span covers"),
+    ],
+    ids=["no place", "several", "no year", "no price"],
+)
+def test_a_refusal_names_where_the_value_came_from(name: str, value: str, toml: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.eco2ai]\n{name} = {toml}\n")
+    variable = f"ECO2AI_{name.upper()}"
+    for settings, origin in (
+        (resolve({}, environ={variable: value}, site_files=()), variable),
+        (resolve({name: spelled(value)}, environ={}, site_files=()), "argument"),
+        (resolve({}, environ={}, folder=tmp_path, site_files=()), str(tmp_path / "pyproject.toml")),
+    ):
+        with pytest.raises(SettingsError) as error:
+            check(settings)
+        message = str(error.value)
+        assert text in message
+        assert f"{name} is from {origin}" in message
+        assert "\n" not in message
+        assert "default" not in message
 
 
 def test_a_place_that_is_only_hinted_at_is_warned_of(tmp_path: Path) -> None:

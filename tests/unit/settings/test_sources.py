@@ -36,6 +36,57 @@ class TestVariables:
     def test_ones_that_name_no_setting_can_be_listed(self):
         environ = {"ECO2AI_REGOIN": "FR", "ECO2AI_REGION": "FR", "ECO2AI_LOG_KEY": "k", "ECO2AI_AUTO": "1", "HOME": "/"}
         assert stray_variables(environ) == ["ECO2AI_REGOIN"]
+        assert stray_variables({"eco2ai_region": "FR", "ECO2AI_Pue": "1", "ECO2": "", "ECO2AIX": ""}) == [
+            "ECO2AI_Pue",
+            "eco2ai_region",
+        ]
+
+    @pytest.mark.parametrize(
+        ("variable", "hint"),
+        [
+            ("ECO2AI_REGOIN", "; did you mean ECO2AI_REGION?"),
+            ("ECO2AI_Region", "; did you mean ECO2AI_REGION?"),
+            ("eco2ai_csv_file", "; did you mean ECO2AI_CSV_FILE?"),
+            ("ECO2AI_LOGKEY", "; did you mean ECO2AI_LOG_KEY?"),
+            ("ECO2AI_MAX_ENERGY_KWHS", "; did you mean ECO2AI_MAX_ENERGY_KWH?"),
+            ("ECO2AI_ZZZZZZZZZZZZZZZZZZ", ""),
+        ],
+    )
+    def test_one_that_names_no_setting_is_named_once(
+        self, variable: str, hint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ):
+        monkeypatch.setattr(module, "_named", set())
+        for _ in range(3):
+            assert settings(environ={variable: "FR"}).region is None
+        assert caplog.messages == [f"the variable {variable} is no setting, and is ignored{hint}"]
+
+    def test_those_that_are_known_are_not_named(self, caplog: pytest.LogCaptureFixture):
+        settings(environ={"ECO2AI_REGION": "FR", "ECO2AI_LOG_KEY": "k", "ECO2AI_AUTO": "1", "HOME": "/"})
+        assert caplog.messages == []
+
+    def test_a_log_handler_that_fails_costs_no_settings(self, monkeypatch: pytest.MonkeyPatch):
+        def fail(*args: object) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(module, "_named", set())
+        monkeypatch.setattr(module.logger, "warning", fail)
+        assert settings(environ={"ECO2AI_REGOIN": "FR"}).region is None
+
+
+class TestPositions:
+    @pytest.mark.parametrize(
+        "value", ["demo", "", {"project": "demo"}, 3, ["a"]], ids=["text", "empty", "mapping", "number", "list"]
+    )
+    def test_a_setting_without_a_name_is_refused_in_one_sentence(self, value: object):
+        with pytest.raises(
+            SettingsError, match=r"^Tracker takes settings by name, such as Tracker\(project='demo'\); it"
+        ):
+            module.resolved("Tracker", value, {})
+
+    def test_resolved_settings_are_taken_as_they_are(self):
+        before = settings({"project": "demo"})
+        assert module.resolved("Tracker", before, {}) is before
+        assert module.resolved("Tracker", None, {"project": "demo"}).project == "demo"
 
 
 class TestSources:
