@@ -125,6 +125,12 @@ def test_a_budget_stops_the_run_after_the_epoch_that_crosses_it(fit: Any, capsys
     assert "the budget of 1e-12 kWh is used up" in capsys.readouterr().err
 
 
+def test_a_budget_that_the_last_epoch_uses_up_ends_nothing(fit: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(fit(1, max_energy_kwh=1e-12, console=True)) == 1
+    assert rows()[-1]["ended"] == "finished"
+    assert "| budget" not in capsys.readouterr().err
+
+
 def test_a_budget_that_is_not_reached_stops_nothing(fit: Any) -> None:
     assert len(fit(2, max_co2_kg=1e3)) == 2
     assert rows()[-1]["ended"] == "finished"
