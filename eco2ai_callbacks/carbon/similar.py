@@ -15,7 +15,7 @@ _RANKS = frozenset(
     )
 )
 # Below it, two words have nothing in common but letters, and the exact ratio is not worth its time.
-_LEAST = 0.4
+_LEAST = 0.5
 # The score of a place that is no candidate.
 _NONE = -1.0
 
@@ -51,12 +51,11 @@ class Similarity:
             names: Its codes and names, folded.
         """
         names = list(names)
-        shared = any(self._words & set(re.split(r"[ :]", name)) for name in names)
+        shared = any(word in name and word in re.split(r"[ :]", name) for word in self._words for name in names)
         is_cloud = level == "region"
         if is_cloud and not (self._clouds or shared):
             return _NONE
-        score = max(map(self._ratio, names), default=0.0)
-        score += 0.5 * shared
+        score = self._closest(names) + 0.5 * shared
         # KS is the second half of US-KS.
         score += 0.5 * (level == "subdivision" and self._key == names[0].partition(" ")[2])
         if self._provider and is_cloud and place_id.startswith(self._provider):
@@ -67,8 +66,12 @@ class Similarity:
             score += 0.5
         return score
 
-    def _ratio(self, name: str) -> float:
-        self._matcher.set_seq1(name)
-        if self._matcher.real_quick_ratio() < _LEAST or self._matcher.quick_ratio() < _LEAST:
-            return 0.0
-        return self._matcher.ratio()
+    def _closest(self, names: Iterable[str]) -> float:
+        """Return the highest ratio of the names; 0 where none has one that counts."""
+        best = 0.0
+        for name in names:
+            self._matcher.set_seq1(name)
+            least = max(best, _LEAST)
+            if self._matcher.real_quick_ratio() >= least and self._matcher.quick_ratio() >= least:
+                best = max(best, self._matcher.ratio())
+        return best
