@@ -31,6 +31,8 @@ class Host:
         allowed_threads: Threads that this process may use, by quota, cpuset and affinity.
         lxcfs: Whether ``/proc/stat`` is a container's own view (LXCFS).
         vendor: Vendor of the machine, its maker or its cloud, by DMI or device tree; empty where unknown.
+        sandbox: Name of the user-space kernel that shows only its own sandbox, and no busy time of the machine:
+            ``gVisor``; empty under Linux itself.
     """
 
     boot_id: str
@@ -45,6 +47,7 @@ class Host:
     cpu_number: int | None = None
     lxcfs: bool = False
     vendor: str = ""
+    sandbox: str = ""
 
     @property
     def hash(self) -> str:
@@ -65,6 +68,10 @@ _GUEST_VENDORS = re.compile(
 )
 # Amazon's machines without a hypervisor name the same vendor (c7g.metal, m7g.metal-48xl).
 _BARE_PRODUCTS = re.compile(r"\.metal\b")
+# Kernels that are built for guests only: Docker Desktop's virtual machine, OrbStack's, and WSL2's.
+_GUEST_KERNELS = re.compile(r"^Linux version \S*(?:linuxkit|orbstack|microsoft-standard)")
+# gVisor's own release, or the version that it has always reported (google/gvisor, pkg/sentry/syscalls/linux).
+_GVISOR = re.compile(r"^Linux version \S*gvisor|#1 SMP Sun Jan 10 15:06:54 PST 2016")
 
 
 def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
@@ -80,12 +87,12 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     vendor = " ".join(filter(None, (_text(sys / "class/dmi/id" / n).strip() for n in ("sys_vendor", "product_name"))))
     vendor = vendor or _text(sys / "firmware/devicetree/base/compatible").replace("\0", " ").strip()
     flags = info.get("flags", "").split()
-    guest = bool(_GUEST_VENDORS.search(vendor)) and not _BARE_PRODUCTS.search(vendor)
+    kernel = _text(proc / "version")
     threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or psutil.cpu_count() or 1
     return Host(
         boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),
         system="Linux",
-        virtual="hypervisor" in flags if flags else guest,
+        virtual="hypervisor" in flags if flags else _is_guest(vendor, kernel, sys),
         cpu_name=info.get("model name", "").strip(),
         cpu_vendor=info.get("vendor_id", "") or ("ARM" if "CPU implementer" in info else ""),
         cpu_family=_integer(info.get("cpu family")),
@@ -96,7 +103,19 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
         # On the host of containers lxcfs is mounted too, but elsewhere.
         lxcfs=bool(re.search(r"^\S+ /proc/stat fuse\.lxcfs ", _text(proc / "self/mounts"), re.MULTILINE)),
         vendor=vendor,
+        sandbox="gVisor" if _GVISOR.search(kernel) else "",
     )
+
+
+def _is_guest(vendor: str, kernel: str, sys: Path) -> bool:
+    """Return whether a processor without the x86 flag ``hypervisor`` is a guest's."""
+    if _GUEST_KERNELS.search(kernel):
+        return True
+    if vendor:
+        return bool(_GUEST_VENDORS.search(vendor)) and not _BARE_PRODUCTS.search(vendor)
+    # Virtual machines for containers (Apple's, Kata's) have neither DMI nor a device tree that a container may read,
+    # but their disks and networks are virtio's. A machine that names its maker may have such a card of its own.
+    return any(_entries(sys / "bus/virtio/devices"))
 
 
 def _read_elsewhere() -> Host:
@@ -125,6 +144,14 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return the names in a folder; none where it cannot be listed."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are enough
+    except OSError:
+        return []
 
 
 def _integer(text: str | None) -> int | None:

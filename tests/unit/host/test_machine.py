@@ -135,6 +135,49 @@ class TestMachines:
         host = tree(tmp_path, 4, cpus(4, *GRAVITON), {"sys/firmware/devicetree/base/compatible": compatible})
         assert (host.virtual, host.vendor) == (virtual, vendor)
 
+    @pytest.mark.parametrize(
+        ("release", "virtual"),
+        [
+            ("6.10.14-linuxkit", True),  # Docker Desktop
+            ("6.17.8-orbstack-00308-g8f9c941121b1", True),
+            ("5.15.167.4-microsoft-standard-WSL2", True),  # on ARM, where no flag tells it
+            ("6.1.0-rpi7-rpi-v8", False),
+            ("6.14.2-401.asahi.fc42.aarch64+16k", False),
+        ],
+    )
+    def test_an_arm_machine_without_a_vendor_is_told_by_its_kernel(self, tmp_path: Path, release: str, virtual: bool):
+        host = tree(tmp_path, 8, cpus(8, *GRAVITON), {"proc/version": f"Linux version {release} (root@builder) #1 SMP"})
+        assert (host.virtual, host.vendor, host.sandbox) == (virtual, "", "")
+
+    def test_an_arm_machine_without_a_vendor_that_has_virtual_devices_is_a_guest(self, tmp_path: Path):
+        devices = {"sys/bus/virtio/devices/virtio0/device": "0x0001"}
+        assert tree(tmp_path, 8, cpus(8, *GRAVITON), devices).virtual
+
+    @pytest.mark.parametrize(
+        ("lines", "vendor"), [(GRAVITON, "GIGABYTE"), (XEON, "")], ids=["named maker", "x86 without the flag"]
+    )
+    def test_virtual_devices_alone_make_no_guest_of_a_machine(self, tmp_path: Path, lines: tuple[str, ...], vendor: str):
+        files = {
+            "sys/bus/virtio/devices/virtio0/device": "0x0001",
+            "sys/class/dmi/id/sys_vendor": vendor,
+            "proc/version": "Linux version 6.1.0",
+        }
+        assert not tree(tmp_path, 8, cpus(8, *lines), files).virtual
+
+    @pytest.mark.parametrize(
+        ("version", "sandbox"),
+        [
+            ("Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016", "gVisor"),
+            ("Linux version 4.19.0-gvisor #1 SMP Sun Jan 10 15:06:54 PST 2016", "gVisor"),
+            ("Linux version 6.6.1-gvisor (x) #2 SMP", "gVisor"),
+            ("Linux version 6.8.0-45-generic (buildd@lcy02-amd64-115) #45-Ubuntu SMP", ""),
+            ("", ""),
+        ],
+        ids=["first", "named", "another date", "Linux", "hidden"],
+    )
+    def test_a_sandbox_of_gvisor_is_told_by_its_version(self, tmp_path: Path, version: str, sandbox: str):
+        assert tree(tmp_path, 2, cpus(2, *XEON), {"proc/version": version}).sandbox == sandbox
+
     def test_a_processor_of_another_kind_has_no_vendor(self, tmp_path: Path):
         host = tree(tmp_path, 8, cpus(8, "cpu\t\t: POWER9, altivec supported"))
         assert (host.cpu_vendor, host.virtual, host.sockets) == ("", False, 1)
