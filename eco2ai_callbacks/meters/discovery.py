@@ -14,10 +14,8 @@ from typing import Any, Literal
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
-from eco2ai_callbacks.meters.cpu.attribution import CpuShare
-from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy
-from eco2ai_callbacks.meters.cpu.model import model_for
-from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.meters.cpu.busy import JobBusy
+from eco2ai_callbacks.meters.cpu.sources import CpuSources, unseen
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.gpu.unsupported import unsupported
@@ -146,31 +144,15 @@ def _open_nvml(settings: Settings, context: MeterContext) -> Iterator[Opened]:
 
 
 def _open_rapl(settings: Settings, context: MeterContext) -> Iterator[Opened]:
-    if settings.cpu_model == "paper":
-        raise MeterUnavailable("not used: the setting cpu_model='paper' asks for eco2AI's formula", wanted=False)
-    if context.job is not None and context.host.lxcfs:
-        raise MeterUnavailable(
-            "not used: under lxcfs the load is the container's and the counter is the machine's", wanted=False
-        )
-    cpu, dram = open_rapl(settings.powercap_root, context.host, context.clock)
-    yield (
-        CpuShare(cpu, MachineBusy(context.proc), context.host.threads, context.job, context.clock),
-        f"energy counters in {settings.powercap_root}",
-    )
-    if dram is not None:
-        yield dram, f"memory counters in {settings.powercap_root}"
+    yield from _cpu(settings, context).counters()
 
 
 def _open_cpu_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
-    model = model_for(
-        context.host,
-        scope=settings.scope,
-        cpu_model=settings.cpu_model,
-        cpu_tdp_w=settings.cpu_tdp_w,
-        cpu_threads=settings.cpu_threads,
-    )
-    machine = (context.job if model.partial else None) or MachineBusy(context.proc)
-    yield CpuShare(model, machine, model.threads, context.job, context.clock), model.detail
+    yield from _cpu(settings, context).model()
+
+
+def _cpu(settings: Settings, context: MeterContext) -> CpuSources:
+    return CpuSources(settings, context.host, context.job, context.proc, context.clock)
 
 
 def _open_ram_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
@@ -216,6 +198,7 @@ def discover(
         not_covered = guard.call(
             "accelerators", lambda: unsupported(context.root, covered=search.covered.keys()), nothing
         )
+        not_covered += unseen(context.host, settings.scope)
         found = Discovery(tuple(search.meters), tuple(search.sources), not_covered)
         opened.pop_all()
     return found

@@ -56,8 +56,9 @@ class PowercapTree:
         name: str,
         parent: str = "intel-rapl",
         *,
-        energy_uj: int = 0,
+        energy_uj: int = 1_000_000,
         range_uj: int | None = 262143328850,
+        modulus_uj: int | None = None,
         max_power_w: float | None = None,
         limits_w: Sequence[float] = (),
     ) -> str:
@@ -66,8 +67,9 @@ class PowercapTree:
         Args:
             name: What the zone's ``name`` file holds.
             parent: A control type or the id of a zone.
-            energy_uj: Where the counter begins.
-            range_uj: The counter's range; ``None`` leaves the file out.
+            energy_uj: Where the counter begins; one that stands at 0 counts as one that counts nothing.
+            range_uj: The range that the zone states; ``None`` leaves the file out.
+            modulus_uj: Microjoules after which the counter wraps; by default one step more than its range.
             max_power_w: The first constraint's ``max_power_uw``, in watts; ``None`` leaves the file out.
             limits_w: The constraints' ``power_limit_uw``, in watts.
         """
@@ -89,7 +91,8 @@ class PowercapTree:
         for constraint, limit_w in enumerate(limits_w):
             (folder / f"constraint_{constraint}_power_limit_uw").write_text(f"{round(limit_w * 1e6)}\n")
         # The counters have 32 bits: from the highest value, the range, it is one step to 0.
-        self._modulus_uj[zone] = range_uj + round(range_uj / (2**32 - 1)) if range_uj else 2**63
+        modulus_uj = modulus_uj or (range_uj + round(range_uj / (2**32 - 1)) if range_uj else 2**63)
+        self._modulus_uj[zone] = modulus_uj
         self._energy_uj[zone] = energy_uj
         self._write(zone)
         return zone

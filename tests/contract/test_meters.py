@@ -120,11 +120,12 @@ def test_joules_are_cumulative_and_never_fall(machine: Machine, meter: Meter) ->
     for seconds in (1.0, 0.0, 0.01, 4.0, 0.05, 0.05, 20.0):
         machine.work(seconds)
         now = meter.read()
-        assert now.keys() == before.keys()
+        assert now.keys() >= before.keys()  # a channel may be absent until its counter has moved
         for channel, joules in now.items():
             assert math.isfinite(joules)
-            assert joules >= before[channel]
+            assert joules >= before.get(channel, 0.0)
         before = now
+    assert before
     assert all(joules > 0.0 for joules in before.values())
 
 

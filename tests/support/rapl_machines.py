@@ -25,4 +25,4 @@ def joules(cpu: RaplCpu) -> float:
 
 def ram(dram: RaplDram | None) -> float:
     assert dram is not None
-    return dram.read()["ram"]
+    return dram.read().get("ram", 0.0)

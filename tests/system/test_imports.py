@@ -52,9 +52,13 @@ INSIDE: dict[str, list[set[str]]] = {
     "meters": [{"__init__"}, {"discovery"}, {"exclusive", "cpu", "gpu", "ram"}, {"meter"}],
     "meters.cpu": [
         {"__init__"},
-        {"rapl", "model", "attribution"},
+        {"sources"},
+        {"rapl", "attribution"},
+        {"floor"},
+        {"model"},
         {"counters", "table", "busy"},
-        {"powercap", "processes"},
+        {"steps", "processes"},
+        {"powercap"},
     ],
     "meters.gpu": [
         {"__init__"},

@@ -6,8 +6,10 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eco2ai_callbacks.meters.cpu.busy import BusyTime
+from eco2ai_callbacks.meters.cpu.floor import IdleFloor
 from eco2ai_callbacks.meters.meter import Device, MachineCpu
 from eco2ai_callbacks.usage import Method
 
@@ -21,6 +23,10 @@ class CpuShare:
     The job is charged active x (its busy time / all busy time) + idle x (its busy time / time of all threads). The idle
     energy of unused threads belongs to no job.
 
+    Where a counter's idle energy is not read but split off, the band holds the doubt. Its upper end charges the idle
+    energy as the active: all of it to a job that is alone on the machine. Its lower end charges none of it, or counts
+    as idle what may be idle, if that is less.
+
     The kernel counts the machine's time in ticks of 10 ms and a process's in nanoseconds. So the energy of reads in
     quick succession is attributed by the busy time since the first of them, and the machine counts as at least as busy
     as the job.
@@ -31,6 +37,7 @@ class CpuShare:
         threads: Hardware threads of the machine.
         job: Busy core-seconds of the job; ``None`` counts the whole machine.
         clock: Monotonic seconds.
+        floor: What splits off the idle energy of a counter, where ``cpu`` is one.
     """
 
     devices: tuple[Device, ...] = ()
@@ -42,20 +49,30 @@ class CpuShare:
         threads: float,
         job: BusyTime | None = None,
         clock: Callable[[], float] = time.monotonic,
+        floor: IdleFloor | None = None,
     ) -> None:
         self._cpu = cpu
         self._machine = machine
         self._threads = threads
         self._job = job
         self._clock = clock
-        self._joules = self._settled_j = 0.0
+        self._floor = floor
+        self._joules = 0.0
+        self._settled = self._shares = _Shares()
         self._t = clock()
         self._window = _Window(self._t, machine.read(), job.read() if job else 0.0)
         self.name = cpu.name
         self.covers = cpu.covers
         self.max_gap_s = cpu.max_gap_s
-        method = dataclasses.replace(cpu.method, scope="job") if job else cpu.method
-        self.methods: Mapping[str, Method] = {"cpu": method}
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """The method of the machine's meter now; its band widened by the doubt about the job's part so far."""
+        method, shares = self._cpu.method, self._shares
+        if self._job is None:
+            return {"cpu": method}
+        low, high = (shares.low_j / shares.joules, shares.high_j / shares.joules) if shares.joules else (1.0, 1.0)
+        return {"cpu": dataclasses.replace(method, scope="job", low=method.low * low, high=method.high * high)}
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -75,19 +92,28 @@ class CpuShare:
         active_j, idle_j = self._cpu.interval(busy - window.busy, seconds)
         window.active_j += active_j
         window.idle_j += idle_j
+        window.unsure_j += self._floor.unsure_j if self._floor else 0.0
         self._t, window.busy = now, busy
-        if self._job is None:
-            part_j = window.active_j + window.idle_j
-        elif job > 0:
-            idle_part = min(1.0, job / (self._threads * span))
-            part_j = window.active_j * job / busy + window.idle_j * idle_part
-        else:
-            part_j = 0.0
-        self._joules = max(self._joules, self._settled_j + part_j)
+        self._shares = self._settled.plus(self._part(window, job, span))
+        self._joules = max(self._joules, self._shares.joules)
         if span >= WINDOW_S:
-            self._settled_j += part_j
+            self._settled = self._shares
             self._window = _Window(now, machine_s, job_s)
         return {"cpu": self._joules}
+
+    def _part(self, window: _Window, job: float, span: float) -> _Shares:
+        """Return the part of a window's energy, for a job's busy time in it."""
+        active_j, idle_j = window.active_j, window.idle_j
+        if self._job is None:
+            return _Shares(active_j + idle_j, active_j + idle_j, active_j + idle_j)
+        if job <= 0:
+            return _Shares()
+        by_load, by_time = job / window.busy, min(1.0, job / (self._threads * span))
+        joules = active_j * by_load + idle_j * by_time
+        if self._floor is None:
+            return _Shares(joules, joules, joules)
+        least_j = (active_j - window.unsure_j) * by_load + (idle_j + window.unsure_j) * by_time
+        return _Shares(joules, min(active_j * by_load, least_j), max(joules, (active_j + idle_j) * by_load))
 
     def close(self) -> None:
         """Close the machine's meter."""
@@ -104,3 +130,15 @@ class _Window:
     busy: float = 0.0
     active_j: float = 0.0
     idle_j: float = 0.0
+    unsure_j: float = 0.0
+
+
+class _Shares(NamedTuple):
+    """The job's joules, and the least and the most that they may be."""
+
+    joules: float = 0.0
+    low_j: float = 0.0
+    high_j: float = 0.0
+
+    def plus(self, other: _Shares) -> _Shares:
+        return _Shares(self.joules + other.joules, self.low_j + other.low_j, self.high_j + other.high_j)

@@ -1,117 +1,82 @@
-"""Sum energy from hardware counters that wrap, restart, vanish and cannot always be read."""
+"""Sum energy from hardware counters that wrap, restart, vanish, stand still and cannot always be read."""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from eco2ai_callbacks.meters.cpu.powercap import Zone, describe, is_gone
-
-UJ_PER_J = 1e6
-
-# The smallest range of the known units: 2^32 - 1 steps of 2^-16 J. Used where a zone's range cannot be read.
-_SMALLEST_RANGE_UJ = 65532610987
+from eco2ai_callbacks.meters.cpu.powercap import BeyondRangeError, Zone, describe, is_gone
+from eco2ai_callbacks.meters.cpu.steps import SMALLEST_RANGE_UJ, UJ_PER_J, Sample, between, step_uj
 
 # Half of the time in which 1000 W run through the smallest range, rounded down.
 _LONGEST_GAP_S = 30.0
 
-# Counters are updated about every millisecond (Intel SDM volume 3, RAPL interfaces). Two reads close together may have
-# a whole update between them, so a bound on power needs two of them.
-_SHORTEST_SPAN_S = 0.002
-
-# Suspend is what CLOCK_BOOTTIME counts and CLOCK_MONOTONIC does not; the two are read one after the other.
-_ASLEEP_S = 1.0
-
 # Failed reads in a row, over so many seconds, after which a zone is given up: marks may be milliseconds apart.
 _MISSES, _MISSED_S = 3, 1.0
+
+# Seconds of activity after which a counter without a step stands still: its steps are some 61 µJ (2^-14 J), so that
+# a milliwatt would have been seen.
+_STILL_S = 10.0
 
 # Errors of a read that say nothing of the zone, but that the process or the machine is short of something just now.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of a counter.
-
-    Args:
-        energy_uj: Its value.
-        before_s: Monotonic time before it was read.
-        after_s: Monotonic time after it was read; a thread may be suspended between reading the counter and the clock.
-        slept_s: Seconds that the machine has been suspended since boot.
-    """
-
-    energy_uj: int
-    before_s: float
-    after_s: float
-    slept_s: float = 0.0
-
-
-def step_uj(zone: Zone, old: Sample, new: Sample, *, continuous: bool = True) -> int | str:
-    """Return the microjoules between two samples, or why they are not certain, as a clause after the zone's name.
-
-    A reset cannot be distinguished from a wrap whose step would be possible, and counts as one. So does a value near
-    the end of the range that lost a digit.
-
-    Args:
-        zone: The zone of the samples.
-        old: The earlier sample.
-        new: The later sample.
-        continuous: Whether the zone existed all the time; if not, a lower value is no wrap.
-    """
-    seconds = new.after_s - old.before_s
-    if new.slept_s - old.slept_s > _ASLEEP_S:
-        return "was read across a suspend of the machine"
-    if seconds * zone.cap_w * UJ_PER_J > (zone.range_uj or _SMALLEST_RANGE_UJ):
-        return "went unread for too long"
-    if new.energy_uj >= old.energy_uj:
-        step = new.energy_uj - old.energy_uj
-        return step if _possible(zone, step, seconds) else f"rose faster than at {zone.cap_w:.0f} W"
-    if zone.modulus_uj is None:
-        return "fell back, its range is unreadable"
-    step = new.energy_uj - old.energy_uj + zone.modulus_uj
-    return step if continuous and _possible(zone, step, seconds) else "was reset"
-
-
-def _possible(zone: Zone, step: int, seconds: float) -> bool:
-    return step <= zone.cap_w * max(seconds, _SHORTEST_SPAN_S) * UJ_PER_J
-
-
-def _between(zone: Zone, old: Sample, new: Sample) -> int:
-    """Return the distance of two samples of a counter in either direction, over the wrap if that is shorter."""
-    apart = abs(new.energy_uj - old.energy_uj)
-    return apart if zone.modulus_uj is None else min(apart, zone.modulus_uj - apart)
+# Who knows the energy between the last two reads: the counter (counted), the counter at its next step (open), or
+# nobody but a substitute (lost).
+Outcome = Literal["counted", "open", "lost"]
 
 
 class Failures:
     """Sentences about zones, one per zone and kind of failure, with the number of times."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], tuple[int, float]] = {}
+        self._seen: dict[tuple[str, str], tuple[int, float, str]] = {}
 
-    def add(self, zone: Zone, clause: str, lost_s: float = 0.0) -> None:
-        times, lost = self._seen.get((zone.label, clause), (0, 0.0))
-        self._seen[zone.label, clause] = times + 1, lost + lost_s
+    def add(self, zone: Zone, clause: str, then: str = "", lost_s: float = 0.0) -> None:
+        times, lost, _ = self._seen.get((zone.label, clause), (0, 0.0, ""))
+        self._seen[zone.label, clause] = times + 1, lost + lost_s, then
 
     @property
     def sentences(self) -> tuple[str, ...]:
         return tuple(
             f"RAPL: {label} {clause}"
             + (f" ({times} times)" if times > 1 else "")
-            + (f", {lost_s:.1f} s not measured" if lost_s else "")
-            for (label, clause), (times, lost_s) in self._seen.items()
+            + (f", {lost_s:.1f} s" if lost_s else "")
+            + then
+            for (label, clause), (times, lost_s, then) in self._seen.items()
         )
 
 
 @dataclass(slots=True, eq=False)
-class _Counter:
-    """One counter of the hardware, with the zones that contain it: one, or several dies of an AMD package."""
+class Counter:
+    """One counter of the hardware, with the zones that contain it: one, or several dies of an AMD package.
+
+    Args:
+        zones: The zones.
+        last: The last sample; ``None`` before the first.
+        shown: The last sample of each zone, to distinguish a zone's misread from one that differs from the others.
+        continuous: Whether the zones have existed since the last sample.
+        lost: Whether it was given up or stands still; it is tried again at each read.
+        outcome: Who knows the energy between the last two reads.
+        missed: Whether the last read failed.
+        whole: Whether the last read gave the energy since the read before, and no other.
+        moved_s: When its last step was seen.
+        still_s: Seconds of activity since then.
+    """
 
     zones: list[Zone]
-    last: Sample
-    # The last sample of each zone, to distinguish a zone's misread from one that differs from the others.
+    last: Sample | None
     shown: dict[Zone, Sample]
     continuous: bool = True
+    lost: bool = False
+    outcome: Outcome = "counted"
+    missed: bool = False
+    whole: bool = True
+    moved_s: float = 0.0
+    still_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -123,106 +88,194 @@ class Counters:
         merge: Whether dies of a package with the same value share one counter.
         clock: Monotonic seconds.
         slept: Seconds that the machine has been suspended.
+        substitute: What counts in place of a counter that is lost (``the CPU model``); empty where nothing does.
     """
 
     zones: Iterable[Zone]
     merge: bool
     clock: Callable[[], float]
     slept: Callable[[], float]
+    substitute: str = ""
     failures: Failures = field(default_factory=Failures)
     refused: list[tuple[Zone, OSError | ValueError]] = field(default_factory=list)
-    _counters: list[_Counter] = field(default_factory=list)
+    all: list[Counter] = field(default_factory=list)
     # Of each zone: when its first failed read in a row was, and how many there are.
     _misses: dict[Zone, tuple[float, int]] = field(default_factory=dict)
+    _began_s: float = 0.0
 
     def __post_init__(self) -> None:
         for zone in self.zones:
             try:
                 sample = self._sample(zone)
+                if not sample.energy_uj:
+                    raise ValueError("stands at 0")  # Zone.counts explains it
             except (OSError, ValueError) as error:
                 self.refused.append((zone, error))
-                self.failures.add(zone, f"cannot be read ({describe(error)}) and is not measured")
                 continue
-            for counter in self._counters:
-                lead = counter.zones[0]
-                if self.merge and lead.package == zone.package and self._same(lead, counter.last, sample):
+            self._began_s = self._began_s or sample.after_s
+            for counter in self.all if self.merge else ():
+                lead, last = counter.zones[0], counter.shown[counter.zones[0]]
+                if lead.package == zone.package and self._same(lead, last, sample):
                     counter.zones.append(zone)
                     counter.shown[zone] = sample
                     break
             else:
-                self._counters.append(_Counter([zone], sample, {zone: sample}))
+                self.all.append(Counter([zone], sample, {zone: sample}, moved_s=sample.after_s))
+        for zone, error in self.refused:
+            # A die that cannot be read may be the twin of one that can.
+            twin = self.merge and any(counter.zones[0].package == zone.package for counter in self.all)
+            if not twin:
+                self.all.append(Counter([zone], None, {}, lost=True, outcome="lost", moved_s=self._began_s))
+            fate = self._fate(None if twin else self.all[-1], "is not measured")
+            self.failures.add(zone, f"cannot be read ({describe(error)})", fate)
 
     def __bool__(self) -> bool:
-        return bool(self._counters)
+        """Return whether there is a counter that is not lost."""
+        return not all(counter.lost for counter in self.all)
+
+    @property
+    def lost_share(self) -> float:
+        """The part of the counters that is lost, from 0 to 1."""
+        return sum(counter.lost for counter in self.all) / len(self.all)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last read gave the energy since the read before, and no other, but for lost counters."""
+        return all(counter.whole for counter in self.all if not counter.lost)
 
     @property
     def max_gap_s(self) -> float:
         """The longest that the zones may go unread, in seconds: half of the shortest time in which one wraps."""
-        zones = [zone for counter in self._counters for zone in counter.zones]
-        spans = [(zone.range_uj or _SMALLEST_RANGE_UJ) / (zone.cap_w * UJ_PER_J) for zone in zones]
+        zones = [zone for counter in self.all for zone in counter.zones]
+        spans = [(zone.range_uj or SMALLEST_RANGE_UJ) / (zone.cap_w * UJ_PER_J) for zone in zones]
         return min([_LONGEST_GAP_S, *(span / 2 for span in spans)])
 
-    def read_uj(self) -> int:
-        """Return the microjoules of all counters since the last call; raises ``OSError`` once none is left."""
-        energy_uj = sum([self._advance(counter) for counter in tuple(self._counters)])
-        if not self._counters:
+    def read_uj(self, active_s: float | None = None) -> int:
+        """Return the microjoules of all counters since the last call.
+
+        Raises ``OSError`` once all counters are lost and nothing takes their place.
+
+        Args:
+            active_s: Seconds of activity since then, in which each counter must have moved; by default all of them.
+        """
+        energy_uj = sum([self._advance(counter, active_s) for counter in tuple(self.all)])
+        if not self and not self.substitute:
             # As its error number says, for good.
             raise FileNotFoundError(errno.ENOENT, "no energy counter can be read any more")
         return energy_uj
 
-    def _advance(self, counter: _Counter) -> int:
+    def _advance(self, counter: Counter, active_s: float | None) -> int:
         """Read a counter through each of its zones, and return the microjoules since its last read."""
-        continuous = counter.continuous
+        continuous, old, late = counter.continuous, counter.last, counter.missed
         samples = {zone: sample for zone in tuple(counter.zones) if (sample := self._try(counter, zone)) is not None}
-        if not counter.zones:
-            self._counters.remove(counter)
+        counter.missed, counter.whole = not samples, False
         if not samples:
+            counter.outcome = "lost" if counter.lost else "open"
             return 0
         lead, sample = next(iter(samples.items()))
-        step = step_uj(lead, counter.last, sample, continuous=continuous)
+        if old is None or (counter.lost and self.substitute):
+            return self._resume(counter, lead, samples)
+        step = step_uj(lead, old, sample, continuous=continuous)
         if isinstance(step, str):
-            self.failures.add(lead, step, sample.after_s - counter.last.before_s)
-            step = 0
+            fate = f" by {self.substitute}" if self.substitute else " not measured"
+            self.failures.add(lead, step, fate, sample.after_s - old.before_s)
+            counter.outcome, step = "lost", 0
+            counter.moved_s = sample.after_s
         else:
+            counter.outcome, counter.whole = "counted", not late
+            self._watch(counter, lead, step, sample, sample.after_s - old.after_s if active_s is None else active_s)
             self._part(counter, lead, samples)
         counter.last, counter.continuous = sample, True
         counter.shown |= samples
         return step
 
-    def _try(self, counter: _Counter, zone: Zone) -> Sample | None:
+    def _watch(self, counter: Counter, zone: Zone, step: int, sample: Sample, active_s: float) -> None:
+        """Notice whether a counter moves; without a step its energy is open, until it is known to stand still."""
+        if step:
+            self._moved(counter, zone, sample)
+            return
+        counter.still_s += active_s
+        counter.outcome = "lost" if counter.lost else "open"
+        if counter.still_s >= _STILL_S and not counter.lost:
+            self._lose(counter, zone, "stands still")
+
+    def _resume(self, counter: Counter, zone: Zone, samples: Mapping[Zone, Sample]) -> int:
+        """Count on from this read, once a lost counter moves; until now the energy is the substitute's."""
+        counter.outcome = "lost"
+        if counter.last is None or samples[zone].energy_uj != counter.last.energy_uj:
+            self._moved(counter, zone, samples[zone])
+        counter.last, counter.continuous = samples[zone], True
+        counter.shown |= samples
+        return 0
+
+    def _moved(self, counter: Counter, zone: Zone, sample: Sample) -> None:
+        counter.moved_s, counter.still_s = sample.after_s, 0.0
+        if counter.lost:
+            counter.lost = False
+            self.failures.add(zone, "is read again", f" from {self._after(counter)} on")
+
+    def _lose(self, counter: Counter, zone: Zone, clause: str) -> None:
+        counter.lost, counter.outcome = True, "lost"
+        self.failures.add(zone, clause, self._fate(counter, "is no longer measured"))
+
+    def _fate(self, counter: Counter | None, unmeasured: str) -> str:
+        if counter is None or not self.substitute:
+            return f" and {unmeasured}"
+        return f": from {self._after(counter)} on {self.substitute} counts in its place"
+
+    def _after(self, counter: Counter) -> str:
+        seconds = counter.moved_s - self._began_s
+        return f"{seconds:.1f} s after the start" if seconds else "the start"
+
+    def _try(self, counter: Counter, zone: Zone) -> Sample | None:
         """Return a zone's sample; ``None`` where it cannot be read. After too many failures give the zone up."""
         try:
             sample = self._sample(zone)
         except (OSError, ValueError) as error:
-            self.failures.add(zone, f"could not be read ({describe(error)})")
             counter.continuous = counter.continuous and not is_gone(error)
-            if not (isinstance(error, OSError) and error.errno in _SHORTAGES):
-                self._miss(counter, zone)
+            if not counter.lost:
+                self.failures.add(zone, f"could not be read ({describe(error)})")
+                if not (isinstance(error, OSError) and error.errno in _SHORTAGES):
+                    self._miss(counter, zone, error)
             return None
         self._misses.pop(zone, None)
         return sample
 
-    def _miss(self, counter: _Counter, zone: Zone) -> None:
+    def _miss(self, counter: Counter, zone: Zone, error: OSError | ValueError) -> None:
         now = self.clock()
         since, misses = self._misses.get(zone, (now, 0))
         self._misses[zone] = since, misses + 1
-        if misses + 1 >= _MISSES and now - since >= _MISSED_S:
+        if misses + 1 < _MISSES or now - since < _MISSED_S:
+            return
+        del self._misses[zone]
+        if isinstance(error, BeyondRangeError):
+            self._widen(counter, zone)
+        elif len(counter.zones) > 1:
             counter.zones.remove(zone)
-            lost = "" if counter.zones else " and is no longer measured"
-            self.failures.add(zone, f"was given up after {misses + 1} failed reads{lost}")
+            self.failures.add(zone, f"was given up after {misses + 1} failed reads")
+        else:
+            self._lose(counter, zone, f"was given up after {misses + 1} failed reads")
 
-    def _part(self, counter: _Counter, lead: Zone, samples: Mapping[Zone, Sample]) -> None:
+    def _widen(self, counter: Counter, zone: Zone) -> None:
+        """Take a zone's range as unknown, where its values show that it states too small a one."""
+        wide = dataclasses.replace(zone, range_uj=None)
+        counter.zones[counter.zones.index(zone)] = wide
+        if zone in counter.shown:
+            counter.shown[wide] = counter.shown.pop(zone)
+        self.failures.add(zone, "goes beyond its range, which counts as unknown from now on")
+
+    def _part(self, counter: Counter, lead: Zone, samples: Mapping[Zone, Sample]) -> None:
         """Split off each die whose value differs from the lead's, where neither was misread."""
         for zone, sample in samples.items():
             sound = isinstance(step_uj(zone, counter.shown[zone], sample), int)
             if zone is not lead and sound and not self._same(lead, samples[lead], sample):
                 counter.zones.remove(zone)
-                self._counters.append(_Counter([zone], sample, {zone: sample}))
+                self.all.append(Counter([zone], sample, {zone: sample}, moved_s=sample.after_s))
                 self.failures.add(zone, f"parted from {lead.label}: until then counted as one, as two from then on")
 
     def _same(self, lead: Zone, first: Sample, second: Sample) -> bool:
         """Return whether two zones, read one after the other, share a counter; true in doubt, lest it count twice."""
-        if _between(lead, first, second) <= lead.cap_w * (second.after_s - first.before_s) * UJ_PER_J:
+        if between(lead, first, second) <= lead.cap_w * (second.after_s - first.before_s) * UJ_PER_J:
             return True
         # The counter may have been updated between the two reads: then the lead has that value by now.
         try:

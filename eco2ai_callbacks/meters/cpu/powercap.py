@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host.machine import Host
 
 PACKAGE, DRAM = "package", "dram"
+
+# Where Linux has the tree.
+DEFAULT_ROOT = Path("/sys/class/powercap")
 
 # Control types in the order of preference: the kernel's `intel-rapl-mmio` has the same package a second time.
 _CONTROLS = ("intel-rapl", "intel-rapl-mmio")
@@ -29,8 +32,10 @@ DEFAULT_CAP_W = 1000.0
 # How far a zone may exceed its limits: they are running averages.
 _CAP_MARGIN = 1.5
 
-# The counters are 32 bits wide (Intel SDM volume 3, RAPL interfaces; AMD PPR, Core and L3 energy).
+# The counters are 32 bits wide (Intel SDM volume 3, RAPL interfaces; AMD PPR, Core and L3 energy). Their steps are
+# 2^-10 J at most on all known processors; a range that would have longer ones is not that of a 32-bit counter.
 _COUNTER_STEPS = 2**32
+_LONGEST_STEP_UJ = 1000
 
 _UW_PER_W = 1e6
 
@@ -43,6 +48,10 @@ _MODULE_HINT = "sudo modprobe intel_rapl_msr"
 
 # Errors of a read whose zone is gone: the folder was removed, or the zone while it was open.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
+
+
+# Package, die and name.
+_Key = tuple[int, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,10 @@ class Zone:
     @property
     def modulus_uj(self) -> int | None:
         """Microjoules after which the counter wraps: its range and one step more."""
-        return None if self.range_uj is None else self.range_uj + round(self.range_uj / (_COUNTER_STEPS - 1))
+        if self.range_uj is None:
+            return None
+        step_uj = round(self.range_uj / (_COUNTER_STEPS - 1))
+        return self.range_uj + (step_uj if step_uj <= _LONGEST_STEP_UJ else 1)
 
     def read_uj(self) -> int:
         """Return the counter's value; raises ``OSError`` or ``ValueError`` where there is no valid one.
@@ -86,8 +98,22 @@ class Zone:
         if not text.isdigit():
             raise ValueError("not a number")
         if self.range_uj is not None and int(text) > self.range_uj:
-            raise ValueError("beyond its range")
+            raise BeyondRangeError("beyond its range")
         return int(text)
+
+    def counts(self) -> bool:
+        """Return whether the counter can be read and counts.
+
+        One that stands at 0 does not: Linux itself leaves such domains out (intel_rapl_common.c, rapl_check_domain).
+        """
+        try:
+            return self.read_uj() > 0
+        except (OSError, ValueError):
+            return False
+
+
+class BeyondRangeError(ValueError):
+    """A counter's value is higher than the range that its zone states."""
 
 
 def is_gone(error: OSError | ValueError) -> bool:
@@ -103,29 +129,36 @@ def describe(error: OSError | ValueError) -> str:
 def locate(root: Path, host: Host) -> tuple[Zone, ...]:
     """Return the zones of packages and memory, readable or not; raises ``MeterUnavailable`` where there are none.
 
+    A virtual machine is searched as well: some hypervisors give their guests counters.
+
     Args:
         root: The class folder (flat links), the devices folder or one control type's folder.
         host: The machine.
     """
     if host.system != "Linux":
         raise MeterUnavailable("absent: not Linux")
-    if host.virtual:
-        raise MeterUnavailable("absent: virtual machine")
     try:
         entries = list(root.iterdir())
     except PermissionError:
         raise MeterUnavailable(f"unreadable: no permission to list {root}") from None
     except OSError:
-        raise MeterUnavailable(f"absent: no powercap tree in {root}", _module_hint(host)) from None
+        raise _absent(host, root, f"no powercap tree in {root}", _module_hint(host)) from None
     if not any(os.path.exists(entry) for entry in entries):  # noqa: PTH110 - Path.exists raises where it is forbidden
         hints = [f"in a container: {_CONTAINER_HINT}"]
         if module := _module_hint(host):
             hints.append(f"elsewhere: {module}")
-        raise MeterUnavailable(f"absent: {root} is empty, as Docker 24.0.7 and later show it", "\n".join(hints))
+        raise _absent(host, root, f"{root} is empty, as Docker 24.0.7 and later show it", "\n".join(hints))
     zones = _zones(root)
     if not zones:
-        raise MeterUnavailable(f"absent: no processor package in {root}", _module_hint(host))
+        raise _absent(host, root, f"no processor package in {root}", _module_hint(host))
     return zones
+
+
+def _absent(host: Host, root: Path, what: str, hint: str | None) -> MeterUnavailable:
+    if not host.virtual:
+        return MeterUnavailable(f"absent: {what}", hint)
+    # Nobody expects counters in a guest's own tree. Who names another folder is told what is in it.
+    return MeterUnavailable("absent: virtual machine" + ("" if root == DEFAULT_ROOT else f", and {what}"))
 
 
 def unreadable(zones: Sequence[Zone], zone: Zone, error: OSError | ValueError) -> MeterUnavailable:
@@ -156,26 +189,38 @@ def _module_hint(host: Host) -> str | None:
 
 
 def _zones(root: Path) -> tuple[Zone, ...]:
-    """Return the zones of the first control type that has packages; each package, die and name once."""
+    """Return the zones of one control type; each package, die and name once.
+
+    It is the first control type that has a package which can be read, else the first that has one at all. A zone of it
+    that cannot be read is replaced by its twin in another one, where that can be read.
+    """
     folders = _zone_folders(root)
-    for control in _CONTROLS:
-        found: dict[tuple[int, int | None, str], Zone] = {}
-        packages: dict[str, tuple[int, int | None]] = {}
-        # In this order a package comes before its sub-zones.
-        for zone_id in sorted(zone_id for zone_id in folders if zone_id.startswith(f"{control}:")):
-            folder = folders[zone_id]
-            name = _text(folder / "name")
-            if match := _PACKAGE_NAME.fullmatch(name):
-                packages[zone_id] = int(match[1]), int(match[2]) if match[2] else None
-                key = (*packages[zone_id], PACKAGE)
-            elif name == DRAM and (parent := packages.get(zone_id.rpartition(":")[0])):
-                key = (*parent, DRAM)
-            else:
-                continue
-            found.setdefault(key, Zone(*key, folder, _number(folder / "max_energy_range_uj"), _cap_w(folder)))
-        if found:
-            return tuple(found.values())
-    return ()
+    views = [view for control in _CONTROLS if (view := _view(folders, control))]
+    views.sort(key=lambda view: not any(zone.name == PACKAGE and zone.counts() for zone in view.values()))
+    return tuple(
+        next((twin for view in views if (twin := view.get(key)) is not None and twin.counts()), zone)
+        for key, zone in (views[0].items() if views else ())
+    )
+
+
+def _view(folders: Mapping[str, Path], control: str) -> dict[_Key, Zone]:
+    """Return the zones of a control type; none where it has no package."""
+    found: dict[_Key, Zone] = {}
+    packages: dict[str, tuple[int, int | None]] = {}
+    # In this order a package comes before its sub-zones.
+    for zone_id in sorted(zone_id for zone_id in folders if zone_id.startswith(f"{control}:")):
+        folder = folders[zone_id]
+        name = _text(folder / "name")
+        if match := _PACKAGE_NAME.fullmatch(name):
+            packages[zone_id] = int(match[1]), int(match[2]) if match[2] else None
+            key = (*packages[zone_id], PACKAGE)
+        elif name == DRAM and (parent := packages.get(zone_id.rpartition(":")[0])):
+            key = (*parent, DRAM)
+        else:
+            continue
+        if key not in found or not found[key].counts():
+            found[key] = Zone(*key, folder, _number(folder / "max_energy_range_uj"), _cap_w(folder))
+    return found
 
 
 def _zone_folders(folder: Path) -> dict[str, Path]:

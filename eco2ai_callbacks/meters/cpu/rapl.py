@@ -2,51 +2,118 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from eco2ai_callbacks.host.machine import Host
-from eco2ai_callbacks.meters.cpu.counters import UJ_PER_J, Counters
-from eco2ai_callbacks.meters.cpu.powercap import DRAM, PACKAGE, locate, unreadable
-from eco2ai_callbacks.meters.meter import Device
+from eco2ai_callbacks.meters.cpu.counters import Counter, Counters
+from eco2ai_callbacks.meters.cpu.floor import IdleFloor
+from eco2ai_callbacks.meters.cpu.powercap import DRAM, PACKAGE, describe, locate, unreadable
+from eco2ai_callbacks.meters.cpu.steps import UJ_PER_J
+from eco2ai_callbacks.meters.meter import Device, MachineCpu
 from eco2ai_callbacks.usage import Method
 
 _AMD = ("AuthenticAMD", "HygonGenuine")
 
+# A guest's counter may be the host's, of which the guest is a part, or the hypervisor's reckoning of the guest's part
+# (QEMU since 9.1), which leaves out what the host does for it. This project's figures for both.
+_GUEST_BAND = (1 / 3, 1.5)
+
+# A model's part of the energy below which the counters' band and name stand: it moves a band of 5 % by half a percent.
+_SMALL_PART = 0.01
+
 
 class RaplCpu:
-    """The energy of all processor packages of the machine, all of it active.
+    """The energy of all processor packages of the machine.
+
+    Where a counter is lost, a model of the machine takes its place from its last step on: with its part of the
+    packages, so that nothing counts twice. It also fills the gaps that a counter leaves. The counter goes on where it
+    can be read again.
 
     Args:
         counters: The packages' counters.
         method: Their accuracy.
+        floor: Splits off the idle energy; without one all is active.
+        model: The model; it must cover what the counters cover.
+
+    Attributes:
+        left_out: The counters of the memory, with the reason, where none of them is used.
     """
 
     name = "RAPL"
     covers = frozenset({"cpu"})
 
-    def __init__(self, counters: Counters, method: Method) -> None:
+    def __init__(
+        self, counters: Counters, method: Method, floor: IdleFloor | None = None, model: MachineCpu | None = None
+    ) -> None:
         self._counters = counters
-        self.method = method
-        self.max_gap_s = counters.max_gap_s
+        self._method = method
+        self._model = model
+        # What the model has computed for the time since each counter's last step: counted only if that is lost.
+        self._owed: dict[Counter, tuple[float, float]] = {}
+        self._read_j = self._modelled_j = 0.0
+        self.floor = floor
+        self.left_out = ""
+        self.max_gap_s = min(counters.max_gap_s, model.max_gap_s if model else math.inf)
+
+    @property
+    def method(self) -> Method:
+        """The method now: the counters', the model's that has taken over, or the name and band of both."""
+        if self._model is None:
+            return self._method
+        part = self._counters.lost_share or self._modelled_j / max(self._modelled_j + self._read_j, 1.0)
+        if part < _SMALL_PART:
+            return self._method
+        counted, modelled = self._method, self._model.method
+        if part == 1.0:
+            return modelled
+        return Method(
+            f"{counted.name}+{modelled.name}",
+            (1 - part) * counted.low + part * modelled.low,
+            (1 - part) * counted.high + part * modelled.high,
+            edge_j=part * modelled.edge_j,
+            counter=counted.counter and part < 0.5,
+        )
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Gaps, failed reads and lost packages, each reported once."""
         return self._counters.failures.sentences
 
-    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:  # noqa: ARG002 - the protocol's names
-        """Return the joules of the packages since the last call, and 0.
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+        """Return the active and idle joules of the packages since the last call.
 
         A package that cannot be read adds nothing. What it used meanwhile is counted once it can be read again, if
-        that figure is certain. Raises ``OSError`` once no package is left.
+        that figure is certain, or else by the model. Without a model, raises ``OSError`` once no package is left.
 
         Args:
-            busy_s: Not used.
-            seconds: Not used.
+            busy_s: Busy core-seconds of the machine since the last call.
+            seconds: Seconds since then.
         """
-        return self._counters.read_uj() / UJ_PER_J, 0.0
+        read_j = self._counters.read_uj(busy_s) / UJ_PER_J
+        self._read_j += read_j
+        active_j, idle_j = read_j, 0.0
+        if self.floor is not None:
+            part = 1 - self._counters.lost_share
+            active_j, idle_j = self.floor.split(read_j, busy_s, seconds, part, learn=self._counters.whole)
+        if self._model is not None and seconds > 0:
+            more_active_j, more_idle_j = self._substituted(*self._model.interval(busy_s, seconds))
+            self._modelled_j += more_active_j + more_idle_j
+            active_j, idle_j = active_j + more_active_j, idle_j + more_idle_j
+        return active_j, idle_j
+
+    def _substituted(self, active_j: float, idle_j: float) -> tuple[float, float]:
+        """Return the model's active and idle joules for the counters that are lost."""
+        counters = self._counters.all
+        owed = {counter: self._owed.get(counter, (0.0, 0.0)) for counter in counters if counter.outcome != "counted"}
+        self._owed = {
+            counter: (active + active_j / len(counters), idle + idle_j / len(counters))
+            for counter, (active, idle) in owed.items()
+        }
+        due = [self._owed.pop(counter) for counter in counters if counter.outcome == "lost"]
+        return sum(active for active, _ in due), sum(idle for _, idle in due)
 
     def close(self) -> None:
         """Do nothing: nothing is held between reads."""
@@ -77,9 +144,12 @@ class RaplDram:
         return self._counters.failures.sentences
 
     def read(self) -> Mapping[str, float]:
-        """Return the joules of the memory since it was opened; raises ``OSError`` once no zone is left."""
+        """Return the joules of the memory since it was opened; nothing before its counters have moved.
+
+        Raises ``OSError`` once no zone is left, or where none moves.
+        """
         self._energy_uj += self._counters.read_uj()
-        return {"ram": self._energy_uj / UJ_PER_J}
+        return {"ram": self._energy_uj / UJ_PER_J} if self._energy_uj else {}
 
     def close(self) -> None:
         """Do nothing: nothing is held between reads."""
@@ -90,6 +160,9 @@ def open_rapl(
     host: Host,
     clock: Callable[[], float] = time.monotonic,
     boottime: Callable[[], float] | None = None,
+    *,
+    floor: IdleFloor | None = None,
+    model: MachineCpu | None = None,
 ) -> tuple[RaplCpu, RaplDram | None]:
     """Open the energy counters of the machine's packages, and of their memory where they have one.
 
@@ -100,6 +173,8 @@ def open_rapl(
         host: The machine.
         clock: Monotonic seconds.
         boottime: Seconds that include the time in suspend; the system's clock unless ``clock`` is replaced.
+        floor: Splits off the idle energy; without one all of it is active.
+        model: A model of the machine that takes the place of lost counters, if it covers the processor alone.
 
     Example:
         >>> cpu, dram = open_rapl(Path("/sys/class/powercap"), read_host())  # doctest: +SKIP
@@ -113,15 +188,22 @@ def open_rapl(
     def slept() -> float:
         return boottime() - clock()
 
+    if model is not None and model.covers != RaplCpu.covers:
+        model = None  # its figure holds the memory, which another meter counts
     amd = host.cpu_vendor in _AMD
-    packages = Counters((zone for zone in zones if zone.name == PACKAGE), amd, clock, slept)
+    substitute = f"the {model.name}" if model else ""
+    packages = Counters((zone for zone in zones if zone.name == PACKAGE), amd, clock, slept, substitute)
     if not packages:
         refused = sorted(packages.refused, key=lambda pair: not isinstance(pair[1], PermissionError))
         raise unreadable(zones, *refused[0])
     # AMD's figure is a model in the processor rather than a measurement, so its band is the wider one.
-    low, high = (0.85, 1.15) if amd else (0.95, 1.05)
+    low, high = _GUEST_BAND if host.virtual else (0.85, 1.15) if amd else (0.95, 1.05)
     memory = Counters((zone for zone in zones if zone.name == DRAM), False, clock, slept)
-    return RaplCpu(packages, Method("rapl", low, high, counter=True)), RaplDram(memory) if memory else None
+    cpu = RaplCpu(packages, Method("rapl", low, high, counter=True), floor, model)
+    if memory:
+        return cpu, RaplDram(memory)
+    cpu.left_out = ", ".join(f"{zone.label} ({describe(error)})" for zone, error in memory.refused)
+    return cpu, None
 
 
 def _boottime() -> float:

@@ -10,6 +10,7 @@ import pytest
 from rapl_machines import ARM, COARSE, INTEL, joules, ram
 
 from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.meters.cpu import powercap
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
 from eco2ai_callbacks.testing import CLOUD_VM, Clock, PowercapTree
 
@@ -53,10 +54,106 @@ def test_a_flat_copy_without_nested_zones_can_be_the_root(tmp_path, clock):
     assert (joules(cpu), ram(dram)) == (2.0, 0.5)
 
 
-def test_a_virtual_machine_has_no_counters(tree):
-    tree.add_package(0)
+def test_a_virtual_machine_is_searched_and_the_reason_names_what_a_folder_of_the_users_holds(tree, tmp_path):
+    nowhere = tmp_path / "powercap"
+    assert refusal(nowhere, CLOUD_VM).reason == f"absent: virtual machine, and no powercap tree in {nowhere}"
+    tree.add_zone("psys")
     why = refusal(tree.root, CLOUD_VM)
+    assert (why.reason, why.hint) == (f"absent: virtual machine, and no processor package in {tree.root}", None)
+    tree.mask()
+    assert refusal(tree.root, CLOUD_VM).reason.startswith(f"absent: virtual machine, and {tree.root} is empty")
+
+
+def test_of_its_own_tree_a_virtual_machine_says_no_more_than_what_it_is(monkeypatch, tmp_path):
+    root = tmp_path / "powercap"
+    monkeypatch.setattr(powercap, "DEFAULT_ROOT", root)
+    why = refusal(root, CLOUD_VM)
     assert (why.reason, why.hint) == ("absent: virtual machine", None)
+
+
+def test_counters_that_a_guest_may_not_read_come_with_the_commands(tree):
+    tree.add_package(0)
+    tree.deny()
+    why = refusal(tree.root, CLOUD_VM)
+    assert why.reason.startswith("unreadable: no permission")
+    assert why.hint is not None
+
+
+def test_a_guest_s_counters_are_measured_with_a_wider_band(tree, clock):
+    package = tree.add_package(0)
+    cpu, _ = open_rapl(tree.root, CLOUD_VM, clock)
+    clock.advance(1.0)
+    tree.advance(package, 3.0)
+    assert joules(cpu) == 3.0
+    assert (cpu.method.name, cpu.method.low, cpu.method.high) == ("rapl", pytest.approx(1 / 3), 1.5)
+
+
+def test_a_counter_that_stands_at_0_is_none(tree, clock):
+    """As Linux itself holds it: rapl_check_domain leaves such a domain out."""
+    package = tree.add_package(0, energy_uj=0)
+    assert refusal(tree.root, CLOUD_VM).reason == f"unreadable: {tree.root}/{package}/energy_uj: stands at 0"
+    assert refusal(tree.root).reason == f"unreadable: {tree.root}/{package}/energy_uj: stands at 0"
+
+
+# -- The two views of a package.
+
+
+def twins(tree: PowercapTree, *, dram: bool = False) -> tuple[str, str]:
+    msr, mmio = tree.add_package(0), tree.add_package(0, parent="intel-rapl-mmio")
+    if dram:
+        tree.add_dram(msr)
+        tree.add_dram(mmio)
+    return msr, mmio
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [("", errno.EACCES), ("", errno.EIO), ("0\n", None), ("nonsense\n", None)],
+    ids=["denied", "broken", "stands at 0", "nonsense"],
+)
+def test_where_the_first_view_cannot_be_read_the_second_counts_the_same(tree, clock, content, error):
+    msr, mmio = twins(tree)
+    tree.break_(msr, content, error=error)
+    cpu, _ = open_rapl(tree.root, INTEL, clock)
+    clock.advance(1.0)
+    tree.advance(mmio, 3.0)
+    assert joules(cpu) == 3.0
+    assert cpu.failures == ()
+
+
+def test_where_both_views_can_be_read_one_counts(tree, clock):
+    msr, mmio = twins(tree, dram=True)
+    cpu, dram = open_rapl(tree.root, INTEL, clock)
+    clock.advance(1.0)
+    tree.advance(msr, 3.0)
+    tree.advance(mmio, 3.0)
+    tree.advance(f"{msr}:0", 1.0)
+    tree.advance(f"{mmio}:0", 1.0)
+    assert (joules(cpu), ram(dram)) == (3.0, 1.0)
+
+
+def test_a_single_zone_that_cannot_be_read_is_replaced_by_its_twin(tree, clock):
+    msr, mmio = twins(tree, dram=True)
+    tree.break_(f"{msr}:0", error=errno.EACCES)
+    cpu, dram = open_rapl(tree.root, INTEL, clock)
+    clock.advance(1.0)
+    tree.advance(msr, 3.0)
+    tree.advance(f"{mmio}:0", 1.0)
+    assert (joules(cpu), ram(dram)) == (3.0, 1.0)
+
+
+def test_where_neither_view_can_be_read_the_first_explains_it(tree):
+    twins(tree)
+    tree.deny()
+    assert refusal(tree.root).reason == f"unreadable: no permission to read {tree.root}/intel-rapl:0/energy_uj"
+
+
+def test_of_two_zones_of_one_package_in_one_view_the_readable_one_counts(tree, clock):
+    first, again = tree.add_package(0), tree.add_package(0)
+    tree.break_(first, error=errno.EIO)
+    cpu, _ = open_rapl(tree.root, INTEL, clock)
+    clock.advance(1.0)
+    tree.advance(again, 3.0)
+    assert joules(cpu) == 3.0
 
 
 def test_elsewhere_than_on_linux_there_is_no_powercap(tree):

@@ -1,0 +1,117 @@
+"""Open the sources of the processor's energy, its counters and the model, with what each reads in one clause."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.host.machine import Host
+from eco2ai_callbacks.meters.cpu.attribution import CpuShare
+from eco2ai_callbacks.meters.cpu.busy import BusyTime, JobBusy, MachineBusy
+from eco2ai_callbacks.meters.cpu.floor import IdleFloor
+from eco2ai_callbacks.meters.cpu.model import model_for
+from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSources:
+    """The sources of the processor's energy on a machine.
+
+    Args:
+        settings: The settings in force.
+        host: The machine.
+        job: Busy time of the job; ``None`` where all of the machine is measured.
+        proc: Where procfs is mounted.
+        clock: Monotonic seconds.
+    """
+
+    settings: Settings
+    host: Host
+    job: JobBusy | None
+    proc: Path = Path("/proc")
+    clock: Callable[[], float] = time.monotonic
+
+    def counters(self) -> Iterator[tuple[Meter, str]]:
+        """Open the energy counters; raises ``MeterUnavailable`` where there are none or a job's part is unknown."""
+        settings, host = self.settings, self.host
+        if settings.cpu_model == "paper":
+            raise MeterUnavailable("not used: the setting cpu_model='paper' asks for eco2AI's formula", wanted=False)
+        # Where /proc shows less than the counter counts, the machine's busy time is not known.
+        view = host.sandbox or ("lxcfs" if host.lxcfs else "")
+        if self.job is not None and view:
+            raise MeterUnavailable(
+                f"not used: under {view} the load is the container's and the counter is the machine's", wanted=False
+            )
+        floor = IdleFloor(host.threads)
+        # Of the whole machine, as the counters are: the job's part is computed from either in the same way.
+        model = model_for(
+            host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads
+        )
+        root = settings.powercap_root
+        cpu, dram = open_rapl(root, host, self.clock, floor=floor, model=model)
+        share = CpuShare(cpu, self._machine_busy(), host.threads, self.job, self.clock, floor)
+        yield share, f"energy counters in {root}" + (f"; {cpu.left_out} not used" if cpu.left_out else "")
+        if dram is not None:
+            yield dram, f"memory counters in {root}"
+
+    def model(self) -> Iterator[tuple[Meter, str]]:
+        """Open the model, which works on any machine."""
+        settings = self.settings
+        model = model_for(
+            self.host,
+            scope=settings.scope,
+            cpu_model=settings.cpu_model,
+            cpu_tdp_w=settings.cpu_tdp_w,
+            cpu_threads=settings.cpu_threads,
+        )
+        machine = (self.job if model.partial else None) or self._machine_busy()
+        yield CpuShare(model, machine, model.threads, self.job, self.clock), model.detail
+
+    def _machine_busy(self) -> BusyTime:
+        """Return the machine's busy time, or what a sandbox shows of it.
+
+        A sandbox has no busy time of the machine: of that, its own processes are all that can be counted.
+        """
+        if not self.host.sandbox:
+            return MachineBusy(self.proc)
+        return JobBusy(topmost(os.getpid(), self.proc), self.proc, clock=self.clock)
+
+
+def unseen(host: Host, scope: str) -> tuple[str, ...]:
+    """Return what of the processor's energy no source can count here, although the scope asks for it.
+
+    Args:
+        host: The machine.
+        scope: ``process`` or ``machine``.
+
+    Example:
+        >>> unseen(read_host(), "process")  # doctest: +SKIP
+        ()
+    """
+    return (f"CPU load outside of this {host.sandbox} sandbox",) if host.sandbox and scope == "machine" else ()
+
+
+def topmost(pid: int, proc: Path) -> int:
+    """Return the highest ancestor of a process that procfs shows.
+
+    Args:
+        pid: The process.
+        proc: Where procfs is mounted.
+    """
+    seen: set[int] = set()
+    while pid not in seen:
+        seen.add(pid)
+        try:
+            # The name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
+            parent = int((proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            break
+        if parent and (proc / str(parent) / "stat").exists():
+            pid = parent
+    return pid
