@@ -104,13 +104,16 @@ class Counters:
     _began_s: float = 0.0
 
     def __post_init__(self) -> None:
+        still: dict[Zone, Sample] = {}
         for zone in self.zones:
             try:
                 sample = self._sample(zone)
-                if not sample.energy_uj:
-                    raise ValueError("stands at 0")  # Zone.counts explains it
             except (OSError, ValueError) as error:
                 self.refused.append((zone, error))
+                continue
+            if not sample.energy_uj:  # Zone.counts explains it
+                self.refused.append((zone, ValueError("stands at 0")))
+                still[zone] = sample
                 continue
             self._began_s = self._began_s or sample.after_s
             for counter in self.all if self.merge else ():
@@ -125,7 +128,8 @@ class Counters:
             # A die that cannot be read may be the twin of one that can.
             twin = self.merge and any(counter.zones[0].package == zone.package for counter in self.all)
             if not twin:
-                self.all.append(Counter([zone], None, {}, lost=True, outcome="lost", moved_s=self._began_s))
+                last, shown = still.get(zone), {zone: still[zone]} if zone in still else {}
+                self.all.append(Counter([zone], last, shown, lost=True, outcome="lost", moved_s=self._began_s))
             fate = self._fate(None if twin else self.all[-1], "is not measured")
             self.failures.add(zone, f"cannot be read ({describe(error)})", fate)
 

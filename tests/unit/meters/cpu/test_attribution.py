@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from eco2ai_callbacks.meters.cpu import table as cpu_table
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
+from eco2ai_callbacks.meters.cpu.floor import IdleFloor, idle_part
 from eco2ai_callbacks.meters.cpu.model import CurveModel, PaperModel, ThreadModel
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
 from eco2ai_callbacks.testing import BARE_METAL, Clock, PowercapTree
@@ -216,6 +217,127 @@ def test_real_counters_are_shared(clock: Clock, machine: Busy, job: Busy, tmp_pa
     method = share.methods["cpu"]
     assert method.counter
     assert method.attribution == "job's process tree"
+
+
+# --- the idle floor of a counter --------------------------------------------------------------------------------------
+
+
+class Server:
+    """A machine of 64 threads whose counter shows 90 W without work, and a job among others."""
+
+    def __init__(self, clock: Clock, jobs: int = 1) -> None:
+        self.clock = clock
+        self.machine, self.jobs, self.counted_j = Busy(), [Busy() for _ in range(jobs)], 0.0
+        self.shares = [self._share(job) for job in self.jobs]
+        self.whole = self._share(None)
+
+    def _share(self, job: Busy | None) -> CpuShare:
+        floor, server = IdleFloor(64), self
+
+        class Split(Counter):
+            def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+                self.joules = server.counted_j
+                return floor.split(sum(super().interval(busy_s, seconds)), busy_s, seconds)
+
+        return CpuShare(Split(), self.machine, 64, job, self.clock, floor)
+
+    def work(self, *threads: float, others: float = 0.0, seconds: float = 100.0, idle_w: float = 90.0) -> None:
+        """Let each job keep so many threads busy; each takes 3 W on top."""
+        for _ in range(round(seconds)):
+            self.clock.advance(1.0)
+            for job, busy in zip(self.jobs, threads, strict=True):
+                job.seconds += busy
+            self.machine.seconds += sum(threads) + others
+            self.counted_j += idle_w + 3.0 * (sum(threads) + others)
+            for share in (*self.shares, self.whole):
+                share.read()
+
+    def watts(self, seconds: float = 100.0) -> list[tuple[float, float, float]]:
+        """Figure and band of each job, in watts."""
+        found = []
+        for share in self.shares:
+            joules = share.read()["cpu"]
+            method = share.methods["cpu"]
+            found.append((joules / seconds, joules * method.low / seconds, joules * method.high / seconds))
+        return found
+
+
+def test_an_idle_server_s_power_is_not_the_busiest_job_s(clock: Clock) -> None:
+    """It sleeps and wakes a little, as a GPU training's main thread does: 2 % of one thread."""
+    server = Server(clock)
+    server.work(0.02)
+    ((figure, low, high),) = server.watts()
+    # Its part of all threads' time, 0.02 / 64 of 90.06 W: all of that is idle power at such a load.
+    assert figure == pytest.approx(0.02 / 64 * 90.06)
+    assert low == pytest.approx(0.0, abs=1e-9)  # none of the idle power
+    assert high == pytest.approx(90.06 * 1.05)  # all of it: it is alone
+
+
+def test_beside_others_the_band_holds_no_more_than_its_part_of_what_runs(clock: Clock) -> None:
+    server = Server(clock)
+    server.work(0.02, others=1.0)
+    ((figure, low, high),) = server.watts()
+    assert 0 < low < figure < high
+    assert figure < 1.0
+    assert high == pytest.approx((90 + 3.06) * 0.02 / 1.02 * 1.05)
+
+
+def test_a_job_alone_at_full_load_gets_the_whole_package(clock: Clock) -> None:
+    server = Server(clock)
+    server.work(64.0)
+    ((figure, low, high),) = server.watts()
+    assert figure == pytest.approx(90 + 192)
+    assert high == pytest.approx((90 + 192) * 1.05)
+    assert low == pytest.approx((90 + 192) * (1 - idle_part(1.0)) * 0.95)
+
+
+def test_a_quiet_moment_of_the_run_makes_the_figure_sure(clock: Clock) -> None:
+    server = Server(clock)
+    server.work(0.0, seconds=10)
+    server.work(8.0)
+    ((figure, low, high),) = server.watts()
+    assert figure == pytest.approx(8 * 3 + 90 * 8 / 64)
+    assert low == pytest.approx(8 * 3 * 0.95)
+    assert high == pytest.approx((90 + 24) * 1.05)
+
+
+def test_the_whole_machine_is_the_counter_and_its_band_is_the_counter_s(clock: Clock) -> None:
+    server = Server(clock)
+    server.work(0.02)
+    assert server.whole.read()["cpu"] == pytest.approx(server.counted_j)
+    method = server.whole.methods["cpu"]
+    assert (method.low, method.high, method.scope) == (0.95, 1.05, "machine")
+
+
+def test_a_job_that_does_nothing_has_the_counter_s_band(clock: Clock) -> None:
+    server = Server(clock)
+    server.work(0.0)
+    method = server.shares[0].methods["cpu"]
+    assert (server.shares[0].read()["cpu"], method.low, method.high) == (0.0, 0.95, 1.05)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 21), min_size=3, max_size=3), st.integers(1, 8), st.integers(0, 120)),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_jobs_on_an_idle_floor_never_get_more_than_the_counter_not_even_at_the_end_of_their_bands(
+    phases: list[tuple[list[int], int, int]],
+) -> None:
+    server = Server(Clock(), jobs=3)
+    before = [0.0, 0.0, 0.0]
+    for threads, seconds, idle_w in phases:
+        server.work(*map(float, threads), seconds=seconds, idle_w=idle_w)
+        figures = [share.read()["cpu"] for share in server.shares]
+        assert all(now >= earlier for now, earlier in zip(figures, before, strict=True))
+        assert sum(figures) <= server.counted_j * (1 + 1e-9)
+        highs = [share.methods["cpu"].high / 1.05 for share in server.shares]
+        most = sum(figure * high for figure, high in zip(figures, highs, strict=True))
+        assert sum(figures) * (1 - 1e-9) <= most <= server.counted_j * (1 + 1e-9)
+        before = figures
 
 
 # --- short stretches --------------------------------------------------------------------------------------------------

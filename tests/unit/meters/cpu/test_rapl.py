@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rapl_machines import AMD, FINE, HYGON, INTEL, MEMORY, joules, ram
+from rapl_machines import AMD, COARSE, FINE, HYGON, INTEL, MEMORY, joules, ram
 
-from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.meters.cpu.floor import IdleFloor
+from eco2ai_callbacks.meters.cpu.rapl import RaplCpu, open_rapl
 from eco2ai_callbacks.testing import Clock, PowercapTree
+from eco2ai_callbacks.usage import Method
 
 
 @pytest.fixture
@@ -243,3 +247,275 @@ def test_the_systems_own_clocks_are_used_by_default(tree, monkeypatch):
     tree.advance(package, 0.001)
     assert joules(cpu) == 0.0
     assert len(cpu.failures) == 1
+
+
+# -- A model in the place of what is lost.
+
+
+class Model:
+    """A model of the machine: 2 J for each busy core-second, 10 W without work."""
+
+    name = "CPU model"
+    covers = frozenset({"cpu"})
+    max_gap_s = 5.0
+    method = Method("cpu-model:bare", 0.5, 1.5, edge_j=0.1)
+    failures: tuple[str, ...] = ()
+
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+        return 2.0 * busy_s, 10.0 * seconds
+
+    def close(self) -> None: ...
+
+
+class Machine:
+    """A machine whose packages draw 50 W each, and a meter of it that may call the model."""
+
+    def __init__(self, tree: PowercapTree, clock: Clock, packages: int = 1, **zone: Any) -> None:
+        self.tree, self.clock = tree, clock
+        self.packages = [tree.add_package(number, **zone) for number in range(packages)]
+        self.joules = 0.0
+
+    def open(self, **options: Any) -> RaplCpu:
+        self.cpu, self.dram = open_rapl(self.tree.root, INTEL, self.clock, model=Model(), **options)
+        return self.cpu
+
+    def work(self, *spans: float, busy: float = 4.0, watts: float = 50.0, still: Collection[str] = ()) -> float:
+        """Return the joules of the meter for reads after so many seconds each, with so many busy threads."""
+        joules = 0.0
+        for seconds in spans:
+            self.clock.advance(seconds)
+            for package in self.packages:
+                if package not in still:
+                    self.tree.advance(package, watts * seconds)
+            joules += sum(self.cpu.interval(busy * seconds, seconds))
+        self.joules += joules
+        return joules
+
+
+# What the model takes a second of four busy threads for.
+MODEL_W = 2.0 * 4 + 10
+
+
+@pytest.fixture
+def machine(tree: PowercapTree, clock: Clock) -> Machine:
+    return Machine(tree, clock)
+
+
+def method(cpu: RaplCpu) -> tuple[str, float, float, bool]:
+    return cpu.method.name, cpu.method.low, cpu.method.high, cpu.method.counter
+
+
+def test_as_long_as_the_counter_counts_the_model_adds_nothing(machine):
+    cpu = machine.open()
+    assert machine.work(1.0, 0.001, 5.0, 0.2) == pytest.approx(6.201 * 50)
+    assert method(cpu) == ("rapl", 0.95, 1.05, True)
+    assert cpu.failures == ()
+
+
+def test_the_meter_is_read_as_often_as_its_model_needs(machine):
+    assert machine.open().max_gap_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("lose", "why"),
+    [
+        (lambda tree, zone: tree.break_(zone, error=errno.EACCES), "Permission denied"),
+        (lambda tree, zone: tree.break_(zone, error=errno.EIO), "Input/output error"),
+        (lambda tree, zone: tree.break_(zone, "nonsense\n"), "not a number"),
+        (PowercapTree.unplug, "No such file or directory"),
+        (lambda tree, zone: tree.mask(), "No such file or directory"),
+    ],
+    ids=["revoked", "broken", "nonsense", "unplugged", "masked"],
+)
+def test_a_lost_counter_is_followed_by_the_model_from_its_last_step_on(machine, tree, lose, why):
+    cpu = machine.open()
+    assert machine.work(1.0, 3.0) == pytest.approx(200.0)
+    lose(tree, machine.packages[0])
+    machine.packages.clear()
+    assert machine.work(0.5, 0.5) == 0.0  # it may come back and tell all of it
+    assert machine.work(0.5) == pytest.approx(1.5 * MODEL_W)  # nothing of the seconds in between is lost
+    assert machine.work(5.0, 2.0) == pytest.approx(7.0 * MODEL_W)
+    assert method(cpu) == ("cpu-model:bare", 0.5, 1.5, False)
+    assert cpu.failures == (
+        f"RAPL: package-0 could not be read ({why}) (3 times)",
+        "RAPL: package-0 was given up after 3 failed reads: from 4.0 s after the start on the CPU model counts in its "
+        "place",
+    )
+
+
+def test_a_counter_that_is_back_in_time_has_counted_all_of_it(machine, tree):
+    cpu = machine.open()
+    tree.break_("intel-rapl:0", error=errno.EIO)
+    assert machine.work(1.0, 1.0) == 0.0
+    tree.mend("intel-rapl:0")
+    assert machine.work(1.0) == pytest.approx(150.0)
+    assert method(cpu) == ("rapl", 0.95, 1.05, True)
+
+
+def test_a_counter_that_comes_back_late_goes_on_and_counts_nothing_again(machine, tree):
+    cpu = machine.open()
+    machine.work(100.0)
+    tree.break_("intel-rapl:0", error=errno.EACCES)
+    assert machine.work(1.0, 1.0, 1.0, 1.0) == pytest.approx(4 * MODEL_W)
+    tree.mend("intel-rapl:0")
+    assert machine.work(2.0) == pytest.approx(2 * MODEL_W)  # up to this read it was the model's
+    assert machine.work(2.0, 3.0) == pytest.approx(5 * 50.0)
+    assert cpu.failures[-1] == "RAPL: package-0 is read again from 106.0 s after the start on"
+    # 108 J of 5,358 are the model's: more than a hundredth.
+    name, low, high, counter = method(cpu)
+    part = 6 * MODEL_W / (6 * MODEL_W + 105 * 50.0)
+    assert (name, counter) == ("rapl+cpu-model:bare", True)
+    assert (low, high) == (pytest.approx(0.95 - 0.45 * part), pytest.approx(1.05 + 0.45 * part))
+    machine.work(*[5.0] * 100)
+    assert method(cpu) == ("rapl", 0.95, 1.05, True)
+
+
+def test_of_two_packages_the_model_takes_the_place_of_the_one_that_is_lost(tree, clock):
+    machine = Machine(tree, clock, packages=2)
+    cpu = machine.open()
+    assert machine.work(1.0) == pytest.approx(100.0)
+    tree.break_("intel-rapl:1", error=errno.EACCES)
+    assert machine.work(1.0, 1.0, 1.0) == pytest.approx(3 * (50.0 + MODEL_W / 2))
+    assert method(cpu) == ("rapl+cpu-model:bare", pytest.approx(0.725), pytest.approx(1.275), False)
+    tree.break_("intel-rapl:0", error=errno.EACCES)
+    assert machine.work(1.0, 1.0, 1.0) == pytest.approx(3 * MODEL_W)
+    assert method(cpu)[0] == "cpu-model:bare"
+
+
+@pytest.mark.parametrize("content", ["0\n", "nonsense\n"], ids=["stands at 0", "nonsense"])
+def test_a_package_that_cannot_be_read_at_the_start_is_the_model_s_until_it_can(tree, clock, content):
+    machine = Machine(tree, clock, packages=2)
+    tree.break_("intel-rapl:1", content)
+    cpu = machine.open()
+    why = "stands at 0" if content == "0\n" else "not a number"
+    assert cpu.failures == (
+        f"RAPL: package-1 cannot be read ({why}): from the start on the CPU model counts in its place",
+    )
+    assert machine.work(1.0, 1.0) == pytest.approx(2 * (50.0 + MODEL_W / 2))
+    tree.mend("intel-rapl:1")
+    assert machine.work(1.0) == pytest.approx(50.0 + MODEL_W / 2)
+    assert machine.work(1.0) == pytest.approx(100.0)
+
+
+def test_a_die_of_amd_s_that_cannot_be_read_is_its_twin_s_and_no_model_s(tree, clock):
+    dies = [tree.add_package(0, die, range_uj=FINE) for die in (0, 1)]
+    tree.break_(dies[1], error=errno.EIO)
+    cpu, _ = open_rapl(tree.root, AMD, clock, model=Model())
+    clock.advance(1.0)
+    tree.advance(dies[0], 30.0)
+    assert cpu.interval(4.0, 1.0) == (30.0, 0.0)
+    assert cpu.failures == ("RAPL: package-0-die-1 cannot be read (Input/output error) and is not measured",)
+
+
+def test_a_counter_that_stands_still_while_the_machine_works_is_the_model_s_until_it_moves(machine, tree):
+    cpu = machine.open()
+    assert machine.work(1.0) == pytest.approx(50.0)
+    package = machine.packages
+    assert machine.work(1.0, 1.0, still=package) == 0.0
+    assert machine.work(1.0, still=package) == pytest.approx(3 * MODEL_W)  # 12 busy core-seconds without a step
+    assert machine.work(7.0, still=package) == pytest.approx(7 * MODEL_W)
+    assert method(cpu)[0] == "cpu-model:bare"
+    assert machine.work(1.0) == pytest.approx(MODEL_W)
+    assert machine.work(1.0) == pytest.approx(50.0)
+    assert cpu.failures == (
+        "RAPL: package-0 stands still: from 1.0 s after the start on the CPU model counts in its place",
+        "RAPL: package-0 is read again from 12.0 s after the start on",
+    )
+
+
+def test_a_counter_of_a_sleeping_machine_may_stand_still(machine):
+    cpu = machine.open()
+    assert machine.work(*[30.0] * 10, busy=0.001, still=machine.packages) == 0.0
+    assert machine.work(1.0) == pytest.approx(50.0)
+    assert cpu.failures == ()
+
+
+def test_a_range_that_is_too_small_costs_nothing(tree, clock):
+    """As where a driver states 2^-16 J steps and the counter has others: 65,533 J of 262,143 J."""
+    machine = Machine(tree, clock, range_uj=FINE, modulus_uj=COARSE + 61, energy_uj=FINE - 100_000_000)
+    cpu = machine.open()
+    assert machine.work(1.0) == pytest.approx(50.0)
+    assert machine.work(1.0, 1.0, 1.0) == pytest.approx(50.0)
+    assert machine.work(1.0) == 0.0
+    assert machine.work(1.0) == pytest.approx(4 * 50.0)  # all since the last good read, by the counter itself
+    assert machine.work(5.0, 5.0) == pytest.approx(500.0)
+    assert method(cpu) == ("rapl", 0.95, 1.05, True)
+    assert cpu.failures == (
+        "RAPL: package-0 could not be read (beyond its range) (3 times)",
+        "RAPL: package-0 goes beyond its range, which counts as unknown from now on",
+    )
+    # Where it wraps, nobody but the model knows the step.
+    tree.reset("intel-rapl:0", COARSE - 10_000_000)
+    machine.work(1.0)
+    assert machine.work(5.0) == pytest.approx(5 * MODEL_W)
+    assert cpu.failures[-1] == "RAPL: package-0 fell back, its range is unreadable, 5.0 s by the CPU model"
+    assert machine.work(1.0) == pytest.approx(50.0)
+
+
+def test_a_gap_of_the_counter_is_filled_by_the_model(machine, tree):
+    cpu = machine.open()
+    machine.work(*[5.0] * 40)
+    tree.reset("intel-rapl:0", 5_000_000)
+    assert machine.work(3.0) == pytest.approx(3 * MODEL_W)
+    assert cpu.failures == ("RAPL: package-0 was reset, 3.0 s by the CPU model",)
+    assert machine.work(3.0) == pytest.approx(150.0)
+    assert method(cpu) == ("rapl", 0.95, 1.05, True)  # 54 J of 10,000
+
+
+def test_a_model_that_holds_the_memory_takes_no_processor_s_place(machine, tree, monkeypatch):
+    monkeypatch.setattr(Model, "covers", frozenset({"cpu", "ram"}))
+    cpu = machine.open()
+    assert cpu.max_gap_s == 30.0
+    tree.break_("intel-rapl:0", error=errno.EACCES)
+    assert machine.work(1.0, 1.0) == 0.0
+    with pytest.raises(FileNotFoundError):
+        machine.work(1.0)
+    assert cpu.failures[-1] == "RAPL: package-0 was given up after 3 failed reads and is no longer measured"
+
+
+def test_the_floor_of_a_machine_that_is_counted_in_part_is_that_part_s(tree, clock):
+    machine = Machine(tree, clock, packages=2)
+    machine.open(floor=IdleFloor(8))
+    machine.work(2.0, 2.0, busy=0.0)
+    tree.break_("intel-rapl:1", error=errno.EACCES)
+    machine.work(1.0, 1.0, 1.0, busy=0.0)
+    tree.advance("intel-rapl:0", 80.0)
+    clock.advance(1.0)
+    active, idle = machine.cpu.interval(0.0, 1.0)
+    assert (active, idle) == (pytest.approx(30.0), pytest.approx(50.0 + 10.0 / 2))
+
+
+# -- The memory's counters.
+
+
+def test_memory_that_stands_at_0_is_not_measured_and_said_to_be(tree, clock):
+    package = tree.add_package(0)
+    tree.add_dram(package, energy_uj=0)
+    cpu, dram = open_rapl(tree.root, INTEL, clock)
+    assert dram is None
+    assert cpu.left_out == "package-0 dram (stands at 0)"
+
+
+def test_memory_that_never_moves_is_never_reported_as_0_joules(tree, clock):
+    tree.add_dram(tree.add_package(0))
+    _, dram = open_rapl(tree.root, INTEL, clock)
+    for _ in range(3):
+        clock.advance(3.0)
+        assert dram.read() == {}
+    clock.advance(3.0)
+    with pytest.raises(FileNotFoundError, match="no energy counter"):
+        dram.read()
+    assert dram.failures == ("RAPL: package-0 dram stands still and is no longer measured",)
+
+
+def test_memory_of_which_one_zone_stands_still_is_measured_in_part_and_said_to_be(tree, clock):
+    first, second = tree.add_package(0), tree.add_package(1)
+    moving = tree.add_dram(first)
+    tree.add_dram(second)
+    _, dram = open_rapl(tree.root, INTEL, clock)
+    for _ in range(5):
+        clock.advance(3.0)
+        tree.advance(moving, 6.0)
+        dram.read()
+    assert dram.read() == {"ram": 30.0}
+    assert dram.failures == ("RAPL: package-1 dram stands still and is no longer measured",)
