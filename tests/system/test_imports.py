@@ -57,7 +57,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"floor"},
         {"model"},
         {"counters", "table", "busy"},
-        {"steps", "processes"},
+        {"steps", "failures", "processes"},
         {"powercap"},
     ],
     "meters.gpu": [

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from eco2ai_callbacks.meters.cpu.failures import ZoneFailures
 from eco2ai_callbacks.meters.cpu.powercap import BeyondRangeError, Zone, describe, is_gone
 from eco2ai_callbacks.meters.cpu.steps import SMALLEST_RANGE_UJ, UJ_PER_J, Sample, between, step_uj
 
@@ -27,27 +28,6 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, 
 # Who knows the energy between the last two reads: the counter (counted), the counter at its next step (open), or
 # nobody but a substitute (lost).
 Outcome = Literal["counted", "open", "lost"]
-
-
-class Failures:
-    """Sentences about zones, one per zone and kind of failure, with the number of times."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], tuple[int, float, str]] = {}
-
-    def add(self, zone: Zone, clause: str, then: str = "", lost_s: float = 0.0) -> None:
-        times, lost, _ = self._seen.get((zone.label, clause), (0, 0.0, ""))
-        self._seen[zone.label, clause] = times + 1, lost + lost_s, then
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        return tuple(
-            f"RAPL: {label} {clause}"
-            + (f" ({times} times)" if times > 1 else "")
-            + (f", {lost_s:.1f} s" if lost_s else "")
-            + then
-            for (label, clause), (times, lost_s, then) in self._seen.items()
-        )
 
 
 @dataclass(slots=True, eq=False)
@@ -96,12 +76,13 @@ class Counters:
     clock: Callable[[], float]
     slept: Callable[[], float]
     substitute: str = ""
-    failures: Failures = field(default_factory=Failures)
+    failures: ZoneFailures = field(default_factory=ZoneFailures)
     refused: list[tuple[Zone, OSError | ValueError]] = field(default_factory=list)
     all: list[Counter] = field(default_factory=list)
     # Of each zone: when its first failed read in a row was, and how many there are.
     _misses: dict[Zone, tuple[float, int]] = field(default_factory=dict)
     _began_s: float = 0.0
+    _why: str = ""
 
     def __post_init__(self) -> None:
         still: dict[Zone, Sample] = {}
@@ -124,14 +105,15 @@ class Counters:
                     break
             else:
                 self.all.append(Counter([zone], sample, {zone: sample}, moved_s=sample.after_s))
-        for zone, error in self.refused:
+        for zone, why in self.refused:
             # A die that cannot be read may be the twin of one that can.
             twin = self.merge and any(counter.zones[0].package == zone.package for counter in self.all)
             if not twin:
-                last, shown = still.get(zone), {zone: still[zone]} if zone in still else {}
-                self.all.append(Counter([zone], last, shown, lost=True, outcome="lost", moved_s=self._began_s))
+                shown = {zone: still[zone]} if zone in still else {}
+                counter = Counter([zone], still.get(zone), shown, lost=True, outcome="lost", moved_s=self._began_s)
+                self.all.append(counter)
             fate = self._fate(None if twin else self.all[-1], "is not measured")
-            self.failures.add(zone, f"cannot be read ({describe(error)})", fate)
+            self.failures.add(zone, f"cannot be read ({describe(why)})", fate)
 
     def __bool__(self) -> bool:
         """Return whether there is a counter that is not lost."""
@@ -164,8 +146,8 @@ class Counters:
         """
         energy_uj = sum([self._advance(counter, active_s) for counter in tuple(self.all)])
         if not self and not self.substitute:
-            # As its error number says, for good.
-            raise FileNotFoundError(errno.ENOENT, "no energy counter can be read any more")
+            # As its error number says, for good. Who gets the error may not ask for the failures.
+            raise FileNotFoundError(errno.ENOENT, f"no energy counter can be read any more: {self._why}")
         return energy_uj
 
     def _advance(self, counter: Counter, active_s: float | None) -> int:
@@ -219,7 +201,7 @@ class Counters:
             self.failures.add(zone, "is read again", f" from {self._after(counter)} on")
 
     def _lose(self, counter: Counter, zone: Zone, clause: str) -> None:
-        counter.lost, counter.outcome = True, "lost"
+        counter.lost, counter.outcome, self._why = True, "lost", f"{zone.label} {clause}"
         self.failures.add(zone, clause, self._fate(counter, "is no longer measured"))
 
     def _fate(self, counter: Counter | None, unmeasured: str) -> str:

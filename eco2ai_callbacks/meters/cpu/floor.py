@@ -23,7 +23,7 @@ def idle_part(load: float) -> float:
         >>> [round(idle_part(load), 2) for load in (0.0, 0.01, 0.1, 1.0)]
         [1.0, 1.0, 0.37, 0.14]
     """
-    work = CURVE_ACTIVE * min(1.0, max(0.0, load - QUIET_LOAD)) ** CURVE_POWER
+    work = CURVE_ACTIVE * math.pow(min(1.0, max(0.0, load - QUIET_LOAD)), CURVE_POWER)
     return CURVE_IDLE / (CURVE_IDLE + work)
 
 

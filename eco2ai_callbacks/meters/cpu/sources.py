@@ -50,9 +50,7 @@ class CpuSources:
             )
         floor = IdleFloor(host.threads)
         # Of the whole machine, as the counters are: the job's part is computed from either in the same way.
-        model = model_for(
-            host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads
-        )
+        model = model_for(host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads)
         root = settings.powercap_root
         cpu, dram = open_rapl(root, host, self.clock, floor=floor, model=model)
         share = CpuShare(cpu, self._machine_busy(), host.threads, self.job, self.clock, floor)

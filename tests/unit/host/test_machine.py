@@ -156,7 +156,7 @@ class TestMachines:
     @pytest.mark.parametrize(
         ("lines", "vendor"), [(GRAVITON, "GIGABYTE"), (XEON, "")], ids=["named maker", "x86 without the flag"]
     )
-    def test_virtual_devices_alone_make_no_guest_of_a_machine(self, tmp_path: Path, lines: tuple[str, ...], vendor: str):
+    def test_virtual_devices_alone_make_no_guest(self, tmp_path: Path, lines: tuple[str, ...], vendor: str):
         files = {
             "sys/bus/virtio/devices/virtio0/device": "0x0001",
             "sys/class/dmi/id/sys_vendor": vendor,

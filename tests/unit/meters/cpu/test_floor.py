@@ -18,9 +18,11 @@ def floor() -> IdleFloor:
     return IdleFloor(THREADS)
 
 
-def feed(floor: IdleFloor, watts: float, load: float, seconds: float = WINDOW, **options: object) -> tuple[float, float]:
+def feed(
+    floor: IdleFloor, watts: float, load: float, seconds: float = WINDOW, part: float = 1.0
+) -> tuple[float, float]:
     """Split the energy of some seconds at a power and a load; returns active and idle watts."""
-    active, idle = floor.split(watts * seconds, load * THREADS * seconds, seconds, **options)  # type: ignore[arg-type]
+    active, idle = floor.split(watts * seconds, load * THREADS * seconds, seconds, part)
     assert active + idle == pytest.approx(watts * seconds)
     assert 0 <= floor.unsure_j <= active * (1 + 1e-9)
     return active / seconds, idle / seconds

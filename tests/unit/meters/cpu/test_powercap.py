@@ -107,7 +107,8 @@ def twins(tree: PowercapTree, *, dram: bool = False) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("content", "error"), [("", errno.EACCES), ("", errno.EIO), ("0\n", None), ("nonsense\n", None)],
+    ("content", "error"),
+    [("", errno.EACCES), ("", errno.EIO), ("0\n", None), ("nonsense\n", None)],
     ids=["denied", "broken", "stands at 0", "nonsense"],
 )
 def test_where_the_first_view_cannot_be_read_the_second_counts_the_same(tree, clock, content, error):

@@ -445,7 +445,7 @@ def test_a_range_that_is_too_small_costs_nothing(tree, clock):
         "RAPL: package-0 goes beyond its range, which counts as unknown from now on",
     )
     # Where it wraps, nobody but the model knows the step.
-    tree.reset("intel-rapl:0", COARSE - 10_000_000)
+    tree.reset("intel-rapl:0", COARSE - 60_000_000)
     machine.work(1.0)
     assert machine.work(5.0) == pytest.approx(5 * MODEL_W)
     assert cpu.failures[-1] == "RAPL: package-0 fell back, its range is unreadable, 5.0 s by the CPU model"
