@@ -6,9 +6,12 @@ import errno
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rapl_machines import AMD, COARSE, FINE, HYGON, INTEL, MEMORY, joules, ram
 
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
@@ -519,3 +522,60 @@ def test_memory_of_which_one_zone_stands_still_is_measured_in_part_and_said_to_b
         dram.read()
     assert dram.read() == {"ram": 30.0}
     assert dram.failures == ("RAPL: package-1 dram stands still and is no longer measured",)
+
+
+class EvenModel(Model):
+    """A model that is right: what the two packages draw together."""
+
+    def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+        return 60.0 * seconds, 40.0 * seconds
+
+
+_EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["read", "read", "fail", "nonsense", "vanish", "reset", "mend", "mend"]),
+        st.integers(0, 1),
+        st.integers(1, 30_000).map(lambda ms: ms / 1000),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(events=_EVENTS, broken=st.booleans())
+def test_whatever_is_lost_and_comes_back_each_second_counts_once(events, broken):
+    """Counters and model agree here, so that the sum shows any second that neither or both of them counted."""
+    with TemporaryDirectory() as folder:
+        tree, clock = PowercapTree(Path(folder)), Clock(1000.0)
+        machine = Machine(tree, clock, packages=2, energy_uj=200_000_000_000)
+        away: dict[str, Callable[[], None]] = {}
+
+        def lose(package: str, how: str) -> None:
+            if how == "vanish":
+                tree.unplug(package)
+                away[package] = lambda: tree.plug(package)
+            else:
+                tree.break_(package, error=errno.EIO) if how == "fail" else tree.break_(package, "nonsense\n")
+                away[package] = lambda: tree.mend(package)
+
+        if broken:
+            lose(machine.packages[1], "fail")
+        machine.cpu, _ = open_rapl(tree.root, INTEL, clock, model=EvenModel(), floor=IdleFloor(8))
+        seconds = 0.0
+        for event, which, span in events:
+            package = machine.packages[which]
+            if event == "mend" and package in away:
+                away.pop(package)()
+            elif event in ("fail", "nonsense", "vanish") and package not in away:
+                lose(package, event)
+            elif event == "reset":
+                tree.reset(package, tree.energy_uj(package) - 3_000_000_000)
+            machine.work(span)
+            seconds += span
+            assert machine.joules <= 100.0 * seconds * (1 + 1e-9)
+        for package in (*away,):
+            away.pop(package)()
+        machine.work(1.0, 1.0, 1.0)
+        assert machine.joules == pytest.approx(100.0 * (seconds + 3.0), rel=1e-5)
+        assert method(machine.cpu)[0] in ("rapl", "rapl+cpu-model:bare")
