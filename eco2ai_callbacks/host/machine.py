@@ -63,13 +63,15 @@ class Host:
 # DMI and device-tree vendors of guests, for processors without the x86 `hypervisor` flag.
 _GUEST_VENDORS = re.compile(
     r"qemu|kvm|amazon ec2|google|microsoft corporation.*virtual|vmware|xen|bochs|innotek|virtualbox|parallels|"
-    r"openstack|digitalocean|hetzner|alibaba cloud|nutanix|linux,dummy-virt|apple virtualization",
+    r"openstack|digitalocean|hetzner|alibaba cloud|nutanix|linux,dummy-virt|riscv-virtio|apple virtualization",
     re.IGNORECASE | re.DOTALL,
 )
 # Amazon's machines without a hypervisor name the same vendor (c7g.metal, m7g.metal-48xl).
 _BARE_PRODUCTS = re.compile(r"\.metal\b")
 # Kernels that are built for guests only: Docker Desktop's virtual machine, OrbStack's, and WSL2's.
 _GUEST_KERNELS = re.compile(r"^Linux version \S*(?:linuxkit|orbstack|microsoft-standard)")
+# The one virtio device of real boards, which speaks to their coprocessors (virtio specification, device types: 7).
+_VIRTIO_RPMSG = "0x0007"
 # gVisor's own release, or the version that it has always reported (google/gvisor, pkg/sentry/syscalls/linux).
 _GVISOR = re.compile(r"^Linux version \S*gvisor|#1 SMP Sun Jan 10 15:06:54 PST 2016")
 
@@ -115,7 +117,8 @@ def _is_guest(vendor: str, kernel: str, sys: Path) -> bool:
         return bool(_GUEST_VENDORS.search(vendor)) and not _BARE_PRODUCTS.search(vendor)
     # Virtual machines for containers (Apple's, Kata's) have neither DMI nor a device tree that a container may read,
     # but their disks and networks are virtio's. A machine that names its maker may have such a card of its own.
-    return any(_entries(sys / "bus/virtio/devices"))
+    devices = sys / "bus/virtio/devices"
+    return any(_text(devices / name / "device").strip() != _VIRTIO_RPMSG for name in _entries(devices))
 
 
 def _read_elsewhere() -> Host:

@@ -47,7 +47,7 @@ class Meter(Protocol):
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """The method of each channel."""
+        """The method of each channel now; it changes where another method takes over in the meter."""
 
     @property
     def devices(self) -> Sequence[Device]:
@@ -60,8 +60,9 @@ class Meter(Protocol):
     def read(self) -> Mapping[str, float]:
         """Return the joules of each channel since the meter was opened.
 
-        A channel that can no longer be read is absent from then on. An exception leaves all channels out until
-        the meter answers again; it retires the meter where it lasts, or where what is read is gone.
+        A channel is absent before its first figure. One that can no longer be read is absent from then on. An exception
+        leaves all channels out until the meter answers again; it retires the meter where it lasts, or where what is
+        read is gone.
         """
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class MachineCpu(Protocol):
 
     @property
     def method(self) -> Method:
-        """The method of the joules, with the scope ``machine``."""
+        """The method of the joules now, with the scope ``machine``."""
 
     @property
     def failures(self) -> tuple[str, ...]:

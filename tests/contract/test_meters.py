@@ -17,10 +17,12 @@ from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy
 from eco2ai_callbacks.meters.cpu.model import model_for
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.meters.cpu.sources import CpuSources
 from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.meters.ram import RamModel
+from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeMeter, FakeNvml, PowercapTree
 from eco2ai_callbacks.usage import Method, component_of
 
@@ -63,6 +65,10 @@ class Machine:
         cpu, _ = open_rapl(self.powercap.root, BARE_METAL, self.clock)
         return CpuShare(cpu, MachineBusy(self.proc.root), 12, self.job, self.clock)
 
+    def rapl_with_model(self) -> Meter:
+        settings = Settings(powercap_root=self.powercap.root)
+        return next(CpuSources(settings, BARE_METAL, self.job, self.proc.root, self.clock).counters())[0]
+
     def rapl_dram(self) -> Meter:
         _, dram = open_rapl(self.powercap.root, BARE_METAL, self.clock)
         assert dram is not None
@@ -77,6 +83,7 @@ class Machine:
 
 OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "RAPL": Machine.rapl,
+    "RAPL with a floor and a model": Machine.rapl_with_model,
     "RAPL dram": Machine.rapl_dram,
     "NVML energy": lambda machine: machine.gpus(machine.nvml),
     "NVML power": lambda machine: machine.gpus(machine.powered),

@@ -75,6 +75,7 @@ class RaplCpu:
             (1 - part) * counted.high + part * modelled.high,
             edge_j=part * modelled.edge_j,
             counter=counted.counter and part < 0.5,
+            note=counted.note,
         )
 
     @property
@@ -199,7 +200,8 @@ def open_rapl(
     # AMD's figure is a model in the processor rather than a measurement, so its band is the wider one.
     low, high = _GUEST_BAND if host.virtual else (0.85, 1.15) if amd else (0.95, 1.05)
     memory = Counters((zone for zone in zones if zone.name == DRAM), False, clock, slept)
-    cpu = RaplCpu(packages, Method("rapl", low, high, counter=True), floor, model)
+    note = "as the hypervisor shows it" if host.virtual else ""
+    cpu = RaplCpu(packages, Method("rapl", low, high, counter=True, note=note), floor, model)
     if memory:
         return cpu, RaplDram(memory)
     cpu.left_out = ", ".join(f"{zone.label} ({describe(error)})" for zone, error in memory.refused)

@@ -128,6 +128,7 @@ class TestMachines:
         ("compatible", "vendor", "virtual"),
         [
             ("linux,dummy-virt\0", "linux,dummy-virt", True),
+            ("riscv-virtio\0", "riscv-virtio", True),
             ("raspberrypi,4-model-b\0brcm,bcm2711\0", "raspberrypi,4-model-b brcm,bcm2711", False),
         ],
     )
@@ -152,6 +153,10 @@ class TestMachines:
     def test_an_arm_machine_without_a_vendor_that_has_virtual_devices_is_a_guest(self, tmp_path: Path):
         devices = {"sys/bus/virtio/devices/virtio0/device": "0x0001"}
         assert tree(tmp_path, 8, cpus(8, *GRAVITON), devices).virtual
+
+    def test_the_coprocessor_of_a_board_makes_no_guest_of_it(self, tmp_path: Path):
+        devices = {"sys/bus/virtio/devices/virtio0/device": "0x0007\n"}
+        assert not tree(tmp_path, 8, cpus(8, *GRAVITON), devices).virtual
 
     @pytest.mark.parametrize(
         ("lines", "vendor"), [(GRAVITON, "GIGABYTE"), (XEON, "")], ids=["named maker", "x86 without the flag"]

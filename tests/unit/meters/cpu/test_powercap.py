@@ -86,6 +86,7 @@ def test_a_guest_s_counters_are_measured_with_a_wider_band(tree, clock):
     tree.advance(package, 3.0)
     assert joules(cpu) == 3.0
     assert (cpu.method.name, cpu.method.low, cpu.method.high) == ("rapl", pytest.approx(1 / 3), 1.5)
+    assert cpu.method.attribution == "whole machine, as the hypervisor shows it"
 
 
 def test_a_counter_that_stands_at_0_is_none(tree, clock):
