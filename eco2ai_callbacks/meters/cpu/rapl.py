@@ -93,7 +93,7 @@ class RaplCpu:
             busy_s: Busy core-seconds of the machine since the last call.
             seconds: Seconds since then.
         """
-        read_j = self._counters.read_uj(busy_s) / UJ_PER_J
+        read_j = self._counters.read_uj(min(busy_s, seconds)) / UJ_PER_J
         self._read_j += read_j
         active_j, idle_j = read_j, 0.0
         if self.floor is not None:
