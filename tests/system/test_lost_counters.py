@@ -85,13 +85,12 @@ def test_every_record_names_what_counted_and_the_totals_hold_both(machine: Machi
         machine.work(5.0)
         modelled = run.mark(epoch=4).joules["cpu"]
     assert 0 < counted < 600
-    assert waiting == 0.0
-    # The seconds in which the counter might have come back are in the figure once it is given up.
-    assert seam == pytest.approx(3 * MODEL_W)
+    assert waiting == pytest.approx(MODEL_W)  # the counter may still come back and tell more exactly
+    assert seam == pytest.approx(MODEL_W)
     assert modelled == pytest.approx(5 * MODEL_W)
     records = log()
     names = {record["epoch"]: record["method"].get("cpu") for record in records if record["event"] == "epoch"}
-    assert names == {0: "rapl", 1: "rapl", 2: "rapl", 3: "cpu-model:bare", 4: "cpu-model:bare"}
+    assert names == {0: "rapl"} | dict.fromkeys((1, 2, 3, 4), "cpu-model:bare")
     shares = {record["epoch"]: record["measured_share"] for record in records if record["event"] == "epoch"}
     assert shares[0] > 0.9
     assert shares[4] == 0.0
@@ -118,7 +117,8 @@ def test_a_range_that_is_too_small_costs_a_run_nothing(machine: Machine) -> None
         assert run.read().joules["cpu"] == 0.0
         total = run.total.joules["cpu"]
     assert total == pytest.approx(105 * 60.0)
-    assert {record["method"].get("cpu") for record in log() if record["event"] == "epoch"} == {"rapl"}
+    names = [record["method"]["cpu"] for record in log() if record["event"] == "epoch"]
+    assert names == ["cpu-model:bare"] * 3 + ["rapl"] * 17
 
 
 def test_memory_that_never_moves_is_absent_and_named(machine: Machine) -> None:

@@ -120,14 +120,14 @@ class Counters:
         return not all(counter.lost for counter in self.all)
 
     @property
-    def lost_share(self) -> float:
-        """The part of the counters that is lost, from 0 to 1."""
-        return sum(counter.lost for counter in self.all) / len(self.all)
+    def absent_share(self) -> float:
+        """The part of the counters that are lost or could not be read the last time, from 0 to 1."""
+        return sum(counter.lost or counter.missed for counter in self.all) / len(self.all)
 
     @property
     def whole(self) -> bool:
-        """Whether the last read gave the energy since the read before, and no other, but for lost counters."""
-        return all(counter.whole for counter in self.all if not counter.lost)
+        """Whether the last read gave the energy since the read before, and no other, as far as counters were read."""
+        return all(counter.whole for counter in self.all if not (counter.lost or counter.missed))
 
     @property
     def max_gap_s(self) -> float:

@@ -62,11 +62,11 @@ class IdleFloor:
         """
         self._learn(joules, busy_s, seconds, part, learn)
         # What a counter gives late is for the time in which it gave nothing, too.
-        self._unread_s += seconds
+        self._unread_s += seconds * part
         if joules <= 0:
             self.unsure_j = 0.0
             return 0.0, 0.0
-        span, self._unread_s = self._unread_s * part, 0.0
+        span, self._unread_s = self._unread_s, 0.0
         load, watts = self._quietest
         if math.isinf(load) and self._seconds:
             load, watts = self._load, self._joules / self._seconds

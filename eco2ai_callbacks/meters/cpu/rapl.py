@@ -28,9 +28,9 @@ _SMALL_PART = 0.01
 class RaplCpu:
     """The energy of all processor packages of the machine.
 
-    Where a counter is lost, a model of the machine takes its place from its last step on: with its part of the
-    packages, so that nothing counts twice. It also fills the gaps that a counter leaves. The counter goes on where it
-    can be read again.
+    Where a counter cannot be read, a model of the machine takes its place: with its part of the packages, so that
+    nothing counts twice. Where the counter then tells the energy of that time after all, what the model has counted is
+    taken off it. Otherwise the model's figure stands, as it does for each gap that a counter leaves.
 
     Args:
         counters: The packages' counters.
@@ -51,8 +51,11 @@ class RaplCpu:
         self._counters = counters
         self._method = method
         self._model = model
-        # What the model has computed for the time since each counter's last step: counted only if that is lost.
+        # What the model computes while a counter does not move: counted only once that is known to be a failure.
         self._owed: dict[Counter, tuple[float, float]] = {}
+        # What the model has counted in place of a counter that may still tell it, and what is to be taken off.
+        self._advanced_j: dict[Counter, float] = {}
+        self._debt_j = 0.0
         self._read_j = self._modelled_j = 0.0
         self.floor = floor
         self.left_out = ""
@@ -63,7 +66,7 @@ class RaplCpu:
         """The method now: the counters', the model's that has taken over, or the name and band of both."""
         if self._model is None:
             return self._method
-        part = self._counters.lost_share or self._modelled_j / max(self._modelled_j + self._read_j, 1.0)
+        part = self._counters.absent_share or self._modelled_j / max(self._modelled_j + self._read_j, 1.0)
         if part < _SMALL_PART:
             return self._method
         counted, modelled = self._method, self._model.method
@@ -86,8 +89,8 @@ class RaplCpu:
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Return the active and idle joules of the packages since the last call.
 
-        A package that cannot be read adds nothing. What it used meanwhile is counted once it can be read again, if
-        that figure is certain, or else by the model. Without a model, raises ``OSError`` once no package is left.
+        A package that cannot be read has the model's figure; without a model, it adds nothing until it is read again,
+        and ``OSError`` is raised once no package is left.
 
         Args:
             busy_s: Busy core-seconds of the machine since the last call.
@@ -95,26 +98,36 @@ class RaplCpu:
         """
         read_j = self._counters.read_uj(min(busy_s, seconds)) / UJ_PER_J
         self._read_j += read_j
-        active_j, idle_j = read_j, 0.0
-        if self.floor is not None:
-            part = 1 - self._counters.lost_share
-            active_j, idle_j = self.floor.split(read_j, busy_s, seconds, part, learn=self._counters.whole)
+        more_active_j = more_idle_j = 0.0
         if self._model is not None and seconds > 0:
             more_active_j, more_idle_j = self._substituted(*self._model.interval(busy_s, seconds))
-            self._modelled_j += more_active_j + more_idle_j
-            active_j, idle_j = active_j + more_active_j, idle_j + more_idle_j
-        return active_j, idle_j
+            settled_j = min(read_j, self._debt_j)
+            read_j, self._debt_j = read_j - settled_j, self._debt_j - settled_j
+            self._modelled_j += more_active_j + more_idle_j - settled_j
+        active_j, idle_j = read_j, 0.0
+        if self.floor is not None:
+            part = 1 - self._counters.absent_share
+            active_j, idle_j = self.floor.split(read_j, busy_s, seconds, part, learn=self._counters.whole)
+        return active_j + more_active_j, idle_j + more_idle_j
 
     def _substituted(self, active_j: float, idle_j: float) -> tuple[float, float]:
-        """Return the model's active and idle joules for the counters that are lost."""
+        """Return the active and idle joules that the model counts in place of counters, of those it has computed."""
         counters = self._counters.all
-        owed = {counter: self._owed.get(counter, (0.0, 0.0)) for counter in counters if counter.outcome != "counted"}
-        self._owed = {
-            counter: (active + active_j / len(counters), idle + idle_j / len(counters))
-            for counter, (active, idle) in owed.items()
-        }
-        due = [self._owed.pop(counter) for counter in counters if counter.outcome == "lost"]
-        return sum(active for active, _ in due), sum(idle for _, idle in due)
+        due_active_j = due_idle_j = 0.0
+        for counter in counters:
+            owed_active_j, owed_idle_j = self._owed.pop(counter, (0.0, 0.0))
+            owed_active_j, owed_idle_j = owed_active_j + active_j / len(counters), owed_idle_j + idle_j / len(counters)
+            if counter.outcome == "counted":
+                self._debt_j += self._advanced_j.pop(counter, 0.0)
+                continue
+            if counter.outcome == "open" and not counter.missed:
+                self._owed[counter] = owed_active_j, owed_idle_j
+                continue
+            advanced_j = self._advanced_j.pop(counter, 0.0) + owed_active_j + owed_idle_j
+            if counter.outcome == "open":
+                self._advanced_j[counter] = advanced_j
+            due_active_j, due_idle_j = due_active_j + owed_active_j, due_idle_j + owed_idle_j
+        return due_active_j, due_idle_j
 
     def close(self) -> None:
         """Do nothing: nothing is held between reads."""

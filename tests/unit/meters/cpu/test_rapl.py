@@ -335,8 +335,9 @@ def test_a_lost_counter_is_followed_by_the_model_from_its_last_step_on(machine, 
     assert machine.work(1.0, 3.0) == pytest.approx(200.0)
     lose(tree, machine.packages[0])
     machine.packages.clear()
-    assert machine.work(0.5, 0.5) == 0.0  # it may come back and tell all of it
-    assert machine.work(0.5) == pytest.approx(1.5 * MODEL_W)  # nothing of the seconds in between is lost
+    assert machine.work(0.5, 0.5) == pytest.approx(MODEL_W)  # it may come back and tell more exactly
+    assert method(cpu) == ("cpu-model:bare", 0.5, 1.5, False)
+    assert machine.work(0.5) == pytest.approx(0.5 * MODEL_W)
     assert machine.work(5.0, 2.0) == pytest.approx(7.0 * MODEL_W)
     assert method(cpu) == ("cpu-model:bare", 0.5, 1.5, False)
     assert cpu.failures == (
@@ -349,10 +350,21 @@ def test_a_lost_counter_is_followed_by_the_model_from_its_last_step_on(machine, 
 def test_a_counter_that_is_back_in_time_has_counted_all_of_it(machine, tree):
     cpu = machine.open()
     tree.break_("intel-rapl:0", error=errno.EIO)
-    assert machine.work(1.0, 1.0) == 0.0
+    assert machine.work(1.0, 1.0) == pytest.approx(2 * MODEL_W)
     tree.mend("intel-rapl:0")
-    assert machine.work(1.0) == pytest.approx(150.0)
+    assert machine.work(1.0) == pytest.approx(150.0 - 2 * MODEL_W)
     assert method(cpu) == ("rapl", 0.95, 1.05, True)
+
+
+def test_what_the_model_counted_too_much_in_the_meantime_is_taken_off_what_follows(machine, tree):
+    machine.open()
+    tree.break_("intel-rapl:0", error=errno.EIO)
+    assert machine.work(1.0, 1.0, watts=1.0) == pytest.approx(2 * MODEL_W)  # 36 J of 2 J
+    tree.mend("intel-rapl:0")
+    assert machine.work(10.0, watts=1.0) == 0.0
+    assert machine.work(1.0) == pytest.approx(50.0 - (36.0 - 12.0))
+    assert machine.work(1.0) == pytest.approx(50.0)
+    assert machine.joules == pytest.approx(2 + 10 + 50 + 50)
 
 
 def test_a_counter_that_comes_back_late_goes_on_and_counts_nothing_again(machine, tree):
@@ -446,9 +458,10 @@ def test_a_range_that_is_too_small_costs_nothing(tree, clock):
     machine = Machine(tree, clock, range_uj=FINE, modulus_uj=COARSE + 61, energy_uj=FINE - 100_000_000)
     cpu = machine.open()
     assert machine.work(1.0) == pytest.approx(50.0)
-    assert machine.work(1.0, 1.0, 1.0) == pytest.approx(50.0)
-    assert machine.work(1.0) == 0.0
-    assert machine.work(1.0) == pytest.approx(4 * 50.0)  # all since the last good read, by the counter itself
+    assert machine.work(1.0, 1.0, 1.0) == pytest.approx(50.0 + 2 * MODEL_W)
+    assert machine.work(1.0) == pytest.approx(MODEL_W)
+    # All since the last good read, by the counter itself.
+    assert machine.work(1.0) == pytest.approx(4 * 50.0 - 3 * MODEL_W)
     assert machine.work(5.0, 5.0) == pytest.approx(500.0)
     assert method(cpu) == ("rapl", 0.95, 1.05, True)
     assert cpu.failures == (
