@@ -7,6 +7,10 @@ from collections.abc import Callable, Hashable
 
 from eco2ai_callbacks.usage import Reading, Usage
 
+# How many segments' sums are kept, the latest marked: an epoch asks for its own when it ends. So many validations and
+# stages are in no epoch, and a run of a million epochs needs no more memory than one of ten.
+KEPT = 256
+
 
 class Ledger:
     """The sums of a session's usage; holds numbers only, and reads no clock and no file.
@@ -47,9 +51,11 @@ class Ledger:
         usage = self.since(reading)
         self._marked = reading
         self._total += usage
-        self._sums[segment] = self._sums.get(segment, Usage()) + usage
+        self._sums[segment] = self._sums.pop(segment, Usage()) + usage
+        if len(self._sums) > KEPT:
+            del self._sums[next(iter(self._sums))]
         return usage
 
     def sum(self, segment: Hashable) -> Usage | None:
-        """Return the usage of all marks of this segment; ``None`` where there is none."""
+        """Return the usage of all marks of this segment; ``None`` where there is none, or none of late."""
         return self._sums.get(segment)

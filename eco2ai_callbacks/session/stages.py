@@ -41,7 +41,7 @@ class Stages:
 
     def __init__(self, base: str = "train", attempts: Mapping[int, int] | None = None) -> None:
         self._base = base
-        self._attempts = dict(attempts or {})
+        self._attempts = _Attempts(attempts or {})
         self._stack: list[Segment] = []
         self._next = 0
         self._open: int | None = None
@@ -77,7 +77,7 @@ class Stages:
         epoch = self._epoch() if epoch is None else epoch
         if stage == "train" and epoch is not None and self._open != epoch:
             self._open = epoch
-            self._attempts[epoch] = self._attempts.get(epoch, 0) + 1
+            self._attempts.add(epoch)
         return self.latest(stage, epoch)
 
     def close_epoch(self, epoch: int | None) -> None:
@@ -94,9 +94,38 @@ class Stages:
             return Segment(stage)
         # Outside of all stages of a training an epoch runs before a call names it.
         unnamed = self._base == "train" and epoch == self._next and self._open != epoch
-        return Segment(stage, epoch, self._attempts.get(epoch, 0) + unnamed or None)
+        return Segment(stage, epoch, self._attempts.of(epoch) + unnamed or None)
 
     def _epoch(self) -> int | None:
         if self._stack:
             return self._stack[-1].epoch
         return self._next if self._base == "train" else None
+
+
+class _Attempts:
+    """How often each epoch was begun. Epochs that follow each other and were begun once need no memory of their own.
+
+    Args:
+        known: The same of earlier sessions.
+    """
+
+    def __init__(self, known: Mapping[int, int]) -> None:
+        self._first = self._next = 0
+        self._others: dict[int, int] = {}
+        for epoch in sorted(known):
+            for _ in range(known[epoch]):
+                self.add(epoch)
+
+    def of(self, epoch: int) -> int:
+        """Return how often an epoch was begun."""
+        return self._others.get(epoch, int(self._first <= epoch < self._next))
+
+    def add(self, epoch: int) -> None:
+        """Count an epoch that begins."""
+        times = self.of(epoch) + 1
+        if times == 1 and self._first == self._next:
+            self._first, self._next = epoch, epoch + 1
+        elif times == 1 and epoch == self._next:
+            self._next += 1
+        else:
+            self._others[epoch] = times

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eco2ai_callbacks.session.ledger import Ledger
+from eco2ai_callbacks.session.ledger import KEPT, Ledger
 from eco2ai_callbacks.usage import Reading, Usage
 
 # What is used between one reading and the next: seconds, and joules per channel.
@@ -105,3 +105,17 @@ def test_any_marks_sum_to_the_total_and_leave_no_second_and_no_joule_out(steps):
     assert math.isclose(by_name.seconds, total.seconds, rel_tol=1e-9)
     assert math.isclose(by_name.grams or 0.0, total.grams or 0.0, rel_tol=1e-9)
     assert math.isclose(total.grams or 0.0, (total.energy_kwh or 0.0) * 440.0, rel_tol=1e-9)
+
+
+def test_it_keeps_the_sums_of_the_latest_segments_only() -> None:
+    ledger = Ledger(Reading(0.0), lambda joules, seconds: 0.0)
+    for number in range(3 * KEPT):
+        ledger.mark(Reading(2.0 * number + 1.0), number)
+        ledger.mark(Reading(2.0 * number + 2.0), "each time")
+    assert len(ledger._sums) == KEPT
+    assert ledger.sum(0) is None
+    assert [usage.seconds for usage in (ledger.sum(3 * KEPT - 1), ledger.sum("each time")) if usage] == [
+        1.0,
+        3.0 * KEPT,
+    ]
+    assert ledger.total.seconds == 6.0 * KEPT
