@@ -255,6 +255,8 @@ def main() -> int:
         done += 1
         if done == WARM:
             warm = state()
+        if done % 100 == 0:
+            print(f"{done} rounds: {state()}", flush=True)
     end = state()
     print(f"{done} rounds: " + ", ".join(f"{name} {number}" for name, number in sorted(played.items())))
     print(f"after {WARM} rounds: {warm}")
