@@ -186,7 +186,7 @@ class Round:
         if len(self.victims) < 2 and not self.parts:
             room_for_all()
             command = [sys.executable, "-c", VICTIM, str(self.log)]
-            self.spawning = True  # an exception in the middle would lose the process
+            self.spawning = True  # an exception in the middle would lose the process, and Python's count of threads
             self.victims.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             self.spawning = False
         elif self.victims:
@@ -209,8 +209,10 @@ class Round:
                     run.mark(epoch=0)
 
         threads = [threading.Thread(target=work) for _ in range(3)]
+        self.spawning = True
         for thread in threads:
             thread.start()
+        self.spawning = False
         for thread in threads:
             thread.join()
 

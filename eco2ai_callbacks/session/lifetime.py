@@ -152,10 +152,17 @@ class Lifetime:
         # Interrupted work may never finish.
         if ended != "interrupted" and not session.stopped:
             session.finish_gpu_work()
-        self._worker.run(lambda: self._guard.call("tracker", lambda: session.stop(ended), None), None)
-        self._worker.run(lambda: self._guard.call("tracker", session.close, None), None)
+
+        def finish() -> None:
+            self._guard.call("tracker", lambda: session.stop(ended), None)
+            # These have their turn after the record is written, also where the caller's wait is cut short.
+            self._worker.run(lambda: self._guard.call("tracker", session.close, None), None)
+            self._worker.run(self._worker.retire, None)
+
+        self._worker.run(finish, None)
         self._release_children(session)
-        self._retire()
+        self._worker.run(lambda: None, None)
+        self._worker.join()
         if session.wait_for_log(LOG_S):
             self._closed = True
             self._forget()
@@ -186,7 +193,8 @@ class Lifetime:
                 self._worker.run(lambda: None, None)  # a caller that was interrupted waits for what it has begun
                 self._interrupt()
             if self.session is None:
-                self._retire()
+                self._worker.run(self._worker.retire, None)
+                self._worker.join()
                 self._forget()
 
     def _release_children(self, session: Session) -> None:
@@ -205,11 +213,6 @@ class Lifetime:
             from multiprocessing.util import Finalize
 
             self._finalizer = Finalize(None, self._interrupt, exitpriority=100)
-
-    def _retire(self) -> None:
-        """End the thread."""
-        self._worker.run(self._worker.retire, None)
-        self._worker.join()
 
     def _forget(self) -> None:
         """Let go of the tracker, which is over."""

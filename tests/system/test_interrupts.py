@@ -173,6 +173,9 @@ except KeyboardInterrupt as error:
     assert error.__context__ is not None  # the second
     print("twice", flush=True)
 sys.stdin.readline()
+for thread in threading.enumerate():
+    if thread.name == "eco2ai":
+        thread.join()  # nobody need ask it to end
 """
     )
     process = subprocess.Popen(
