@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import math
 import os
 import platform
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from eco2ai_callbacks.host.limits import limits
+from eco2ai_callbacks.host.namespace import PidNamespace
+from eco2ai_callbacks.host.processor import linux_processor, other_processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +94,18 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     flags = info.get("flags", "").split()
     kernel = _text(proc / "version")
     threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or psutil.cpu_count() or 1
+    processor = linux_processor(info, threads, sys)
     return Host(
         boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),
         system="Linux",
         virtual="hypervisor" in flags if flags else _is_guest(vendor, kernel, sys),
-        cpu_name=info.get("model name", "").strip(),
-        cpu_vendor=info.get("vendor_id", "") or ("ARM" if "CPU implementer" in info else ""),
-        cpu_family=_integer(info.get("cpu family")),
-        cpu_number=_integer(info.get("model")),
+        cpu_name=processor.name,
+        cpu_vendor=processor.vendor,
+        cpu_family=processor.family,
+        cpu_number=processor.number,
         threads=threads,
-        sockets=_sockets(_text(proc / "cpuinfo")),
-        allowed_threads=_allowed(proc, sys, threads),
+        sockets=_sockets(_text(proc / "cpuinfo"), sys),
+        allowed_threads=min([float(threads), *(limit.threads for limit in limits(proc, sys))]),
         # On the host of containers lxcfs is mounted too, but elsewhere.
         lxcfs=bool(re.search(r"^\S+ /proc/stat fuse\.lxcfs ", _text(proc / "self/mounts"), re.MULTILINE)),
         vendor=vendor,
@@ -124,13 +128,15 @@ def _is_guest(vendor: str, kernel: str, sys: Path) -> bool:
 def _read_elsewhere() -> Host:
     system = platform.system()
     threads = psutil.cpu_count() or 1
-    name = platform.processor()
+    processor = other_processor(system)
     return Host(
         boot_id=_fallback_boot_id(),
         system=system,
         virtual=False,
-        cpu_name=name,
-        cpu_vendor="Apple" if system == "Darwin" and platform.machine() == "arm64" else "",
+        cpu_name=processor.name,
+        cpu_vendor=processor.vendor,
+        cpu_family=processor.family,
+        cpu_number=processor.number,
         threads=threads,
         sockets=1,
         allowed_threads=float(threads),
@@ -157,10 +163,6 @@ def _entries(folder: Path) -> list[str]:
         return []
 
 
-def _integer(text: str | None) -> int | None:
-    return int(text) if text and text.strip().isdecimal() else None
-
-
 def _cpuinfo(text: str) -> dict[str, str]:
     """Return the first processor's fields."""
     first = text.strip().split("\n\n", 1)[0]
@@ -168,53 +170,13 @@ def _cpuinfo(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _sockets(cpuinfo: str) -> int:
-    return len(set(re.findall(r"^physical id\s*:\s*(\d+)", cpuinfo, re.MULTILINE))) or 1
-
-
-def _allowed(proc: Path, sys: Path, threads: int) -> float:
-    return min([float(threads), *_affinity(proc), *_quotas(proc, sys)])
-
-
-def _affinity(proc: Path) -> Iterable[float]:
-    """Yield the number of threads that this process may run on (affinity and cpuset), where it is known."""
-    match = re.search(r"^Cpus_allowed_list:\s*(\S+)", _text(proc / "self/status"), re.MULTILINE)
-    if match:
-        spans = (part.partition("-") for part in match[1].split(","))
-        yield float(sum(int(last or first) - int(first) + 1 for first, _, last in spans))
-
-
-def _quotas(proc: Path, sys: Path) -> Iterable[float]:
-    """Yield the quotas, in threads, of this process's control groups and ancestors (`cpu.max`, `cpu.cfs_quota_us`)."""
-    for line in _text(proc / "self/cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if controllers == "":
-            base, read = sys / "fs/cgroup", _quota_v2
-        elif "cpu" in controllers.split(","):
-            # The folder's name may list the controllers in another order; `cpu` is then a link to it.
-            named = sys / "fs/cgroup" / controllers
-            base, read = named if named.is_dir() else sys / "fs/cgroup/cpu", _quota_v1
-        else:
-            continue
-        parts = [part for part in group.split("/") if part not in ("", "..")]
-        for depth in range(len(parts), -1, -1):
-            quota = read(base.joinpath(*parts[:depth]))
-            if math.isfinite(quota):
-                yield quota
-
-
-def _quota_v2(folder: Path) -> float:
-    quota, _, period = _text(folder / "cpu.max").partition(" ")
-    return _threads(_integer(quota), _integer(period))
-
-
-def _quota_v1(folder: Path) -> float:
-    return _threads(_integer(_text(folder / "cpu.cfs_quota_us")), _integer(_text(folder / "cpu.cfs_period_us")))
-
-
-def _threads(quota_us: int | None, period_us: int | None) -> float:
-    return quota_us / period_us if quota_us and period_us else math.inf
+def _sockets(cpuinfo: str, sys: Path) -> int:
+    packages = set(re.findall(r"^physical id\s*:\s*(\d+)", cpuinfo, re.MULTILINE))
+    if not packages and "CPU implementer" in cpuinfo:
+        # ARM's kernel lists no packages in /proc/cpuinfo; where the firmware does not number them, all are one's.
+        topologies = (sys / "devices/system/cpu").glob("cpu[0-9]*/topology/physical_package_id")
+        packages = {number for path in topologies if (number := _text(path).strip()).isdecimal()}
+    return len(packages) or 1
 
 
 def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float | None:
@@ -223,6 +185,8 @@ def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float
     A later process with the same id has another start time.
     """
     pid = os.getpid() if pid is None else pid
+    if _namespace(os.getpid(), proc).own is None:
+        return _running(pid)
     fields = _process_status(pid, proc)
     if fields:
         return None if fields[0] in "ZX" else float(fields[19])
@@ -246,5 +210,22 @@ def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
 
 def _process_status(pid: int, proc: Path) -> list[str]:
     """Return the fields after a process's name; empty where there are none."""
+    stat = _text(proc / str(_namespace(os.getpid(), proc).shown(pid)) / "stat")
     # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
-    return _text(proc / str(pid) / "stat").rpartition(")")[2].split()
+    return stat.rpartition(")")[2].split()
+
+
+@functools.lru_cache(maxsize=2)
+def _namespace(own: int, proc: Path) -> PidNamespace:  # noqa: ARG001 - another after a fork
+    return PidNamespace(proc)
+
+
+def _running(pid: int) -> float | None:
+    """Return 0 for a process that runs, where no start time can be read."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:  # another user's
+        pass
+    return 0.0

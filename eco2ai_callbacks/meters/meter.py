@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from eco2ai_callbacks.usage import Method
 
@@ -102,3 +102,16 @@ class MachineCpu(Protocol):
 
     def close(self) -> None:
         """Release what is held; never raises."""
+
+
+@runtime_checkable
+class LoadCurve(Protocol):
+    """A :class:`MachineCpu` whose joules are not linear in the load.
+
+    Its :meth:`~MachineCpu.interval` depends on nothing but its arguments. It is asked for whole windows, so that the
+    joules do not depend on how often the meter is read.
+    """
+
+    @property
+    def window_s(self) -> float:
+        """Length of the windows, in seconds, of whose mean load the joules are those."""

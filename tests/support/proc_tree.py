@@ -39,12 +39,29 @@ class ProcTree:
         started: int = 100,
         threads: int = 1,
         name: str = "python",
+        session: int | None = None,
     ) -> None:
         """Add a process, or set its figures."""
         folder = self.root / str(pid)
         for thread in range(threads):
             (folder / "task" / str(pid + 100_000 * thread)).mkdir(parents=True, exist_ok=True)
-        fields = ["S", parent, pid, pid, 0, -1, 0, 0, 0, 0, 0, user, system, reaped_user, reaped_system]
+        fields = [
+            "S",
+            parent,
+            pid,
+            pid if session is None else session,
+            0,
+            -1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            user,
+            system,
+            reaped_user,
+            reaped_system,
+        ]
         fields += [20, 0, threads, 0, started, *([0] * 30)]
         (folder / "stat").write_text(f"{pid} ({name}) {' '.join(map(str, fields))}\n")
         self._parents[pid] = parent
@@ -56,6 +73,16 @@ class ProcTree:
             shutil.rmtree(self.root / str(pid))
             del self._parents[pid]
         self._list()
+
+    def ids(self, pid: int, *inner: int) -> None:
+        """Set a process's ids in the PID namespaces below the one that this procfs shows."""
+        (self.root / str(pid) / "status").write_text(
+            f"Name:\tx\nNSpid:\t{' '.join(map(str, (pid, *inner)))}\nUid:\t0\n"
+        )
+
+    def uptime(self, seconds: float) -> None:
+        """Set the seconds since boot."""
+        (self.root / "uptime").write_text(f"{seconds:.2f} 1234.00\n")
 
     def memory(self, pid: int, resident: int, shared: int, proportional_kb: int | None = None) -> None:
         """Set a process's pages and, unless the kernel does not report it, its proportional share."""

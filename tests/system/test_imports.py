@@ -53,11 +53,11 @@ INSIDE: dict[str, list[set[str]]] = {
     "meters.cpu": [
         {"__init__"},
         {"sources"},
-        {"rapl", "attribution"},
+        {"rapl", "attribution", "part"},
         {"floor"},
         {"model"},
         {"counters", "table", "busy"},
-        {"steps", "failures", "processes"},
+        {"steps", "failures", "processes", "designation"},
         {"powercap"},
     ],
     "meters.gpu": [
@@ -83,7 +83,13 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "sinks": [{"__init__"}, {"console", "csv"}, {"csv_form"}],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
-    "host": [{"__init__"}, {"registry"}, {"machine", "private"}],
+    "host": [
+        {"__init__"},
+        {"registry"},
+        {"machine", "private"},
+        {"processor", "limits", "namespace"},
+        {"arm", "smbios"},
+    ],
 }
 # For tests: may import anything, and nothing outside of it imports it.
 TESTING = "testing"

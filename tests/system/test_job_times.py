@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from jobs import Job
 
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
+from eco2ai_callbacks.meters.cpu.processes import process_table
 
 # Two ticks, for user and system time of processes that were waited for, and what an interpreter does beside burning.
 NEAR = 0.03
@@ -258,3 +260,13 @@ step()
         script_job.go()
         assert job.read() == pytest.approx(truth, abs=NEAR)
         assert job.pids == (script_job.pid,)
+
+
+@linux
+def test_a_real_child_is_younger_than_the_present_before_it() -> None:
+    table = process_table(os.getpid(), Path("/proc"))
+    began = table.now()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        (key,) = (key for key in table.family({}) if table.local(key.pid) == child.pid)
+        assert key.started >= began
+        child.communicate(b"\n")

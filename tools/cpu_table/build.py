@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eco2ai_callbacks.meters.cpu.table import designation
+from eco2ai_callbacks.meters.cpu.designation import designation
 
 HERE = Path(__file__).parent
 TABLE = HERE.parents[1] / "eco2ai_callbacks" / "meters" / "cpu" / "data" / "cpu.tsv"

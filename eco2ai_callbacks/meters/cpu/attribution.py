@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from eco2ai_callbacks.meters.cpu.busy import BusyTime
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
-from eco2ai_callbacks.meters.meter import Device, MachineCpu
+from eco2ai_callbacks.meters.meter import Device, LoadCurve, MachineCpu
 from eco2ai_callbacks.usage import Method
 
 # Twenty ticks of one busy thread.
 WINDOW_S = 0.2
+# The thread reads once in a curve's window; where it was late before, its next read is early by a part of one.
+_EARLY = 0.02
 
 
 class CpuShare:
@@ -30,6 +32,9 @@ class CpuShare:
     The kernel counts the machine's time in ticks of 10 ms and a process's in nanoseconds. So the energy of reads in
     quick succession is attributed by the busy time since the first of them, and the machine counts as at least as busy
     as the job.
+
+    A curve of the load is computed for windows of its own, each by its mean load. The figure of a window that has just
+    begun is provisional: the joules hold until later ones exceed them, and are exact at the end of each window.
 
     Args:
         cpu: The energy of the whole machine.
@@ -61,6 +66,9 @@ class CpuShare:
         self._settled = self._shares = _Shares()
         self._t = clock()
         self._window = _Window(self._t, machine.read(), job.read() if job else 0.0)
+        self._curve = isinstance(cpu, LoadCurve)
+        self._window_s = cpu.window_s if isinstance(cpu, LoadCurve) else WINDOW_S
+        self._due = self._t + self._window_s
         self.name = cpu.name
         self.covers = cpu.covers
         self.max_gap_s = cpu.max_gap_s
@@ -89,14 +97,18 @@ class CpuShare:
         job_s = self._job.read() if self._job else 0.0
         job = job_s - window.job_s
         busy = max(machine_s - window.machine_s, job)
-        active_j, idle_j = self._cpu.interval(busy - window.busy, seconds)
-        window.active_j += active_j
-        window.idle_j += idle_j
+        if self._curve:
+            window.active_j, window.idle_j = self._cpu.interval(busy, span)
+        else:
+            active_j, idle_j = self._cpu.interval(busy - window.busy, seconds)
+            window.active_j += active_j
+            window.idle_j += idle_j
         window.unsure_j += self._floor.unsure_j if self._floor else 0.0
         self._t, window.busy = now, busy
         self._shares = self._settled.plus(self._part(window, job, span))
         self._joules = max(self._joules, self._shares.joules)
-        if span >= WINDOW_S:
+        if now >= self._due - (_EARLY * self._window_s if self._curve else 0.0):
+            self._due = max(self._due, now) + self._window_s
             self._settled = self._shares
             self._window = _Window(now, machine_s, job_s)
         return {"cpu": self._joules}

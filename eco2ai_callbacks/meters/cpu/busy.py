@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
-from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, Snapshot, process_table
+from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, ProcessTimes, Snapshot, process_table
 
 # Differences of floored tick counts (user and system, at both ends) are off by less than two ticks.
 _SLACK_S = 2 * TICK_S
@@ -27,28 +27,39 @@ class BusyTime(Protocol):
 
 
 class MachineBusy:
-    """Busy core-seconds of all hardware threads of the machine since boot, as the kernel counts them.
+    """Busy core-seconds of hardware threads of the machine since boot, as the kernel counts them.
 
     Args:
         proc: Where procfs is mounted; without one (macOS, Windows), psutil reports them.
+        cpus: Numbers of the threads to count; all by default.
     """
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = Path("/proc"), cpus: Collection[int] = ()) -> None:
         self._stat = proc / "stat"
         self._linux = self._stat.exists()
+        self._names = frozenset(f"cpu{number}".encode() for number in cpus)
         self._high = 0.0
 
     def read(self) -> float:
         """Return user + nice + system + irq + softirq; user includes guests, and iowait and steal are not busy."""
         if self._linux:
-            fields = self._stat.read_bytes().split(b"\n", 1)[0].split()[1:]
-            user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in fields[:7])
-            busy = (user + nice + system + irq + softirq) * TICK_S
+            busy = sum(map(_busy_s, self._lines()))
         else:
             times = psutil.cpu_times()
             busy = times.user + times.system + getattr(times, "nice", 0.0)
         self._high = max(self._high, busy)
         return self._high
+
+    def _lines(self) -> Iterable[bytes]:
+        content = self._stat.read_bytes()
+        if not self._names:
+            return [content.split(b"\n", 1)[0]]
+        return [line for line in content.split(b"\n") if line.partition(b" ")[0] in self._names]
+
+
+def _busy_s(line: bytes) -> float:
+    user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in line.split()[1:8])
+    return (user + nice + system + irq + softirq) * TICK_S
 
 
 class JobBusy:
@@ -59,6 +70,8 @@ class JobBusy:
     workers killed together with their parent) is taken from the last scan. These are not counted: what such a process
     used after the last scan, processes that fork twice and end between two reads, and processes that were reparented
     to init before the first scan that finds them.
+
+    A process that a member adopts (as the first of a container, or as a subreaper) counts from the scan that finds it.
 
     Args:
         root: The process at the top; this one by default.
@@ -82,9 +95,10 @@ class JobBusy:
         # The thread may read the members during a mark.
         self._lock = threading.Lock()
         self._members: Snapshot = {}
-        self._departed_s = self._foreign_s = 0.0
+        self._departed_s = self._foreign_s = self._adopted_s = 0.0
         self._measuring: frozenset[ProcessKey] = frozenset()
         self._looked = clock()
+        self._began = self._table.now()
         self._base = self._advance()
         self._high = 0.0
 
@@ -98,7 +112,8 @@ class JobBusy:
             finally:
                 self._lock.release()
         members, measuring = self._members, self._measuring
-        return tuple(key.pid for key in members if key not in measuring)
+        # 0 stands for a process that procfs does not show.
+        return tuple(key.pid for key in members if key not in measuring and key.pid)
 
     def read(self) -> float:
         """Return busy core-seconds since this object was created; never decreases."""
@@ -112,14 +127,17 @@ class JobBusy:
     def _advance(self) -> float:
         # Both may raise, as with no file descriptor left: nothing has changed by then, and the next scan goes on.
         now, foreign = self._family(), self._foreign()
-        before = self._members
+        adopted = adopted_among(now, self._members, self._began) if self._members else {}
+        before = {**self._members, **adopted}
         heirs = heirs_of(before, now)
         lost = unwaited(before, now, heirs)
+        self._adopted_s += sum(times.total_s for times in adopted.values())
         self._departed_s += sum(lost.values())
-        self._foreign_s += self._foreign_time(foreign, now, heirs, lost)
+        self._foreign_s += self._foreign_time(foreign, before, now, heirs, lost)
         self._members = now
         self._looked = self._clock()
-        return sum(times.total_s for times in now.values()) + self._departed_s - self._foreign_s
+        counted = sum(times.total_s for times in now.values()) + self._departed_s
+        return counted - self._foreign_s - self._adopted_s
 
     def _family(self) -> Snapshot:
         """Return the members and their times, with no process's time missing or in two places.
@@ -135,12 +153,16 @@ class JobBusy:
         return now
 
     def _foreign_time(
-        self, foreign: Collection[int], now: Snapshot, heirs: Heirs, lost: Mapping[ProcessKey | None, float]
+        self,
+        foreign: Collection[int],
+        before: Snapshot,
+        now: Snapshot,
+        heirs: Heirs,
+        lost: Mapping[ProcessKey | None, float],
     ) -> float:
         """Return the CPU seconds since the last scan of the members that measure themselves then or now."""
-        before = self._members
         pids = set(foreign) - {self._root}
-        measuring = below({key.pid for key in now if key.pid in pids}, now)
+        measuring = below({key.pid for key in now if pids and self._table.local(key.pid) in pids}, now)
         either = measuring | self._measuring
         self._measuring = measuring
         grown = 0.0
@@ -191,6 +213,28 @@ def unwaited(before: Snapshot, now: Snapshot, heirs: Heirs) -> dict[ProcessKey |
             missing = seconds - (now[heir].reaped_s - before[heir].reaped_s)
             due[heir] = missing if missing > _SLACK_S else 0.0
     return due
+
+
+def adopted_among(now: Snapshot, before: Snapshot, began: float) -> Snapshot:
+    """Return the new members that are no members' children by birth: what they have used so far is not the job's.
+
+    A new child has been started since the job's count began, in a session of a member or in one of its own. A process
+    that was left by its parent and is adopted may be older, or in a session that no member has been in.
+
+    Args:
+        now: The members at this scan, parents first.
+        before: The members at the last scan.
+        began: When the count began, in the unit of start times.
+    """
+    sessions = {times.session for times in before.values()}
+    adopted: dict[ProcessKey, ProcessTimes] = {}
+    for key, times in now.items():
+        born_here = key.started >= began and times.session in {*sessions, key.pid}
+        if key in before or born_here:
+            sessions.add(times.session)
+        else:
+            adopted[key] = times
+    return adopted
 
 
 def below(tops: Collection[int], members: Snapshot) -> frozenset[ProcessKey]:

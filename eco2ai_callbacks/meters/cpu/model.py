@@ -16,8 +16,9 @@ CURVE_BAND = (0.5, 1.5)
 THREAD_BAND = (1 / 3, 2.0)
 # Against the same sweeps TDP x utilisation reads from 88 % too low (idle) to 23 % too high; this is for a run's mean.
 PAPER_BAND = (0.5, 2.5)
-# A concave curve of the mean over idle and load is too high: the load must be read this often.
-CURVE_GAP_S = 5.0
+# A concave curve of the mean over idle and load is too high, and by how much depends on the time of the mean: it is
+# always this one, in seconds. The load must be read as often.
+CURVE_WINDOW_S = 5.0
 # eco2AI's own figure for a processor that its table does not hold, in watts (eco2ai 0.3.12).
 PAPER_DEFAULT_TDP_W = 100.0
 NAME = "CPU model"
@@ -76,14 +77,14 @@ class CurveModel:
 
     name = NAME
     covers = frozenset({"cpu"})
-    max_gap_s = CURVE_GAP_S
+    max_gap_s = window_s = CURVE_WINDOW_S
     failures: tuple[str, ...] = ()
 
     def __init__(self, tdp_w: float, threads: float, what: str, kind: str, most: float | None = None) -> None:
         self._thread_w = tdp_w / threads
         self.threads = threads
         self._most = threads if most is None else most
-        # In a container's part of a machine the load is the job's own: the host's load includes all other containers.
+        # In a container's part of a machine the load is the container's: the host's includes all other containers.
         self.partial = most is not None
         self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
         self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)

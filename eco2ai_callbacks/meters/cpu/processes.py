@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 import psutil
 
+from eco2ai_callbacks.host.namespace import PidNamespace
+
 # ruff: noqa: PTH110, PTH208  read at every mark: bare paths and descriptors cost half of what Path objects do
 
 TICK_S = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
@@ -37,12 +39,14 @@ class ProcessTimes:
         own_s: Its own CPU seconds.
         reaped_s: CPU seconds of the children that it has waited for, and of those that these had waited for.
         threads: Number of its threads.
+        session: Id of its session: its parent's, unless it has begun one of its own.
     """
 
     parent: int
     own_s: float
     reaped_s: float
     threads: int = 1
+    session: int = 0
 
     @property
     def total_s(self) -> float:
@@ -59,6 +63,12 @@ class ProcessTable(Protocol):
     def family(self, known: Snapshot) -> Snapshot:
         """Return the known members (at first: the root) that still run and their descendants, parents first."""
 
+    def local(self, pid: int) -> int | None:
+        """Return the id by which this process's namespace knows a member."""
+
+    def now(self) -> float:
+        """Return the present in the unit of start times; 0 where it is not known."""
+
 
 def process_table(root: int, proc: Path) -> ProcessTable:
     """Return the process table of this system.
@@ -67,24 +77,31 @@ def process_table(root: int, proc: Path) -> ProcessTable:
         root: The process at the top.
         proc: Where procfs is mounted; without one, psutil reports the processes.
     """
-    return LinuxProcesses(root, proc) if (proc / "stat").exists() else PsutilProcesses(root)
+    if not (proc / "stat").exists():
+        return PsutilProcesses(root)
+    namespace = PidNamespace(proc)
+    return OwnProcess(root) if namespace.own is None else LinuxProcesses(root, proc, namespace)
 
 
 class LinuxProcesses:
     """The process table of Linux, read from procfs.
 
     Args:
-        root: The process at the top.
+        root: The process at the top, by its id in this process's namespace.
         proc: Where procfs is mounted.
+        namespace: The namespace whose processes it shows; looked up by default.
     """
 
-    def __init__(self, root: int, proc: Path) -> None:
-        self._root: int | None = root
+    def __init__(self, root: int, proc: Path, namespace: PidNamespace | None = None) -> None:
+        self._namespace = namespace or PidNamespace(proc)
+        shown = self._root = self._namespace.shown(root)
         self._proc = str(proc)
         # The kernel may be built without these files (CONFIG_PROC_CHILDREN); then all processes are read.
-        self._listed = os.path.exists(f"{proc}/{root}/task/{root}/children")
-        self._precise = self._proc == "/proc"
-        self._own = os.getpid() if self._precise else None
+        self._listed = os.path.exists(f"{proc}/{shown}/task/{shown}/children")
+        real = self._proc == "/proc"
+        # Clocks of processes are found by the ids of this process's namespace.
+        self._precise = real and self._namespace.depth == 0
+        self._own = self._namespace.own if real else None
 
     def family(self, known: Snapshot) -> Snapshot:
         """Return the known members (at first: the root) that still run and their descendants, parents first."""
@@ -124,8 +141,8 @@ class LinuxProcesses:
         return True
 
     def _times(self, pid: int, fields: list[bytes], before: ProcessTimes | None) -> ProcessTimes:
-        # proc_pid_stat(5): ppid, utime, stime, cutime, cstime, num_threads are fields 4, 14 to 17 and 20; the first
-        # item here is field 3.
+        # proc_pid_stat(5): ppid, session, utime, stime, cutime, cstime, num_threads are fields 4, 6, 14 to 17 and 20;
+        # the first item here is field 3.
         own = (int(fields[11]) + int(fields[12])) * TICK_S
         reaped = (int(fields[13]) + int(fields[14])) * TICK_S
         if self._precise:
@@ -136,7 +153,19 @@ class LinuxProcesses:
                 own = max(own, before.own_s if before else 0.0)
         if pid == self._own:
             reaped = _waited_s()
-        return ProcessTimes(int(fields[1]), own, reaped, int(fields[17]))
+        return ProcessTimes(int(fields[1]), own, reaped, int(fields[17]), int(fields[3]))
+
+    def local(self, pid: int) -> int | None:
+        """Return the id by which this process's namespace knows a member."""
+        return self._namespace.local(pid)
+
+    def now(self) -> float:
+        """Return the ticks since boot; 0 where they are not known."""
+        try:
+            # One tick less: both are rounded down.
+            return float(_content(f"{self._proc}/uptime").split()[0]) / TICK_S - 1
+        except (FileNotFoundError, PermissionError):
+            return 0.0
 
     def _add_listed(self, found: dict[ProcessKey, ProcessTimes], known: Snapshot) -> None:
         """Follow the list of each thread's children; one that is missed while another ends is in the next scan."""
@@ -196,6 +225,32 @@ def _content(path: str) -> bytes:
         os.close(descriptor)
 
 
+class OwnProcess:
+    """This process and the children that it has waited for, where procfs shows another PID namespace.
+
+    It has no id there, and 0 stands for it.
+
+    Args:
+        root: The process at the top; where it is not this one, nothing can be counted.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._is_root = root == os.getpid()
+
+    def family(self, known: Snapshot) -> Snapshot:  # noqa: ARG002 - the protocol's
+        """Return this process."""
+        own = ProcessTimes(0, time.process_time(), _waited_s())
+        return {ProcessKey(0, 0.0): own} if self._is_root else {}
+
+    def local(self, pid: int) -> int | None:  # noqa: ARG002 - the protocol's
+        """Return this process's id."""
+        return os.getpid()
+
+    def now(self) -> float:
+        """Return 0: no process joins."""
+        return 0.0
+
+
 class PsutilProcesses:
     """The process table where there is no procfs; tested on Linux only.
 
@@ -205,6 +260,14 @@ class PsutilProcesses:
 
     def __init__(self, root: int) -> None:
         self._root: int | None = root
+
+    def local(self, pid: int) -> int | None:
+        """Return the id itself."""
+        return pid
+
+    def now(self) -> float:
+        """Return the wall clock's time; start times are in whole seconds on some systems."""
+        return time.time() - 1.0
 
     def family(self, known: Snapshot) -> Snapshot:
         """Return the known members (at first: the root) that still run and their descendants."""

@@ -14,6 +14,7 @@ from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.busy import BusyTime, JobBusy, MachineBusy
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
 from eco2ai_callbacks.meters.cpu.model import model_for
+from eco2ai_callbacks.meters.cpu.part import part_busy
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.settings import Settings
@@ -68,7 +69,9 @@ class CpuSources:
             cpu_tdp_w=settings.cpu_tdp_w,
             cpu_threads=settings.cpu_threads,
         )
-        machine = (self.job if model.partial else None) or self._machine_busy()
+        # Without the load of a container's part of the machine, the job is the only one in it that can be counted.
+        part = (part_busy(self.host, self.proc) or self.job) if model.partial else None
+        machine = part or self._machine_busy()
         yield CpuShare(model, machine, model.threads, self.job, self.clock), model.detail
 
     def _machine_busy(self) -> BusyTime:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from eco2ai_callbacks.meters.cpu.designation import designation, unmarked
+
 TABLE = Path(__file__).with_name("data") / "cpu.tsv"
 """The table of models; ``tools/cpu_table/build.py`` writes it."""
 
@@ -81,67 +83,6 @@ def _integer(text: str) -> int | None:
     return int(text) if text else None
 
 
-_MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©\u00a0\u200b]")
-_BRACKETS = re.compile(r"\([^)]*\)?|\[[^]]*\]?")
-_SAMPLE = re.compile(r"\beng(?:ineering)?\s+sample\b|(?<=\s)(?:es|qs)\d?\s*$")
-# What may follow a model's number: its clock, its graphics, placeholders of the firmware.
-_TAIL = re.compile(
-    r"[@,].*"
-    r"|\bwith\b.*|\bw/.*|(?<=\s)radeon\b.*"
-    r"|\s\d+(?:\.\d+)?\s*[gm]hz.*"
-    r"|\bto be filled\b.*|\bn/a\b.*|\bnot specified\b.*"
-)
-_CORES = re.compile(r"\b(?:\d+|single|dual|triple|quad|six|eight|[a-z]+teen|twelve|hexa|octa)[\s-]?cores?\b")
-_GENERATION = re.compile(r"\b\d+(?:st|nd|rd|th)\s+gen(?:eration)?\b")
-_DASH = re.compile(r"\s*-\s*(?=\d)")
-_WORDS = re.compile(
-    r"(?<!\S)(?:intel|amd|genuine|cpus?|processors?|apu|soc|mobile|embedded|nvidia|aws|annapurna|labs|huawei|hygon|graphics|gfx"
-    r"|[grx]-series)(?!\S)"
-)
-# Differences of spelling between what makers publish and what the hardware reports, one line each.
-_SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"^core2\b", "core 2"),
-        (r"^core 2 (?:duo|quad|extreme|solo)\b", "core 2"),
-        (r"^core 2 (\d{4})$", r"core 2 e\1"),
-        (r"^(core i\d) (\d{3,5}[a-z]{0,3}\d?)$", r"\1-\2"),
-        (r"^(core i\d) x (920|940)$", r"\1-\2xm"),
-        (r"^(core i\d) ([mxkse]) (\d{3})$", r"\1-\3\2"),
-        (r"^(core i\d) ([qlu]) (\d{3})$", r"\1-\3\2m"),
-        (r"^(core i\d-\w+) (?:extreme|limited) edition$", r"\1"),
-        (r"^pentium (?:gold|silver|dual) ", "pentium "),
-        (r"^atom x\d-", "atom "),
-        (r"^xeon (?:6|scalable) (?=\w*\d)", "xeon "),
-        (r"^xeon e3(12\d\d[a-z]?)$", r"xeon e3-\1"),
-        (r"^(xeon e\d-\d{4}[a-z]?) ?v(\d)$", r"\1 v\2"),
-        (r"^(xeon e\d-\d{4}[a-z]?) 0$", r"\1"),
-        (r"^((?:pro )?a\d+(?: pro)?-\S+) r\d$", r"\1"),
-        (r"^threadripper\b", "ryzen threadripper"),
-        (r"^(?:ampere )?altra (?:max )?", "altra "),
-    )
-)
-
-
-def designation(model_name: str) -> str:
-    """Return a model's designation in lower case, without what makers and systems add to it.
-
-    Args:
-        model_name: The name as ``/proc/cpuinfo``, ``lscpu``, Windows or a maker's page spells it.
-
-    Example:
-        >>> designation("12th Gen Intel(R) Core(TM) i7-1260P CPU @ 2.10GHz")
-        'core i7-1260p'
-    """
-    text = " ".join(_BRACKETS.sub(" ", _MARKS.sub(" ", model_name.casefold())).split())
-    text = _SAMPLE.sub(" ", _TAIL.sub("", text))
-    text = _GENERATION.sub(" ", _CORES.sub(" ", text))
-    text = " ".join(_WORDS.sub(" ", _DASH.sub("-", text)).split())
-    for pattern, replacement in _SPELLINGS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
 _CCF = "Cloud Carbon Footprint, coefficients per vCPU from SPECpower"
 _MEDIANS = "median of SPECpower servers of 2019 and later (ccf-coefficients)"
 
@@ -172,9 +113,11 @@ def _arm(name: str) -> Family:
 
 
 def _client(name: str) -> Family:
-    return Family(
-        name, _UNKNOWN.idle_w, _UNKNOWN.max_w, f"{_UNKNOWN.source}; none is published for desktops and laptops"
-    )
+    return _of_all(name, "desktops and laptops")
+
+
+def _of_all(name: str, what: str) -> Family:
+    return Family(name, _UNKNOWN.idle_w, _UNKNOWN.max_w, f"{_UNKNOWN.source}; none is published for {what}")
 
 
 # Words in a name, as hypervisors and cores spell them. The first that is found counts.
@@ -193,6 +136,7 @@ _BY_WORD: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
         (r"emerald ?rapids", _xeon("Emerald Rapids")),
         (r"granite ?rapids", _xeon("Granite Rapids")),
         (r"sierra ?forest", _xeon("Sierra Forest")),
+        (r"clearwater ?forest", _xeon("Clearwater Forest")),
         (r"epyc-rome", _EPYC_2),
         (r"epyc-milan", _EPYC_3),
         (r"epyc-genoa", _epyc("EPYC 4th generation")),
@@ -202,13 +146,17 @@ _BY_WORD: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
         (r"xeon.*\be[357]-\d{4}\w* ?v4\b", _BROADWELL),
         (r"xeon.*\b(?:platinum|gold|silver|bronze) \d1\d\d|xeon.*\bw-21\d\d", _SKYLAKE),
         (r"xeon.*\b(?:platinum|gold|silver|bronze) \d2\d\d|xeon.*\bw-[23]2\d\d", _CASCADE_LAKE),
-        (r"\bepyc 7[\da-z]{2}1\b", _EPYC_1),
-        (r"\bepyc 7[\da-z]{2}2\b", _EPYC_2),
-        (r"\bepyc 7[\da-z]{2}3\b", _EPYC_3),
-        (r"\bepyc [89][\da-z]{2}4\b", _epyc("EPYC 4th generation")),
-        (r"\bepyc 9[\da-z]{2}5\b", _epyc("EPYC 5th generation")),
+        (r"\bepyc 7[\da-z]{2}1[a-z]{0,2}\b", _EPYC_1),
+        (r"\bepyc 7[\da-z]{2}2[a-z]{0,2}\b", _EPYC_2),
+        (r"\bepyc 7[\da-z]{2}3[a-z]{0,2}\b", _EPYC_3),
+        # Three figures or letters, then the generation, then a part's letters: 9R14, 9V64H, 7V73X, 8C24P.
+        (r"\bepyc [89][\da-z]{2}4[a-z]{0,2}\b", _epyc("EPYC 4th generation")),
+        (r"\bepyc 9[\da-z]{2}5[a-z]{0,2}\b", _epyc("EPYC 5th generation")),
+        # The desktop's chip under a server's name.
+        (r"\bepyc 4[\da-z]{3}[a-z]{0,2}\b", _client("EPYC 4000")),
         (r"graviton ?2|neoverse-n1|ampere.*altra", _GRAVITON_2),
-        (r"graviton|neoverse|\bgrace\b|ampere", _arm("Neoverse")),
+        (r"graviton|neoverse|\bgrace\b|ampere|\baxion\b|\bcobalt\b", _arm("Neoverse")),
+        (r"kunpeng|thunderx|a64fx|monaka|\bftc\d|nvidia olympus|falkor|saphira|x-gene", _arm("ARM server")),
         (r"\b(?:ryzen|athlon)\b(?!.*threadripper)", _client("Ryzen")),
     )
 )
@@ -230,6 +178,7 @@ _INTEL = {
         ((0xCF,), _xeon("Emerald Rapids")),
         ((0xAD, 0xAE), _xeon("Granite Rapids")),
         ((0xAF,), _xeon("Sierra Forest")),
+        ((0xDD,), _xeon("Clearwater Forest")),
         (
             (0x7D, 0x7E, 0x8C, 0x8D, 0xA7, 0x97, 0x9A, 0xBE, 0xB7, 0xBA, 0xBF, 0xAA, 0xAC, 0xBD, 0xC5, 0xC6),
             _client("Core"),
@@ -245,6 +194,7 @@ _AMD = (
     (0x18, 0x00, 0x0F, _EPYC_1),  # Hygon's Dhyana is a Naples
     (0x19, 0x00, 0x0F, _EPYC_3),
     (0x19, 0x10, 0x1F, _epyc("EPYC 4th generation")),
+    (0x19, 0x90, 0x9F, _epyc("EPYC 4th generation")),  # MI300A, MI300C
     (0x19, 0xA0, 0xAF, _epyc("EPYC 4th generation")),
     (0x1A, 0x00, 0x1F, _epyc("EPYC 5th generation")),
 )
@@ -266,8 +216,7 @@ def family(host_vendor: str, cpu_family: int | None, cpu_number: int | None, nam
         >>> family("", None, None, "").max_w
         3.15
     """
-    text = _MARKS.sub(" ", name.casefold())
-    text = " ".join(text.split())
+    text = unmarked(name)
     vendor = host_vendor.casefold()
     if (match := _WINDOWS.search(text)) and cpu_number is None:
         cpu_family, cpu_number, vendor = int(match[1]), int(match[2]), match[3] or vendor
@@ -275,17 +224,33 @@ def family(host_vendor: str, cpu_family: int | None, cpu_number: int | None, nam
         if pattern.search(text):
             return generation
     if vendor == "genuineintel" or "intel" in text:
-        known = _INTEL.get(cpu_number) if cpu_family == 6 and cpu_number is not None else None
-        return known or Family("Intel", 0.78, 3.98, f"{_MEDIANS}, Xeon")
+        return _intel(cpu_family, cpu_number, text)
     if vendor in ("authenticamd", "hygongenuine") or "amd" in text.split():
-        return _amd(cpu_family, cpu_number)
+        return _amd(cpu_family, cpu_number, text)
     return _UNKNOWN
 
 
-def _amd(cpu_family: int | None, cpu_number: int | None) -> Family:
+# Lines of products for desktops and laptops. QEMU's names of models ("Nehalem Class Core i7") hide the host's.
+_INTEL_CLIENT = re.compile(r"\b(?:core|celeron|pentium|atom)\b|\bn\d{3}\b|\bu\d{3}\b")
+_CLASS = re.compile(r"\bclass\b|\bqemu\b")
+
+
+def _intel(cpu_family: int | None, cpu_number: int | None, text: str) -> Family:
+    known = _INTEL.get(cpu_number) if cpu_family == 6 and cpu_number is not None else None
+    if known is None and _INTEL_CLIENT.search(text) and "xeon" not in text and not _CLASS.search(text):
+        return _client("Core")
+    return known or Family("Intel", 0.78, 3.98, f"{_MEDIANS}, Xeon")
+
+
+def _amd(cpu_family: int | None, cpu_number: int | None, text: str) -> Family:
     for numbered, first, last, generation in _AMD:
         if cpu_family == numbered and cpu_number is not None and first <= cpu_number <= last:
             return generation
+    # The name decides where the numbers are not listed: new servers and custom parts have new ones.
+    if match := re.search(r"\b(epyc|threadripper)\b", text):
+        return _epyc("EPYC" if match[1] == "epyc" else "Threadripper")
+    if "opteron" in text and not _CLASS.search(text):
+        return _of_all("Opteron", "Opterons")
     if cpu_family in (0x17, 0x19, 0x1A) and cpu_number is not None:
         return _client("Ryzen")
     return Family("AMD", 0.34, 1.67, f"{_MEDIANS}, EPYC")

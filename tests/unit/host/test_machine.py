@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 import pytest
+from fake_systems import FakeLibc, windows
 
 from eco2ai_callbacks.host.machine import Host, process_started, read_host
 
@@ -121,7 +124,8 @@ class TestMachines:
             {"sys/class/dmi/id/sys_vendor": f"{vendor}\n", "sys/class/dmi/id/product_name": f"{product}\n"},
         )
         assert host.virtual is virtual
-        assert (host.cpu_vendor, host.cpu_name, host.cpu_family, host.cpu_number) == ("ARM", "", None, None)
+        assert (host.cpu_vendor, host.cpu_name) == ("ARM", "ARM Neoverse-V1")
+        assert (host.cpu_family, host.cpu_number) == (None, None)
         assert host.vendor == f"{vendor} {product}"
 
     @pytest.mark.parametrize(
@@ -185,7 +189,18 @@ class TestMachines:
 
     def test_a_processor_of_another_kind_has_no_vendor(self, tmp_path: Path):
         host = tree(tmp_path, 8, cpus(8, "cpu\t\t: POWER9, altivec supported"))
-        assert (host.cpu_vendor, host.virtual, host.sockets) == ("", False, 1)
+        assert (host.cpu_name, host.cpu_vendor, host.virtual, host.sockets) == ("POWER9", "", False, 1)
+
+    def test_arm_s_sockets_are_those_of_the_topology(self, tmp_path: Path):
+        packages = {
+            f"sys/devices/system/cpu/cpu{n}/topology/physical_package_id": f"{36 * (n // 2)}\n" for n in range(4)
+        }
+        assert tree(tmp_path, 4, cpus(4, *GRAVITON), packages).sockets == 2
+
+    def test_where_arm_s_firmware_numbers_no_packages_there_is_one(self, tmp_path: Path):
+        packages = {f"sys/devices/system/cpu/cpu{n}/topology/physical_package_id": "-1\n" for n in range(4)}
+        assert tree(tmp_path, 4, cpus(4, *GRAVITON), packages).sockets == 1
+        assert tree(tmp_path, 4, cpus(4, *GRAVITON)).sockets == 1
 
     def test_threads_are_those_that_are_online(self, tmp_path: Path):
         assert tree(tmp_path, 3, cpus(4, *XEON)).threads == 3
@@ -215,14 +230,30 @@ class TestMachines:
 
 class TestElsewhere:
     @pytest.mark.parametrize(
-        ("system", "machine", "vendor"),
-        [("Darwin", "arm64", "Apple"), ("Darwin", "x86_64", ""), ("Windows", "AMD64", "")],
+        ("system", "name", "vendor", "family", "number"),
+        [
+            ("Darwin", "Intel(R) Core(TM) i7-9750H CPU @ 2.60GHz", "GenuineIntel", 6, 158),
+            ("Windows", "AMD Ryzen 9 5950X 16-Core Processor", "AuthenticAMD", 25, 33),
+            ("FreeBSD", "chip", "", None, None),
+        ],
     )
     def test_without_procfs_the_library_knows_the_rest(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, machine: str, vendor: str
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        system: str,
+        name: str,
+        vendor: str,
+        family: int | None,
+        number: int | None,
     ):
+        values = {"brand_string": name, "vendor": vendor, "family": family or 0, "model": number or 0}
+        libc = FakeLibc({f"machdep.cpu.{key}": value for key, value in values.items()})
+        monkeypatch.setattr(ctypes, "CDLL", lambda _: libc)
+        identifier = f"AMD64 Family {family} Model {number} Stepping 0"
+        monkeypatch.setitem(sys.modules, "winreg", windows(name, vendor, identifier))
         monkeypatch.setattr(platform, "system", lambda: system)
-        monkeypatch.setattr(platform, "machine", lambda: machine)
+        monkeypatch.setattr(platform, "machine", lambda: "x86_64")
         monkeypatch.setattr(platform, "processor", lambda: "chip")
         monkeypatch.setattr(psutil, "cpu_count", lambda: 10)
         host = read_host(tmp_path / "proc", tmp_path / "sys")
@@ -230,8 +261,10 @@ class TestElsewhere:
             boot_id=f"{platform.node()}-{int(psutil.boot_time())}",
             system=system,
             virtual=False,
-            cpu_name="chip",
+            cpu_name=name,
             cpu_vendor=vendor,
+            cpu_family=family,
+            cpu_number=number,
             threads=10,
             sockets=1,
             allowed_threads=10.0,
@@ -325,3 +358,34 @@ class TestProcessStarted:
 
     def test_without_procfs_the_library_is_asked(self, tmp_path: Path):
         assert process_started(os.getpid(), tmp_path) == psutil.Process().create_time()
+
+    def test_in_the_host_s_procfs_a_container_s_process_is_looked_up_by_its_id_there(self, tmp_path: Path):
+        def put(pid: int, started: int, *ids: int) -> None:
+            (tmp_path / str(pid)).mkdir()
+            fields = " ".join(["S", "4711", *("0" for _ in range(17)), str(started)])
+            (tmp_path / str(pid) / "stat").write_text(f"{pid} (python) {fields}\n")
+            (tmp_path / str(pid) / "status").write_text(f"NSpid:\t{' '.join(map(str, ids))}\n")
+
+        (tmp_path / "stat").write_text(stat(1))
+        (tmp_path / "self").symlink_to("4711")
+        put(4711, 300, 4711, os.getpid())
+        put(4712, 400, 4712, 7)
+        put(7, 5, 7)
+        assert process_started(os.getpid(), tmp_path) == 300.0
+        assert process_started(7, tmp_path) == 400.0
+        assert process_started(8, tmp_path) is None
+
+    def test_where_procfs_shows_another_namespace_a_signal_tells_who_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        (tmp_path / "self").symlink_to("gone")
+        (tmp_path / "stat").write_text(stat(1))
+        errors: dict[int, type[OSError]] = {8: ProcessLookupError, 9: PermissionError}
+
+        def kill(pid: int, signal: int) -> None:
+            assert signal == 0
+            if pid in errors:
+                raise errors[pid]
+
+        monkeypatch.setattr(os, "kill", kill)
+        assert [process_started(pid, tmp_path) for pid in (7, 8, 9)] == [0.0, None, 0.0]

@@ -293,6 +293,26 @@ def test_a_container_s_job_is_measured_against_its_own_part(make: Callable[..., 
     assert cpu.read()["cpu"] == pytest.approx(16.25 * 5 * (0.64 * 0.683020 + 0.05), rel=1e-5)
 
 
+def test_a_container_s_load_is_that_of_all_its_processes(make: Callable[..., Machine]) -> None:
+    """Two ranks of a container of three threads: each has half of what one process with both's load would have."""
+    machine = make()
+    status = machine.proc.root / "self/status"
+    status.parent.mkdir()
+    status.write_text("Cpus_allowed_list:\t0-2\n")
+
+    def load(ticks: int) -> None:
+        lines = [f"cpu  {ticks * 9} 0 0 0 0 0 0 0 0 0", *(f"cpu{n} {ticks} 0 0 0 0 0 0 0 0 0" for n in range(12))]
+        (machine.proc.root / "stat").write_text("\n".join(lines) + "\n")
+
+    load(0)
+    cpu = machine.discover(dataclasses.replace(BARE_METAL, allowed_threads=3.0)).meters[0]
+    machine.clock.advance(5.0)
+    load(250)
+    machine.proc.put(100, 1, user=375)
+    # Half of its 3 of 12 threads of 65 W are busy, half of that with this job.
+    assert cpu.read()["cpu"] == pytest.approx(16.25 * 5 * (0.64 * 0.683020 / 2 + 0.10 / 4), rel=1e-5)
+
+
 def test_the_user_s_thread_count_is_the_one_that_is_shared_by(make: Callable[..., Machine]) -> None:
     machine = make()
     nameless = dataclasses.replace(BARE_METAL, cpu_name="", cpu_vendor="")

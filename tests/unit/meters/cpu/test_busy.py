@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import threading
 import time
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from proc_tree import UNREADABLE, ProcTree
 
-from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy, below, heirs_of
+from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy, adopted_among, below, heirs_of
 from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses, ProcessKey, ProcessTimes
 from eco2ai_callbacks.testing import Clock
 
@@ -279,6 +280,135 @@ def test_who_asks_for_the_members_while_they_are_looked_up_is_told_the_last_ones
     job.read()
     assert told == [(100,)]
     assert sorted(job.pids) == [100, 101]
+
+
+# --- processes that are adopted ---------------------------------------------------------------------------------------
+
+
+def test_a_process_that_is_older_than_the_count_brings_nothing_of_what_it_has_used(tree: ProcTree) -> None:
+    """As the first process of a container adopts what `docker exec` has left behind."""
+    tree.uptime(50.0)
+    tree.put(1, 0, started=100)
+    job = JobBusy(1, tree.root)
+    tree.put(30, 1, user=60_000, started=4000)
+    assert job.read() == 0.0
+    assert sorted(job.pids) == [1, 30]
+    tree.put(30, 1, user=60_050, started=4000)
+    assert job.read() == pytest.approx(0.5)
+    tree.put(31, 30, user=20, started=5100)  # its later children are members' children
+    assert job.read() == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("waited", [True, False], ids=["waited for", "never waited for"])
+def test_what_an_adopted_process_had_used_stays_out_when_it_ends(tree: ProcTree, waited: bool) -> None:
+    tree.uptime(50.0)
+    tree.put(1, 0, started=100)
+    job = JobBusy(1, tree.root)
+    tree.put(30, 1, user=60_000, reaped_user=500, started=4000)
+    job.read()
+    tree.put(30, 1, user=60_040, reaped_user=500, started=4000)
+    assert job.read() == pytest.approx(0.4)
+    tree.remove(30)
+    tree.put(1, 0, user=10, reaped_user=60_540 if waited else 0, started=100)
+    assert job.read() == pytest.approx(0.5)
+
+
+def test_a_later_process_of_a_session_that_is_no_member_s_is_adopted_too(tree: ProcTree) -> None:
+    tree.uptime(50.0)
+    tree.put(1, 0, started=100, session=1)
+    job = JobBusy(1, tree.root)
+    tree.put(40, 1, user=900, started=6000, session=39)  # 39 ran it, elsewhere, and has ended
+    tree.put(41, 40, user=300, started=6001, session=39)
+    assert job.read() == 0.0
+    tree.put(40, 1, user=910, started=6000, session=39)
+    assert job.read() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("session", [1, 40], ids=["its parent's session", "one of its own"])
+def test_a_child_that_is_born_later_counts_whole(tree: ProcTree, session: int) -> None:
+    tree.uptime(50.0)
+    tree.put(1, 0, started=100, session=1)
+    job = JobBusy(1, tree.root)
+    tree.put(40, 1, user=30, started=5000, session=session)
+    tree.put(41, 40, user=40, started=5010, session=session)
+    assert job.read() == pytest.approx(0.7)
+
+
+def test_an_adopted_process_that_measures_itself_is_left_out_once(tree: ProcTree) -> None:
+    foreign = Foreign(30)
+    tree.uptime(50.0)
+    tree.put(1, 0, started=100)
+    job = JobBusy(1, tree.root, foreign)
+    tree.put(30, 1, user=700, started=4000)
+    tree.put(1, 0, user=5, started=100)
+    assert job.read() == pytest.approx(0.05)
+    tree.put(30, 1, user=800, started=4000)
+    assert job.read() == pytest.approx(0.05)
+    foreign.pids.clear()
+    tree.put(1, 0, user=8, started=100)
+    assert job.read() == pytest.approx(0.08)
+
+
+def test_new_members_are_told_by_age_and_session() -> None:
+    root = {ProcessKey(1, 10.0): ProcessTimes(0, 1.0, 0.0, session=1)}
+    born, older, stray = ProcessKey(2, 60.0), ProcessKey(3, 40.0), ProcessKey(4, 70.0)
+    new = {
+        born: ProcessTimes(1, 1.0, 0.0, session=1),
+        older: ProcessTimes(1, 1.0, 0.0, session=1),
+        stray: ProcessTimes(1, 1.0, 0.0, session=99),
+    }
+    assert set(adopted_among({**root, **new}, root, 50.0)) == {older, stray}
+    assert adopted_among(root, root, 50.0) == {}
+
+
+# --- another namespace's procfs ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tree: ProcTree) -> ProcTree:
+    """The host's procfs in a container whose first process is this one, 4711 there."""
+    tree.put(1, 0, user=999_999)
+    tree.put(2, 1, user=999_999)
+    tree.put(4711, 2)
+    tree.ids(4711, os.getpid())
+    tree.put(4720, 4711)
+    tree.ids(4720, 7)
+    (tree.root / "self").symlink_to("4711")
+    return tree
+
+
+def test_the_root_is_this_process_whatever_its_id_is_there(shared: ProcTree) -> None:
+    job = JobBusy(proc=shared.root)
+    assert sorted(job.pids) == [4711, 4720]
+    shared.put(1, 0, user=1_999_999)
+    shared.put(4720, 4711, user=40)
+    assert job.read() == pytest.approx(0.4)
+
+
+def test_a_child_is_found_by_its_id_in_this_namespace(shared: ProcTree) -> None:
+    shared.put(900, 2)
+    shared.ids(900, 7)  # of another container
+    assert JobBusy(7, shared.root).pids == (4720,)
+    assert JobBusy(8, shared.root).pids == ()
+
+
+def test_who_measures_itself_is_known_by_its_id_in_this_namespace(shared: ProcTree) -> None:
+    job = JobBusy(None, shared.root, Foreign(7))
+    assert job.pids == (4711,)
+    shared.put(4720, 4711, user=40)
+    assert job.read() == 0.0
+
+
+def test_where_procfs_shows_another_namespace_this_process_alone_counts(tree: ProcTree) -> None:
+    tree.put(os.getpid(), 1, user=999_999)  # somebody else
+    (tree.root / "self").symlink_to("gone")
+    job = JobBusy(proc=tree.root)
+    before = time.process_time()
+    while time.process_time() < before + 0.02:
+        pass
+    assert job.read() == pytest.approx(time.process_time() - before, abs=NEAR)
+    assert job.pids == ()  # none that others could look up there
+    assert JobBusy(os.getpid() + 1, tree.root).read() == 0.0
 
 
 # --- processes that measure themselves --------------------------------------------------------------------------------

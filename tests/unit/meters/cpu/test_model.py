@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eco2ai_callbacks.host.machine import Host
+from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.model import CurveModel, PaperModel, ThreadModel, model_for
-from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM
+from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock
 
 # i7-8700: 65 W, 12 threads. Two EPYC 7742: 225 W and 128 threads each.
 SERVER = dataclasses.replace(
@@ -279,6 +283,152 @@ def test_what_is_linear_in_the_load_need_not_be_read_in_between(
     often = [model.interval(load * s, s) for load, s in parts]
     assert once[0] == pytest.approx(sum(active for active, _ in often))
     assert once[1] == pytest.approx(sum(idle for _, idle in often))
+
+
+# --- a job's part of the curve ----------------------------------------------------------------------------------------
+
+
+class Busy:
+    """A busy time that is an exact function of the clock, or whole ticks of it."""
+
+    def __init__(self, clock: Clock, seconds: Callable[[float], float], tick_s: float = 0.0) -> None:
+        self._clock, self._seconds, self._tick_s = clock, seconds, tick_s
+
+    def read(self) -> float:
+        seconds = self._seconds(self._clock())
+        return math.floor(seconds / self._tick_s + 1e-9) * self._tick_s if self._tick_s else seconds
+
+
+def bursts(period: float, duty: float, threads: float) -> Callable[[float], float]:
+    """The busy core-seconds of so many threads that are busy for a part of each period."""
+
+    def at(t: float) -> float:
+        whole, rest = divmod(t, period)
+        return threads * (whole * period * duty + min(rest, period * duty))
+
+    return at
+
+
+def joules(
+    gap: float | Sequence[float],
+    job: Callable[[float], float],
+    others: Callable[[float], float] = lambda _: 0.0,
+    seconds: float = 600.0,
+) -> float:
+    """The joules of a job on a machine of 200 W and 16 threads, read at these intervals."""
+    clock = Clock()
+    machine = Busy(clock, lambda t: job(t) + others(t), 0.01)
+    share = CpuShare(CurveModel(200.0, 16, "test", "bare"), machine, 16, Busy(clock, job), clock)
+    gaps = itertools.cycle([gap] if isinstance(gap, float) else gap)
+    before = total = 0.0
+    while clock() < seconds - 1e-9:
+        clock.advance(next(gaps))
+        before, total = total, share.read()["cpu"]
+        assert total >= before
+    return total
+
+
+@pytest.mark.parametrize("others", [0.0, 4.0], ids=["alone", "with others"])
+@pytest.mark.parametrize(
+    ("period", "duty", "threads"), [(0.02, 0.3, 1), (1.0, 0.3, 8), (2.5, 0.8, 16)], ids=["20 ms", "1 s", "2.5 s"]
+)
+def test_how_often_a_meter_is_read_does_not_change_a_job_s_joules(
+    period: float, duty: float, threads: float, others: float
+) -> None:
+    job = bursts(period, duty, threads)
+    once = joules(5.0, job, lambda t: others * t)
+    for gap in (1.0, 0.1, 0.03):
+        assert joules(gap, job, lambda t: others * t) == pytest.approx(once, rel=0.03)
+    assert joules([0.7, 0.02, 3.1, 1.18], job, lambda t: others * t) == pytest.approx(once, rel=0.03)
+
+
+def test_marks_between_the_thread_s_reads_do_not_change_what_long_bursts_cost() -> None:
+    """Half of the time full load, half of it none, in stretches of 30 s: the curve is applied to each by itself."""
+    job = bursts(60.0, 0.5, 16)
+    truth = 200 * 0.5 * 600 * (0.64 + 0.10)
+    assert joules(5.0, job) == pytest.approx(truth, rel=0.01)
+    assert joules(0.5, job) == pytest.approx(truth, rel=0.02)
+    assert joules([1.0, 4.0], job) == pytest.approx(truth, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "gaps", [[5.02, 4.97, 5.01, 4.99], [5.0], [0.003], [4.0, 1.0]], ids=["thread", "exact", "dense", "marks"]
+)
+def test_windows_are_as_long_as_they_are_said_to_be(gaps: list[float]) -> None:
+    """A thread that reads a little early once does not double a window, and marks in between do not shorten one."""
+
+    class Recording(CurveModel):
+        spans: ClassVar[list[float]] = []
+
+        def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
+            self.spans.append(seconds)
+            return super().interval(busy_s, seconds)
+
+    Recording.spans.clear()
+    clock = Clock()
+    busy = Busy(clock, lambda t: t)
+    share = CpuShare(Recording(200.0, 16, "test", "bare"), busy, 16, busy, clock)
+    steps = list(itertools.islice(itertools.cycle(gaps), int(60.0 * len(gaps) / sum(gaps))))
+    for step in steps:
+        clock.advance(step)
+        share.read()
+    # A window begins with a span of one step: the span before it is whole.
+    spans = Recording.spans
+    whole = [spans[i] for i in range(len(steps) - 1) if spans[i + 1] == pytest.approx(steps[i + 1])]
+    assert 11 <= len(whole) <= 12
+    assert whole == [pytest.approx(5.0, abs=0.11)] * len(whole)
+
+
+def test_a_window_that_has_just_begun_is_charged_by_its_load_so_far() -> None:
+    clock = Clock()
+    job = Busy(clock, lambda t: 8.0 * t)
+    share = CpuShare(CurveModel(200.0, 16, "test", "bare"), job, 16, job, clock)
+    clock.advance(1.0)
+    # 200 x 0.64 x 0.5^0.55 and half of 20 W idle.
+    assert share.read()["cpu"] == pytest.approx(200 * 0.64 * 0.683020 + 10.0, rel=1e-5)
+    clock.advance(1.5)
+    assert share.read()["cpu"] == pytest.approx(2.5 * (200 * 0.64 * 0.683020 + 10.0), rel=1e-5)
+
+
+def test_a_job_s_figure_holds_until_a_busier_window_has_caught_up() -> None:
+    """Its price per core-second falls with the others' load; the figure must not, and is exact windows later."""
+    clock = Clock()
+    job, others = [0.0], [0.0]
+    own = Busy(clock, lambda _: job[0])
+    share = CpuShare(CurveModel(200.0, 16, "test", "bare"), Busy(clock, lambda _: job[0] + others[0]), 16, own, clock)
+    clock.advance(1.0)
+    job[0] = 1.0
+    first = share.read()["cpu"]
+    clock.advance(3.0)
+    others[0] = 40.0
+    assert share.read()["cpu"] == first
+    for _ in range(10):
+        clock.advance(5.0)
+        job[0] += 5.0
+        others[0] += 50.0
+        share.read()
+    full = CurveModel(200.0, 16, "test", "bare").interval
+    active, idle = full(55.0, 5.0)
+    begun, begun_idle = full(96.0, 9.0)  # the first window ended at the first of these reads
+    expected = begun * 6 / 96 + begun_idle * 6 / (16 * 9) + 9 * (active * 5 / 55 + idle / 16)
+    assert share.read()["cpu"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4, 8])
+def test_the_ranks_of_a_container_get_together_what_one_process_with_the_same_threads_gets(ranks: int) -> None:
+    host = dataclasses.replace(SERVER, allowed_threads=8.0)
+    clock = Clock()
+    group = Busy(clock, lambda t: 6.0 * t)
+    model = model_for(host)
+    shares = [
+        CpuShare(model_for(host), group, model.threads, Busy(clock, lambda t: 6.0 / ranks * t), clock)
+        for _ in range(ranks)
+    ]
+    for _ in range(20):
+        clock.advance(5.0)
+        together = sum(share.read()["cpu"] for share in shares)
+    # 6 of 8 threads of 256 of 450 W: 14.0625 W.
+    assert together / clock() == pytest.approx(450 * 8 / 256 * (0.64 * 0.75**0.55 + 0.10 * 0.75))
 
 
 @settings(deadline=None)

@@ -11,7 +11,7 @@ import pytest
 from proc_tree import FORBIDDEN, ProcTree
 
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses, PsutilProcesses, process_table
+from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses, OwnProcess, PsutilProcesses, process_table
 
 
 @pytest.fixture(params=[True, False], ids=["listed", "scanned"])
@@ -145,6 +145,26 @@ def test_times_are_a_process_s_own_and_those_of_the_children_it_waited_for(tree:
     assert key.pid == 100
     assert (times.parent, times.threads) == (1, 3)
     assert (times.own_s, times.reaped_s, times.total_s) == pytest.approx((0.05, 0.17, 0.22))
+    assert times.session == 100
+
+
+def test_the_present_is_in_the_unit_of_start_times(tree: ProcTree) -> None:
+    table = LinuxProcesses(100, tree.root)
+    assert table.now() == 0.0
+    tree.uptime(12.5)
+    assert table.now() == 1249.0
+    assert PsutilProcesses(100).now() == pytest.approx(time.time() - 1.0, abs=0.5)
+
+
+def test_where_procfs_does_not_show_this_process_it_counts_itself(tree: ProcTree) -> None:
+    (tree.root / "self").symlink_to("gone")
+    table = process_table(os.getpid(), tree.root)
+    assert isinstance(table, OwnProcess)
+    ((key, times),) = table.family({}).items()
+    assert key.pid == 0
+    assert times.own_s == pytest.approx(time.process_time(), abs=0.05)
+    assert (table.local(0), table.now()) == (os.getpid(), 0.0)
+    assert process_table(os.getpid() + 1, tree.root).family({}) == {}
 
 
 def test_without_procfs_this_process_is_found_with_what_it_has_used() -> None:
