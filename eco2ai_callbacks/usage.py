@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 JOULES_PER_KWH = 3.6e6
 GRAMS_PER_KG = 1000.0
+# Two sums of times that differ by less, in seconds, are the same: it is rounding.
+_SAME_S = 1e-6
 
 
 def kwh(joules: float) -> float:
@@ -43,6 +45,7 @@ class Method:
         scope: Whose joules they are: the job's, or those of all processes on the machine or the device.
         part: The part of the scope, where it is not the whole: ``MIG 1/7 of device``.
         note: What else limits the attribution: ``15 W per busy thread``, ``shared with other processes``.
+        gap_j: Joules by which times without a sample widen the band, below and above, since the meter was opened.
 
     Example:
         >>> Method("nvml-energy", 0.95, 1.05, counter=True, scope="device", part="MIG 1/7 of device").attribution
@@ -58,6 +61,7 @@ class Method:
     scope: Scope = "machine"
     part: str = ""
     note: str = ""
+    gap_j: tuple[float, float] = (0.0, 0.0)
 
     @property
     def measured(self) -> bool:
@@ -72,7 +76,19 @@ class Method:
 
     def band(self, joules: float) -> tuple[float, float]:
         """Return the lower and upper end of the band, in joules, around ``joules`` read by this method."""
-        return max(0.0, joules * self.low - 2 * self.edge_j), joules * self.high + 2 * self.edge_j
+        below_j, above_j = (2 * self.edge_j + gap_j for gap_j in self.gap_j)
+        return max(0.0, joules * self.low - below_j), joules * self.high + above_j
+
+    def since(self, earlier: Method | None) -> Method:
+        """Return the method for what was used since an earlier moment: with the gaps since then alone.
+
+        Args:
+            earlier: The method at that moment; ``None`` where the channel was not there yet.
+        """
+        if earlier is None or self.gap_j == (0.0, 0.0):
+            return self
+        below_j, above_j = (now - then for now, then in zip(self.gap_j, earlier.gap_j, strict=True))
+        return replace(self, gap_j=(max(0.0, below_j), max(0.0, above_j)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +99,13 @@ class Reading:
         t: Monotonic seconds.
         joules: Cumulative joules per channel, with the last value of those that could not be read.
         retired: The channels that could not be read, at this moment or for good.
+        last_read: When these were last read, in the seconds of ``t``.
     """
 
     t: float
     joules: Mapping[str, float] = field(default_factory=dict)
     retired: frozenset[str] = frozenset()
+    last_read: Mapping[str, float] = field(default_factory=dict)
 
     def since(self, earlier: Reading) -> dict[str, float]:
         """Return joules per channel between two readings; a channel that could not be read at the later one is absent.
@@ -101,6 +119,18 @@ class Reading:
             if channel not in self.retired or value > earlier.joules.get(channel, 0.0)
         }
 
+    def beyond(self, earlier: Reading) -> dict[str, float]:
+        """Return by how many seconds more, or fewer, each channel's joules are of than the two readings are apart.
+
+        A channel that could not be read at one of them has joules of another interval; one that is read as usual is
+        absent.
+        """
+        found: dict[str, float] = {}
+        for channel in self.last_read.keys() | earlier.last_read.keys():
+            late, early = self.last_read.get(channel, self.t), earlier.last_read.get(channel, earlier.t)
+            found[channel] = (late - early) - (self.t - earlier.t)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -110,6 +140,8 @@ class Usage:
         seconds: Length of the segment.
         joules: IT energy per channel (``cpu``, ``ram``, ``gpu:<uuid>``); a channel that was not measured is absent.
         grams: CO2e, with the data centre's overhead (PUE); ``None`` where nothing was measured.
+        beyond_s: Seconds that a channel's joules are of beyond ``seconds`` (fewer: below 0), where a read failed at
+            the beginning or the end.
 
     Example:
         >>> (Usage(2.0, {"cpu": 7.2}, 0.9) + Usage(1.0, {"ram": 3.6}, 0.1)).energy_kwh
@@ -119,15 +151,18 @@ class Usage:
     seconds: float = 0.0
     joules: Mapping[str, float] = field(default_factory=dict)
     grams: float | None = None
+    beyond_s: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joules", MappingProxyType(dict(self.joules)))
+        beyond_s = {channel: seconds for channel, seconds in self.beyond_s.items() if abs(seconds) > _SAME_S}
+        object.__setattr__(self, "beyond_s", MappingProxyType(beyond_s))
 
     def __hash__(self) -> int:
         return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Usage, (self.seconds, dict(self.joules), self.grams)
+        return Usage, (self.seconds, dict(self.joules), self.grams, dict(self.beyond_s))
 
     @property
     def total_j(self) -> float | None:
@@ -147,9 +182,17 @@ class Usage:
 
     @property
     def power_w(self) -> float | None:
-        """Mean power in watts; ``None`` where nothing was measured or no time has passed."""
+        """Mean power in watts, of each channel over the time that its joules are of.
+
+        ``None`` where nothing was measured or no time has passed.
+        """
         total = self.total_j
-        return None if total is None or self.seconds <= 0 else total / self.seconds
+        if total is None or self.seconds <= 0 or not self.beyond_s:
+            return None if total is None or self.seconds <= 0 else total / self.seconds
+        spans = {channel: self.seconds + self.beyond_s.get(channel, 0.0) for channel in self.joules}
+        if min(spans.values()) <= _SAME_S:
+            return None
+        return math.fsum(joules / spans[channel] for channel, joules in self.joules.items())
 
     def component_kwh(self, name: str) -> float | None:
         """Return the energy of one component (``cpu``, ``gpu``, ``ram``) in kWh; ``None`` if it was not measured."""
@@ -158,25 +201,30 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum of two usages, with the channels of either."""
-        joules = dict(self.joules)
+        joules, beyond_s = dict(self.joules), dict(self.beyond_s)
         for channel, value in other.joules.items():
             joules[channel] = joules.get(channel, 0.0) + value
-        return Usage(self.seconds + other.seconds, joules, _plus(self.grams, other.grams))
+        for channel, seconds in other.beyond_s.items():
+            beyond_s[channel] = beyond_s.get(channel, 0.0) + seconds
+        return Usage(self.seconds + other.seconds, joules, _plus(self.grams, other.grams), beyond_s)
 
     def __sub__(self, other: Usage) -> Usage:
         """Return this usage without ``other``, with the channels of this one."""
         joules = {channel: value - other.joules.get(channel, 0.0) for channel, value in self.joules.items()}
         grams = None if self.grams is None else self.grams - (other.grams or 0.0)
-        return Usage(self.seconds - other.seconds, joules, grams)
+        channels = self.beyond_s.keys() | other.beyond_s.keys()
+        beyond_s = {c: self.beyond_s.get(c, 0.0) - other.beyond_s.get(c, 0.0) for c in channels}
+        return Usage(self.seconds - other.seconds, joules, grams, beyond_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {"seconds": self.seconds, "joules": dict(self.joules), "grams": self.grams}
+        values = {"seconds": self.seconds, "joules": dict(self.joules), "grams": self.grams}
+        return values | ({"beyond_s": dict(self.beyond_s)} if self.beyond_s else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Usage:
         """Return the inverse of :meth:`to_dict`."""
-        return cls(values["seconds"], values["joules"], values["grams"])
+        return cls(values["seconds"], values["joules"], values["grams"], values.get("beyond_s", {}))
 
 
 def sum_parallel(parts: Iterable[Usage]) -> Usage:
@@ -194,7 +242,18 @@ def sum_parallel(parts: Iterable[Usage]) -> Usage:
     channels = {channel: None for part in parts for channel in part.joules}
     joules = {c: math.fsum(part.joules[c] for part in parts if c in part.joules) for c in channels}
     grams = [part.grams for part in parts if part.grams is not None]
-    return Usage(parts[0].seconds if parts else 0.0, joules, math.fsum(grams) if grams else None)
+    seconds = parts[0].seconds if parts else 0.0
+    beyond_s = {c: _beyond([part for part in parts if c in part.joules], c, seconds) for c in channels}
+    return Usage(seconds, joules, math.fsum(grams) if grams else None, beyond_s)
+
+
+def _beyond(parts: list[Usage], channel: str, seconds: float) -> float:
+    """Return the seconds beyond ``seconds`` at which a channel's sum has the power that its parts have together."""
+    if not any(channel in part.beyond_s for part in parts):
+        return 0.0
+    spans = [part.seconds + part.beyond_s.get(channel, 0.0) for part in parts]
+    power_w = math.fsum(part.joules[channel] / span for part, span in zip(parts, spans, strict=True) if span > _SAME_S)
+    return math.fsum(part.joules[channel] for part in parts) / power_w - seconds if power_w > 0 else 0.0
 
 
 def combined_band(parts: Iterable[tuple[str, float, tuple[float, float]]]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from eco2ai_callbacks.meters.meter import Device, Meter
+from eco2ai_callbacks.meters.meter import Device, Meter, behind_of
 from eco2ai_callbacks.usage import Method
 
 
@@ -55,6 +55,11 @@ class ExclusiveMeter:
     def failures(self) -> tuple[str, ...]:
         """What failed in the wrapped meter."""
         return self._meter.failures
+
+    @property
+    def behind(self) -> frozenset[str]:
+        """The channels of the wrapped meter whose figures are older than its last read."""
+        return behind_of(self._meter)
 
     def read(self) -> Mapping[str, float]:
         """Return the joules of each channel while it was owned, since this meter was opened."""

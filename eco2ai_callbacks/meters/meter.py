@@ -69,6 +69,18 @@ class Meter(Protocol):
         """Release what the meter holds; never raises, and may be called twice."""
 
 
+def behind_of(meter: Meter) -> frozenset[str]:
+    """Return the channels whose figures are older than a meter's last read, since their devices did not answer.
+
+    A meter of several devices names them as ``behind``, where it has that attribute: they are missing from this reading
+    and in the next that has them again.
+
+    Args:
+        meter: The meter, just read.
+    """
+    return frozenset(getattr(meter, "behind", ()))
+
+
 class MachineCpu(Protocol):
     """A source of the energy of all CPUs of the machine, before a job's part of it is computed."""
 

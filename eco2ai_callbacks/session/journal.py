@@ -73,6 +73,9 @@ class Journal:
         self._shared_with = shared_with
         self._parent = parent
         self._stop: Record | None = None
+        # The methods at the last record and at the last mark: a segment's band holds its own gaps alone.
+        self._latest: Mapping[str, Method] = {}
+        self._marked: Mapping[str, Method] = {}
 
     def write(self, event: str, usage: Usage, segment: Segment, total: Usage, **fields: Any) -> Record:
         """Write one record and return it.
@@ -85,6 +88,7 @@ class Journal:
             fields: Further fields of the record.
         """
         methods, label = self._methods(), self._wall.label
+        self._latest = methods
         record = dataclasses.replace(
             self._template,
             event=event,
@@ -92,7 +96,7 @@ class Journal:
             epoch=segment.epoch,
             attempt=segment.attempt,
             start=label.isoformat(timespec="milliseconds"),
-            **measured(usage, methods),
+            **measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}),
             cost=self._grid.cost(usage.energy_kwh, label, usage.seconds),
             total=banded(total, methods, self._grid.spread),
             shared_with=self._shared_with(),
@@ -116,6 +120,7 @@ class Journal:
         ends = self._wall.at(reading, usage.seconds)
         record = self.write(event, usage, segment, total, **fields)
         self._wall.label = ends
+        self._marked = self._latest
         if event == "stop":
             self._stop = record
         return record
@@ -145,4 +150,5 @@ class Journal:
             fields: Further fields of the record.
         """
         start = self.write("start", Usage(), Segment(), total, **fields)
+        self._marked = self._latest
         self.show(dataclasses.replace(start, total=summary(known)))

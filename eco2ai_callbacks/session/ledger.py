@@ -44,7 +44,7 @@ class Ledger:
         joules = reading.since(self._marked)
         seconds = max(0.0, reading.t - self._marked.t)
         grams = self._emissions(math.fsum(joules.values()), seconds) if joules else None
-        return Usage(seconds, joules, grams)
+        return Usage(seconds, joules, grams, reading.beyond(self._marked))
 
     def mark(self, reading: Reading, segment: Hashable) -> Usage:
         """Close the time since the last mark as a segment, and return its usage."""

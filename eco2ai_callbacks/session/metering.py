@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.meter import Meter, behind_of
 from eco2ai_callbacks.usage import Reading
 
 # A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
@@ -71,11 +71,13 @@ class Metering:
             t = self._clock()
             joules: dict[str, float] = {}
             retired: set[str] = set()
+            last_read: dict[str, float] = {}
             for slot in self._slots:
-                slot.read(waited)
+                slot.read(waited, t)
                 joules |= slot.joules
                 retired |= slot.retired
-        return Reading(t, MappingProxyType(joules), frozenset(retired))
+                last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
+        return Reading(t, MappingProxyType(joules), frozenset(retired), MappingProxyType(last_read))
 
     def close(self) -> None:
         """Close the meters."""
@@ -92,6 +94,7 @@ class _Slot:
         # Both are replaced as a whole: the other thread reads them without the lock.
         self.joules: Mapping[str, float] = {}
         self.retired: frozenset[str] = frozenset()
+        self.read_at: Mapping[str, float] = {}
         self._guard = guard
         self._clock = clock
         self._slow_s = slow_s
@@ -107,11 +110,12 @@ class _Slot:
         self._failed = 0
         self._failed_since = 0.0
 
-    def read(self, waited: bool) -> None:
+    def read(self, waited: bool, t: float) -> None:
         """Update the figures from the meter; where it fails or does not answer, its channels are missing until it does.
 
         Args:
             waited: Whether a training waits for the answer.
+            t: When the reading began.
         """
         # A signal handler that reads inside a reading of its own thread gets the figures before.
         if self._dead or self._owed or self._reader == threading.get_ident():
@@ -127,7 +131,7 @@ class _Slot:
         try:
             if not (self._dead or self._owed):
                 self._reader = threading.get_ident()
-                self._ask(waited)
+                self._ask(waited, t)
         finally:
             self._reader = None
             self._lock.release()
@@ -143,9 +147,9 @@ class _Slot:
                 self._guard.call(self.meter.name, self.meter.close, None)
             self._lock.release()
 
-    def _ask(self, waited: bool) -> None:
+    def _ask(self, waited: bool, t: float) -> None:
         began = self._clock()
-        answered = self._guard.call(self.meter.name, self._take, False)
+        answered = self._guard.call(self.meter.name, lambda: self._take(t), False)
         took = self._clock() - began
         self._passed_over = False
         if answered:
@@ -159,7 +163,7 @@ class _Slot:
         if waited:
             self._judge(took)
 
-    def _take(self) -> bool:
+    def _take(self, t: float) -> bool:
         try:
             found, failures = self.meter.read(), self.meter.failures
         except GONE:
@@ -178,7 +182,9 @@ class _Slot:
             self._guard.record(f"{self.meter.name}: no longer gives {', '.join(sorted(lost))}")
         self._lost |= lost
         self.joules = {**self.joules, **{c: joules for c, joules in found.items() if c not in self._lost}}
-        self.retired = self._lost
+        behind = behind_of(self.meter) & self.joules.keys()
+        self.read_at = {**self.read_at, **dict.fromkeys(self.joules.keys() - behind - self._lost, t)}
+        self.retired = self._lost | behind
         return True
 
     def _judge(self, took: float) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 from types import MappingProxyType
@@ -200,3 +201,61 @@ def test_whose_joules_they_are_is_one_phrase_made_of_facts(facts: dict[str, Any]
 @pytest.mark.parametrize(("counter", "sensor", "measured"), [(0, 0, False), (1, 0, True), (0, 1, True)])
 def test_joules_of_a_counter_or_a_sensor_are_measured(counter: int, sensor: int, measured: bool) -> None:
     assert Method("m", 0.9, 1.1, counter=bool(counter), sensor=bool(sensor)).measured is measured
+
+
+class TestTimesOfChannels:
+    """A read that failed: its channel's joules are in the next, and so is the time that they are of."""
+
+    def readings(self) -> list[Reading]:
+        return [
+            Reading(0.0, {"cpu": 0.0, "gpu": 0.0}),
+            Reading(10.0, {"cpu": 100.0, "gpu": 0.0}, frozenset({"gpu"}), {"gpu": 0.0}),
+            Reading(20.0, {"cpu": 200.0, "gpu": 6000.0}),
+            Reading(30.0, {"cpu": 300.0, "gpu": 9000.0}),
+        ]
+
+    def test_mean_power_is_over_the_time_that_each_channel_s_joules_are_of(self):
+        first, missed, caught_up, after = self.readings()
+        usage = Usage(10.0, caught_up.since(missed), None, caught_up.beyond(missed))
+        assert usage.beyond_s == {"gpu": 10.0}
+        assert usage.power_w == pytest.approx(10.0 + 300.0)
+        # What was not measured is not in the power either.
+        assert Usage(10.0, missed.since(first), None, missed.beyond(first)).power_w == pytest.approx(10.0)
+        assert Usage(10.0, {"gpu": 1.0}, None, {"gpu": -10.0}).power_w is None
+        assert Usage(10.0, after.since(caught_up), None, after.beyond(caught_up)).beyond_s == {}
+
+    def test_what_was_missing_and_what_was_caught_up_cancel_out(self):
+        readings = self.readings()
+        parts = [
+            Usage(late.t - early.t, late.since(early), None, late.beyond(early))
+            for early, late in itertools.pairwise(readings)
+        ]
+        total = parts[0] + parts[1] + parts[2]
+        assert total.beyond_s == {}
+        assert total.power_w == pytest.approx(310.0)
+        assert (total - parts[2]).power_w == pytest.approx(310.0)
+        assert (total - parts[0]).beyond_s == {"gpu": 10.0}
+
+    def test_they_survive_json_and_pickling(self):
+        usage = Usage(10.0, {"gpu": 6000.0}, None, {"gpu": 10.0})
+        assert Usage.from_dict(usage.to_dict()) == usage
+        assert pickle.loads(pickle.dumps(usage)) == usage
+        assert "beyond_s" not in Usage(10.0, {"gpu": 6000.0}).to_dict()
+
+    def test_the_power_of_several_ranks_is_the_sum_of_theirs(self):
+        late = Usage(10.0, {"cpu": 6000.0}, None, {"cpu": 10.0})
+        assert sum_parallel([late, Usage(10.0, {"cpu": 100.0})]).power_w == pytest.approx(310.0)
+        assert sum_parallel([Usage(10.0, {"cpu": 0.0}, None, {"cpu": 10.0})]).power_w == 0.0
+
+
+class TestGaps:
+    def test_a_gap_widens_the_band_on_both_sides(self):
+        method = Method("nvml-power", 0.85, 1.15, edge_j=1.0, gap_j=(85.0, 500.0))
+        assert method.band(200.0) == pytest.approx((170.0 - 2.0 - 85.0, 230.0 + 2.0 + 500.0))
+
+    def test_a_segment_s_band_holds_its_own_gaps_alone(self):
+        earlier = Method("nvml-power", 0.85, 1.15, gap_j=(85.0, 500.0))
+        later = Method("nvml-power", 0.85, 1.15, gap_j=(100.0, 700.0))
+        assert later.since(earlier).gap_j == (15.0, 200.0)
+        assert later.since(later).gap_j == (0.0, 0.0)
+        assert later.since(None) is later

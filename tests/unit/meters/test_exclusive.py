@@ -73,3 +73,10 @@ def test_it_passes_on_what_the_other_meter_says_of_itself() -> None:
     assert at.meter.failures == ("NVML: a gap",)
     at.meter.close()
     assert at.gpus.closed
+
+
+def test_channels_whose_figures_are_old_are_those_of_the_meter_inside() -> None:
+    at = Setting()
+    assert at.meter.behind == frozenset()
+    at.gpus.behind = frozenset({"gpu:a"})  # type: ignore[attr-defined]
+    assert at.meter.behind == {"gpu:a"}

@@ -190,6 +190,30 @@ class TestBadMeters:
         metering.read()
         assert guard.failures == ("good: a fell off",)
 
+    def test_a_channel_that_its_meter_names_as_behind_is_missing_until_it_has_caught_up(self, guard: Guard):
+        clock, meter = Clock(100.0), Counter()
+        meter.says = lambda: {"a": clock.now, "b": clock.now}
+        metering = Metering([meter], guard, clock)
+        first = metering.read()
+        clock.advance(10.0)
+        meter.says = lambda: {"a": 100.0, "b": clock.now}
+        meter.behind = frozenset({"a"})  # type: ignore[attr-defined]
+        without = metering.read()
+        assert (without.retired, without.last_read) == ({"a"}, {"a": 100.0})
+        assert without.since(first) == {"b": 10.0}
+        clock.advance(10.0)
+        meter.says = lambda: {"a": clock.now, "b": clock.now}
+        meter.behind = frozenset()  # type: ignore[attr-defined]
+        again = metering.read()
+        assert again.since(without) == {"a": 20.0, "b": 10.0}
+        assert (again.retired, again.beyond(without)) == (frozenset(), {"a": 10.0})
+        assert guard.failures == ()
+
+    def test_a_channel_that_is_behind_from_the_beginning_has_no_time_before(self, guard: Guard):
+        meter = Counter()
+        meter.says, meter.behind = lambda: {"a": 0.0}, frozenset({"a"})  # type: ignore[attr-defined]
+        assert Metering([meter], guard, Clock(5.0)).read().last_read == {"a": 5.0}
+
     def test_a_channel_that_comes_back_stays_away(self, guard: Guard, caplog: pytest.LogCaptureFixture):
         meter = Counter()
         meter.says = lambda: {"a": 1.0}
