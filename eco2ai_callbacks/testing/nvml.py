@@ -22,6 +22,7 @@ class FakeGpu:
         base_j: Where its energy counter begins, in joules.
         counter: Whether it has an energy counter.
         power: Whether it reports its power.
+        limit_w: The limit of its power; ``None`` where it reports none.
         pids: Processes that compute on it.
         mig_slices: The most MIG devices that it can hold; 0 where MIG mode is off.
         mig: Its MIG devices, by UUID: GPU instance, compute instance, compute slices.
@@ -33,6 +34,7 @@ class FakeGpu:
     base_j: float = 1_000_000.0
     counter: bool = True
     power: bool = True
+    limit_w: float | None = None
     pids: tuple[int, ...] = ()
     mig_slices: int = 0
     mig: Mapping[str, tuple[int, int, int]] = dataclasses.field(default_factory=dict)
@@ -127,6 +129,11 @@ class FakeNvml:
         gpu = self._gpu(handle)
         self._called("nvmlDeviceGetPowerUsage", handle, able=gpu.power)
         return round(gpu.watts * 1000)
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: str) -> int:
+        limit_w = self._gpu(handle).limit_w
+        self._called("nvmlDeviceGetEnforcedPowerLimit", handle, able=limit_w is not None)
+        return round((limit_w or 0.0) * 1000)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[types.SimpleNamespace]:
         self._called("nvmlDeviceGetComputeRunningProcesses", handle)

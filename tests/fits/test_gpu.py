@@ -801,3 +801,54 @@ def test_gpus_that_were_not_asked_for_are_not_missed(lab: Callable[..., Lab], gp
         here.cuda.used.add(2)
         run.mark(epoch=0)
     assert Counter(failure for row in rows() for failure in row["failures"]) == {}
+
+
+def test_a_gap_in_the_samples_widens_the_band_of_its_mark_and_of_the_total(lab: Callable[..., Lab]) -> None:
+    here = lab({0})
+    here.nvml.gpus[0].counter = False
+    here.nvml.gpus[0].limit_w = 300.0
+    channel = f"gpu:{A}"
+    with here.tracker(sample_s=0.5, sync_gpu=False) as run:
+        for epoch, seconds in enumerate((0.5, 12.0, 0.5)):
+            here.clock.advance(seconds)
+            run.mark(epoch=epoch)
+    edge_j = 2 * 100.0 * 0.1
+    found = [row for row in rows() if row["event"] == "epoch"]
+    assert [row["joules"][channel] for row in found] == pytest.approx([50.0, 1200.0, 50.0])
+    assert [row["band"][channel][1] for row in found] == pytest.approx(
+        [50.0 * 1.15 + edge_j, 300.0 * 12.0 + edge_j, 50.0 * 1.15 + edge_j]
+    )
+    assert [row["band"][channel][0] for row in found] == pytest.approx(
+        [50.0 * 0.85 - edge_j, 0.0, 50.0 * 0.85 - edge_j]
+    )
+    high = [
+        row["total"]["energy_band_kwh"][1] - row["total"]["energy_kwh"] for row in rows() if row["event"] == "epoch"
+    ]
+    assert high[0] * 3.6e6 < 100.0
+    assert high[1] * 3.6e6 == pytest.approx(2400.0, rel=0.05)
+    assert high[2] * 3.6e6 == pytest.approx(2400.0, rel=0.05)
+    said = [failure for row in found for failure in row["failures"]]
+    assert len(said) == 2
+    assert f"NVML: GPU 0 ({A100}): its power was not sampled for 12.0 s in all" in said[0]
+
+
+def test_a_read_that_failed_leaves_the_board_out_and_its_power_is_over_both_marks(lab: Callable[..., Lab]) -> None:
+    here = lab({0})
+    channel = f"gpu:{A}"
+    with here.tracker(gpus=[0], sync_gpu=False) as run:
+        here.clock.advance(10.0)
+        others_w = run.mark(epoch=0).power_w
+        assert others_w is not None
+        others_w -= 100.0
+        here.nvml.fail(ENERGY, 10, times=2)
+        here.clock.advance(10.0)
+        missed = run.mark(epoch=1)
+        here.clock.advance(10.0)
+        caught_up = run.mark(epoch=2)
+        both = missed + caught_up
+    assert channel not in missed.joules
+    assert missed.power_w == pytest.approx(others_w, abs=0.5)
+    assert caught_up.joules[channel] == pytest.approx(2000.0)
+    assert caught_up.power_w == pytest.approx(100.0 + others_w, abs=0.5)
+    assert both.power_w == pytest.approx(100.0 + others_w, abs=0.5)
+    assert math.fsum(row["joules"].get(channel, 0.0) for row in adding(rows())) == pytest.approx(3000.0)

@@ -65,7 +65,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"nvml", "cross_check", "unsupported", "torch_cuda"},
         {"nvml_board"},
         {"nvml_driver"},
-        {"selection"},
+        {"selection", "nvml_binding", "sharing", "aside", "gaps"},
     ],
     "carbon": [
         {"__init__"},

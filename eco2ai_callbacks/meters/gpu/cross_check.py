@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
+from eco2ai_callbacks.meters.gpu.nvml_board import ENERGY, POWER
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.gpu.selection import Gpu
 
@@ -56,7 +57,7 @@ class _Watched:
     power_failed: bool = False
 
     def sample(self, nvml: Nvml, clock: Callable[[], float]) -> None:
-        power_mw, _ = driver.ask(nvml, nvml.nvmlDeviceGetPowerUsage, self.handle)
+        power_mw, _ = driver.ask(nvml, POWER, self.handle)
         now = clock()
         if power_mw is None:
             self.power_failed = True
@@ -87,12 +88,12 @@ def compare(
     nvml = driver.load_nvml() if library is None else library
     driver.initialise(nvml)
     with contextlib.ExitStack() as stack:
-        stack.callback(driver.code_of, nvml, nvml.nvmlShutdown)
+        stack.callback(driver.ask, nvml, "nvmlShutdown")
         listing = driver.list_gpus(nvml)
         watched = [_Watched(gpu, listing.handles[gpu.uuid]) for gpu in listing.gpus]
         end = clock() + seconds
         for board in watched:
-            board.first_mj, _ = driver.ask(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, board.handle)
+            board.first_mj, _ = driver.ask(nvml, ENERGY, board.handle)
             board.since = clock()
             board.sample(nvml, clock)
         while (left := end - clock()) > 0:
@@ -101,7 +102,7 @@ def compare(
                 board.sample(nvml, clock)
         for board in watched:
             board.sample(nvml, clock)
-            board.last_mj, _ = driver.ask(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, board.handle)
+            board.last_mj, _ = driver.ask(nvml, ENERGY, board.handle)
             board.until = clock()
     return [_agreement(board) for board in watched]
 

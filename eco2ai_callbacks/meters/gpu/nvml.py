@@ -7,25 +7,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-
-import psutil
+from pathlib import Path
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
-from eco2ai_callbacks.meters.gpu.nvml_board import Board, open_board
+from eco2ai_callbacks.meters.gpu.aside import Aside
+from eco2ai_callbacks.meters.gpu.nvml_board import Answer, Board, open_board
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
 from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
+from eco2ai_callbacks.meters.gpu.sharing import is_shared, own_processes, sees_host_pids
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method
-
-
-def own_processes() -> frozenset[int]:
-    """Return the ids of this process and its descendants."""
-    own = os.getpid()
-    try:
-        return frozenset([own, *(child.pid for child in psutil.Process(own).children(recursive=True))])
-    except psutil.Error:
-        return frozenset([own])
 
 
 def open_nvml(
@@ -37,6 +29,7 @@ def open_nvml(
     used_by_framework: Sequence[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
     library: Nvml | None = None,
+    proc: Path = Path("/proc"),
 ) -> NvmlMeter:
     """Open the GPUs that the setting ``gpus`` asks for.
 
@@ -49,6 +42,7 @@ def open_nvml(
         used_by_framework: UUIDs of the devices that the framework trains on, where it reports them.
         clock: Monotonic seconds.
         library: ``pynvml`` or a replacement.
+        proc: Mount point of procfs.
 
     Raises:
         MeterUnavailable: Where there is no driver, nothing is selected, or nothing can be read.
@@ -66,18 +60,24 @@ def open_nvml(
     nvml = driver.load_nvml() if library is None else library
     driver.initialise(nvml)
     with contextlib.ExitStack() as stack:
-        stack.callback(driver.code_of, nvml, nvml.nvmlShutdown)
+        stack.callback(driver.ask, nvml, "nvmlShutdown")
         listing = driver.list_gpus(nvml)
-        pids = frozenset(job_pids())
+        pids, host_pids = frozenset(job_pids()), sees_host_pids(proc)
         choice = choose(
             gpus,
             listing.gpus,
             unreadable=tuple(listing.unreadable),
             environ=environ,
             framework=used_by_framework,
-            in_use=lambda: driver.parts_in_use(nvml, listing, pids),
+            in_use=lambda: driver.parts_in_use(nvml, listing, pids) if host_pids else (),
         )
-        boards, failures = _open_boards(nvml, listing, choice, pids, clock)
+        boards, failures = _open_boards(nvml, listing, choice, clock)
+        for board in boards:
+            board.shared = frozenset(
+                part.uuid
+                for part in board.parts
+                if is_shared(driver.processes(nvml, listing.handles[part.uuid]), pids, host_pids=host_pids)
+            )
         stack.pop_all()
     return NvmlMeter(nvml, boards, choice.rule, failures, sample_s=sample_s)
 
@@ -128,7 +128,12 @@ class NvmlMeter:
     @property
     def failures(self) -> tuple[str, ...]:
         """What failed, one sentence each."""
-        return (*self._failures, *(failure for board in self._boards for failure in board.failures))
+        return (*self._failures, *(failure for board in self._boards for failure in board.failures.values()))
+
+    @property
+    def behind(self) -> frozenset[str]:
+        """The channels whose figures are older than the last read, since their boards did not answer it."""
+        return frozenset(_channel(part) for board in self._boards if board.behind for part in board.parts)
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -159,6 +164,7 @@ class NvmlMeter:
             raise Eco2AIError("opened by another process; a forked child does not measure")
         if self._closed:
             raise Eco2AIError("read after it was closed")
+        self._reopened = False
         joules: dict[str, float] = {}
         for board in self._boards:
             if not board.retired and board.update(self._sample_s, self._reopen):
@@ -170,20 +176,27 @@ class NvmlMeter:
     def close(self) -> None:
         """Shut the library down, once, and only in the process that opened it."""
         if not self._closed and os.getpid() == self._pid:
-            driver.code_of(self._nvml, self._nvml.nvmlShutdown)
+            self._shut_down([board.pending for board in self._boards if board.pending is not None])
         self._closed = True
+
+    def _shut_down(self, pending: Sequence[Aside[Answer]]) -> None:
+        """Shut the library down once all calls have returned: one that hangs would hold the caller up here."""
+        if pending:
+            pending[0].then(lambda: self._shut_down(pending[1:]))
+        else:
+            driver.ask(self._nvml, "nvmlShutdown")
 
     def _how(self, board: Board) -> str:
         return "energy counter" if board.counter else f"power every {self._sample_s:g} s"
 
     def _reopen(self) -> bool:
-        """Initialise the library again, once, where other code in this process has shut it down."""
-        if self._reopened or driver.code_of(self._nvml, self._nvml.nvmlInit) is not None:
+        """Initialise the library again where other code in this process has shut it down: once a read at most."""
+        if self._reopened or driver.ask(self._nvml, "nvmlInit")[1] is not None:
             return False
         self._reopened = True
         for board in self._boards:
-            handle, code = driver.ask(self._nvml, self._nvml.nvmlDeviceGetHandleByUUID, board.gpu.uuid)
-            board.handle = board.handle if code is not None else handle
+            handle = driver.handle_of(self._nvml, board.gpu)
+            board.handle = board.handle if handle is None else handle
         return True
 
 
@@ -192,7 +205,7 @@ def _channel(part: Part) -> str:
 
 
 def _open_boards(
-    nvml: Nvml, listing: Listing, choice: Choice, pids: frozenset[int], clock: Callable[[], float]
+    nvml: Nvml, listing: Listing, choice: Choice, clock: Callable[[], float]
 ) -> tuple[list[Board], list[str]]:
     """Return the chosen boards that can be read, and a sentence for each that cannot.
 
@@ -215,23 +228,7 @@ def _open_boards(
             why = "it tells neither its energy nor its power" if code in driver.ABSENT else driver.reason(code)
             refused.append((f"{label}: {why}", driver.hint(code)))
             continue
-        board.shared = frozenset(
-            part.uuid for part in parts if _is_shared(driver.processes(nvml, listing.handles[part.uuid]), pids)
-        )
         boards.append(board)
     if not boards:
         raise MeterUnavailable(*refused[0])
     return boards, [f"NVML: {reason}" for reason, _ in refused]
-
-
-def _is_shared(computing: frozenset[int], job: frozenset[int]) -> bool:
-    """Return whether processes outside the job compute on a device.
-
-    In a container the driver reports the host's process ids, which cannot be matched here: one may be the job's own.
-    """
-    if not job:  # the whole machine is measured, so that there are no others
-        return False
-    others = computing - job
-    if others != computing or any(psutil.pid_exists(pid) for pid in others):  # the ids are of this system
-        return bool(others)
-    return len(others) > 1

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 # ruff: noqa: N802  the names are those of nvml.h
-import importlib
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 from eco2ai_callbacks.errors import MeterUnavailable
-from eco2ai_callbacks.meters.gpu.selection import Gpu, MigDevice, Part
-
-T = TypeVar("T")
+from eco2ai_callbacks.meters.gpu import nvml_binding
+from eco2ai_callbacks.meters.gpu.selection import UNNAMED, Gpu, MigDevice, Part
 
 # Return codes of nvml.h (nvmlReturn_t).
 UNINITIALIZED = 1
@@ -19,9 +18,17 @@ NOT_SUPPORTED = 3
 NO_PERMISSION = 4
 TIMEOUT = 10
 FUNCTION_NOT_FOUND = 13
+LOST = 15
+NEEDS_RESET = 16
 UNKNOWN = 999
+# Codes of our own: the binding lacks the function, or has no answer that can be used.
+NOT_BOUND, NO_ANSWER = -1, -2
 TRANSIENT = frozenset({TIMEOUT, UNKNOWN})
-ABSENT = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
+ABSENT = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND, NOT_BOUND})
+# With these a board cannot be used for anything.
+_CLOSED = frozenset({NO_PERMISSION, LOST, NEEDS_RESET})
+# What the driver answers where a value is not available (nvml.h: NVML_VALUE_NOT_AVAILABLE), in both widths.
+_NOT_AVAILABLE = frozenset({2**32 - 1, 2**64 - 1})
 
 _REASONS = {
     UNINITIALIZED: "the library was shut down",
@@ -32,11 +39,13 @@ _REASONS = {
     TIMEOUT: "no answer in time",
     12: "no NVIDIA driver",
     FUNCTION_NOT_FOUND: "not supported by this driver",
-    15: "the GPU is lost",
-    16: "the GPU needs a reset",
+    LOST: "the GPU is lost",
+    NEEDS_RESET: "the GPU needs a reset",
     17: "blocked by the operating system",
     18: "driver and library versions differ",
     UNKNOWN: "an unknown error",
+    NOT_BOUND: "the installed pynvml has no function for it",
+    NO_ANSWER: "the installed pynvml gives no answer that can be used",
 }
 _HINTS = {
     NO_PERMISSION: "add this user to the group of /dev/nvidia*, or start the container with docker run --gpus all",
@@ -46,7 +55,7 @@ _HINTS = {
 
 
 class Nvml(Protocol):
-    """The functions of ``pynvml`` (``nvidia-ml-py``) that are used; handles are opaque."""
+    """What every binding ``pynvml`` has; its other functions are called by name, for some bindings lack some."""
 
     # The class of its exceptions, whose `value` is the code.
     NVMLError: type[Exception]
@@ -55,18 +64,6 @@ class Nvml(Protocol):
     def nvmlShutdown(self) -> object: ...
     def nvmlDeviceGetCount(self) -> int: ...
     def nvmlDeviceGetHandleByIndex(self, index: int, /) -> Any: ...
-    def nvmlDeviceGetHandleByUUID(self, uuid: str, /) -> Any: ...
-    def nvmlDeviceGetUUID(self, handle: Any, /) -> str: ...
-    def nvmlDeviceGetName(self, handle: Any, /) -> str: ...
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any, /) -> int: ...
-    def nvmlDeviceGetPowerUsage(self, handle: Any, /) -> int: ...
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: Any, /) -> Sequence[Any]: ...
-    def nvmlDeviceGetMigMode(self, handle: Any, /) -> Sequence[int]: ...
-    def nvmlDeviceGetMaxMigDeviceCount(self, handle: Any, /) -> int: ...
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, index: int, /) -> Any: ...
-    def nvmlDeviceGetGpuInstanceId(self, handle: Any, /) -> int: ...
-    def nvmlDeviceGetComputeInstanceId(self, handle: Any, /) -> int: ...
-    def nvmlDeviceGetAttributes(self, handle: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +85,9 @@ def load_nvml() -> Nvml:
     """Import and return the binding ``pynvml``.
 
     Raises:
-        MeterUnavailable: Where it is not installed.
+        MeterUnavailable: Where it is not installed or cannot be used.
     """
-    try:
-        return cast(Nvml, importlib.import_module("pynvml"))
-    except ImportError:
-        raise MeterUnavailable("the package nvidia-ml-py is not installed", "pip install nvidia-ml-py") from None
+    return cast(Nvml, nvml_binding.load())
 
 
 def initialise(nvml: Nvml) -> None:
@@ -102,14 +96,14 @@ def initialise(nvml: Nvml) -> None:
     Raises:
         MeterUnavailable: Where there is no driver, or none that can be used.
     """
-    code = code_of(nvml, nvml.nvmlInit)
+    code = ask(nvml, "nvmlInit")[1]
     if code is not None:
         raise MeterUnavailable(reason(code), hint(code))
 
 
 def hint(code: int) -> str | None:
     """Return what the user can do about a code; ``None`` where nothing is known to help."""
-    return _HINTS.get(code)
+    return nvml_binding.command() if code in (NOT_BOUND, NO_ANSWER) else _HINTS.get(code)
 
 
 def reason(code: int) -> str:
@@ -117,27 +111,52 @@ def reason(code: int) -> str:
     return _REASONS.get(code, f"NVML error {code}")
 
 
-def ask(nvml: Nvml, function: Callable[..., T], *arguments: Any) -> tuple[T, None] | tuple[None, int]:
-    """Return the result of a function of NVML, or the code that it failed with; retry once on a transient one."""
+def ask(nvml: Nvml, function: str, *arguments: Any) -> tuple[Any, None] | tuple[None, int]:
+    """Return the result of a function of NVML, or the code that it failed with; retry once on a transient one.
+
+    A binding may fail in ways of its own: a text that it cannot decode, an argument that it refuses, a function that it
+    lacks. One answer that is missing costs no other.
+    """
     code = UNKNOWN
     for _ in range(2):
-        try:
-            return function(*arguments), None
-        except nvml.NVMLError as error:
-            code = error_code(error)
+        call = getattr(nvml, function, None)
+        code = NOT_BOUND if call is None else NO_ANSWER
+        with contextlib.suppress(Exception):
+            try:
+                if call is not None:
+                    return call(*arguments), None
+            except nvml.NVMLError as error:
+                code = error_code(error)
         if code not in TRANSIENT:
             break
     return None, code
 
 
-def code_of(nvml: Nvml, function: Callable[..., Any], *arguments: Any) -> int | None:
-    """Return the code that a call fails with; ``None`` where it succeeds."""
-    return ask(nvml, function, *arguments)[1]
-
-
 def error_code(error: Exception) -> int:
     """Return the code of an exception of the binding."""
-    return int(getattr(error, "value", UNKNOWN))
+    value = getattr(error, "value", UNKNOWN)
+    return value if isinstance(value, int) else UNKNOWN
+
+
+def whole(answer: object) -> int | None:
+    """Return an answer that is a whole number from 0; ``None`` for any other."""
+    return answer if isinstance(answer, int) and not isinstance(answer, bool) and answer >= 0 else None
+
+
+def text(answer: object) -> str | None:
+    """Return an answer that is a readable text, which older bindings give as bytes; ``None`` for any other."""
+    if isinstance(answer, bytes):
+        answer = answer.decode("utf-8", "replace")
+    if not isinstance(answer, str):
+        return None
+    shown = answer.partition("\0")[0].strip()
+    return shown if shown and shown.isprintable() and "\ufffd" not in shown else None
+
+
+def available(answer: object) -> int | None:
+    """Return an answer that is a value of the driver; ``None`` where it is its sign for none, or no number."""
+    value = whole(answer)
+    return None if value in _NOT_AVAILABLE else value
 
 
 def list_gpus(nvml: Nvml) -> Listing:
@@ -146,25 +165,28 @@ def list_gpus(nvml: Nvml) -> Listing:
     Raises:
         MeterUnavailable: Where there is none that this process may use.
     """
-    count, code = ask(nvml, nvml.nvmlDeviceGetCount)
+    answer, code = ask(nvml, "nvmlDeviceGetCount")
+    count = whole(answer)
     if count is None:
-        raise MeterUnavailable(reason(code or UNKNOWN))
+        raise MeterUnavailable(reason(code or NO_ANSWER), hint(code or NO_ANSWER))
     if count == 0:
         raise MeterUnavailable("the driver lists no GPU")
     gpus: list[Gpu] = []
     handles: dict[str, Any] = {}
     unreadable: dict[int, int] = {}
     for index in range(count):
-        handle, code = ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
-        uuid = name = None
+        handle, code = ask(nvml, "nvmlDeviceGetHandleByIndex", index)
+        uuid = None
         if code is None:
-            uuid, code = ask(nvml, nvml.nvmlDeviceGetUUID, handle)
-        if code is None:
-            name, code = ask(nvml, nvml.nvmlDeviceGetName, handle)
-        if uuid is None or name is None:
-            unreadable[index] = code or UNKNOWN
+            uuid, code = _uuid(nvml, handle)
+        if code is not None and (code in _CLOSED or handle is None):
+            unreadable[index] = code
             continue
+        # A channel needs a name of its own.
+        if uuid is None or uuid in handles:
+            uuid = f"index-{index}"
         handles[uuid] = handle
+        name = text(ask(nvml, "nvmlDeviceGetName", handle)[0]) or UNNAMED
         slices = _mig_slices(nvml, handle)
         gpus.append(Gpu(index, uuid, name, slices, _mig_devices(nvml, handle, slices, handles)))
     if not gpus:
@@ -173,13 +195,25 @@ def list_gpus(nvml: Nvml) -> Listing:
     return Listing(tuple(gpus), handles, unreadable)
 
 
+def handle_of(nvml: Nvml, gpu: Gpu) -> Any | None:
+    """Return the handle of a board that was listed before; ``None`` where it is not found."""
+    # Older bindings take the id as bytes.
+    for uuid in (gpu.uuid, gpu.uuid.encode()):
+        handle, code = ask(nvml, "nvmlDeviceGetHandleByUUID", uuid)
+        if code is None:
+            return handle
+        if code not in (NO_ANSWER, NOT_BOUND):
+            break
+    return ask(nvml, "nvmlDeviceGetHandleByIndex", gpu.index)[0]
+
+
 def processes(nvml: Nvml, handle: Any) -> frozenset[int]:
     """Return the ids of the processes that compute on a board or slice; in a container they are the host's ids."""
-    rows, code = ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    rows, code = ask(nvml, "nvmlDeviceGetComputeRunningProcesses", handle)
     if code == FUNCTION_NOT_FOUND:  # drivers before 510 have the second version only
-        older = getattr(nvml, "nvmlDeviceGetComputeRunningProcesses_v2", None)
-        rows = ask(nvml, older, handle)[0] if older else None
-    return frozenset(int(row.pid) for row in rows or ())
+        rows, _ = ask(nvml, "nvmlDeviceGetComputeRunningProcesses_v2", handle)
+    listed = rows if isinstance(rows, list | tuple) else ()
+    return frozenset(pid for row in listed if (pid := whole(getattr(row, "pid", None))) is not None)
 
 
 def parts_in_use(nvml: Nvml, listing: Listing, pids: Collection[int]) -> tuple[Part, ...]:
@@ -192,27 +226,32 @@ def parts_in_use(nvml: Nvml, listing: Listing, pids: Collection[int]) -> tuple[P
     return tuple(found)
 
 
+def _uuid(nvml: Nvml, handle: Any) -> tuple[str | None, int | None]:
+    answer, code = ask(nvml, "nvmlDeviceGetUUID", handle)
+    return text(answer), code
+
+
 def _mig_slices(nvml: Nvml, handle: Any) -> int:
     """Return the compute slices of a board in multi-instance mode; 0 where that mode is off."""
-    mode, _ = ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
-    if mode is None or not mode[0]:
+    mode, _ = ask(nvml, "nvmlDeviceGetMigMode", handle)
+    if not isinstance(mode, list | tuple) or not mode or not whole(mode[0]):
         return 0
-    return ask(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle)[0] or 0
+    return whole(ask(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle)[0]) or 0
 
 
 def _mig_devices(nvml: Nvml, board: Any, slices: int, handles: dict[str, Any]) -> tuple[MigDevice, ...]:
     found: list[MigDevice] = []
     for index in range(slices):
-        handle, code = ask(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, board, index)
+        handle, code = ask(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", board, index)
         if code is not None:  # the numbers have holes
             continue
-        uuid, _ = ask(nvml, nvml.nvmlDeviceGetUUID, handle)
-        gpu_instance, _ = ask(nvml, nvml.nvmlDeviceGetGpuInstanceId, handle)
-        compute_instance, _ = ask(nvml, nvml.nvmlDeviceGetComputeInstanceId, handle)
-        attributes, _ = ask(nvml, nvml.nvmlDeviceGetAttributes, handle)
-        if uuid is None or gpu_instance is None or compute_instance is None:
+        uuid, _ = _uuid(nvml, handle)
+        gpu_instance = whole(ask(nvml, "nvmlDeviceGetGpuInstanceId", handle)[0])
+        compute_instance = whole(ask(nvml, "nvmlDeviceGetComputeInstanceId", handle)[0])
+        if uuid is None or uuid in handles or gpu_instance is None or compute_instance is None:
             continue
         handles[uuid] = handle
-        share = None if attributes is None else int(attributes.computeInstanceSliceCount) or None
+        attributes, _ = ask(nvml, "nvmlDeviceGetAttributes", handle)
+        share = whole(getattr(attributes, "computeInstanceSliceCount", None)) or None
         found.append(MigDevice(uuid, gpu_instance, compute_instance, share))
     return tuple(found)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
 
+# The name of a board whose own cannot be read.
+UNNAMED = "NVIDIA GPU"
 _ACCEPTED = "'auto', 'visible', 'all', (), or indices or UUIDs"
 
 
@@ -270,7 +272,8 @@ def _as_spelt(gpus: Sequence[Gpu], text: str, *, whole: bool = False) -> Part | 
 
 def _check_order(gpus: Sequence[Gpu], taken: int, environ: Mapping[str, str]) -> None:
     """Raise where numbers are ambiguous: CUDA orders boards by speed, NVML by the PCI bus."""
-    one_model = len({gpu.name for gpu in gpus}) <= 1
+    names = {gpu.name for gpu in gpus}
+    one_model = len(gpus) <= 1 or (len(names) == 1 and UNNAMED not in names)
     if not one_model and taken < len(gpus) and environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" and taken:
         raise MeterUnavailable(
             "CUDA_VISIBLE_DEVICES numbers GPUs of different models in an order that only CUDA knows",

@@ -6,12 +6,10 @@ import math
 import os
 from typing import Any
 
-import psutil
 import pytest
 from nvml_meters import ENERGY, POWER, A, B, opened
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable, SettingsError
-from eco2ai_callbacks.meters.gpu.nvml import own_processes
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.testing import Clock, FakeGpu, FakeNvml
 
@@ -126,19 +124,6 @@ def test_auto_follows_the_framework_then_the_processes_then_the_environment(cloc
     assert (by_environment.rule, list(by_environment.methods)) == ("auto: visible", [f"gpu:{A}"])
 
 
-def test_the_job_is_this_process_and_its_children() -> None:
-    assert os.getpid() in own_processes()
-    assert os.getppid() not in own_processes()
-
-
-def test_where_children_cannot_be_listed_the_job_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise psutil.AccessDenied
-
-    monkeypatch.setattr(psutil.Process, "children", refuse)
-    assert own_processes() == {os.getpid()}
-
-
 @pytest.mark.parametrize(
     ("gpus", "environ"),
     [((), {}), ("auto", {"CUDA_VISIBLE_DEVICES": ""}), ("visible", {"CUDA_VISIBLE_DEVICES": "-1"})],
@@ -165,7 +150,7 @@ def test_a_wrong_index_raises_and_leaves_nothing_open(clock: Clock) -> None:
 # What can fail
 
 
-@pytest.mark.parametrize("function", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetName"])
+@pytest.mark.parametrize("function", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"])
 def test_boards_that_may_not_be_used_are_left_to_others_unless_asked_for(clock: Clock, function: str) -> None:
     nvml = FakeNvml(clock, FakeGpu(A), FakeGpu(B))
     nvml.fail(function, 4, uuid=A)
@@ -189,27 +174,44 @@ def test_when_the_last_board_goes_the_meter_says_so(clock: Clock) -> None:
     assert "the GPU is lost" in meter.failures[0]
 
 
-def test_a_library_that_others_shut_down_is_initialised_again_once(clock: Clock) -> None:
-    nvml = FakeNvml(clock, FakeGpu(A, watts=100.0), FakeGpu(B, watts=10.0))
+@pytest.mark.parametrize("counter", [True, False])
+def test_a_library_that_others_shut_down_is_initialised_again_each_time(clock: Clock, counter: bool) -> None:
+    nvml = FakeNvml(clock, FakeGpu(A, watts=100.0, counter=counter), FakeGpu(B, watts=10.0, counter=counter))
     meter = opened(nvml, clock)
+    for times in range(1, 6):
+        clock.advance(1.0)
+        nvml.nvmlShutdown()
+        assert meter.read() == pytest.approx({f"gpu:{A}": 100.0 * times, f"gpu:{B}": 10.0 * times})
+        assert meter.behind == frozenset()
+        assert nvml.calls["nvmlInit"] == 1 + times
+    meter.close()
+    assert not nvml.initialised
+    assert meter.failures == ()
+
+
+def test_a_library_that_does_not_come_back_is_tried_once_a_read_and_given_up(clock: Clock) -> None:
+    nvml = FakeNvml(clock, FakeGpu(A, watts=100.0))
+    meter = opened(nvml, clock)
+    nvml.nvmlShutdown()
+    nvml.fail("nvmlInit", 9, times=5)
+    nvml.calls.clear()
+    for _ in range(5):
+        clock.advance(1.0)
+        assert meter.read() == {f"gpu:{A}": 0.0}
+        assert meter.behind == {f"gpu:{A}"}
+    assert nvml.calls["nvmlInit"] == 5
     clock.advance(1.0)
-    nvml.nvmlShutdown()
-    assert meter.read() == pytest.approx({f"gpu:{A}": 100.0, f"gpu:{B}": 10.0})
-    assert nvml.calls["nvmlInit"] == 2
-    nvml.nvmlShutdown()
-    with pytest.raises(Eco2AIError, match="no GPU is left"):
-        meter.read()
-    assert nvml.calls["nvmlInit"] == 2
-
-
-def test_a_library_that_does_not_come_back_is_given_up(clock: Clock) -> None:
-    nvml = FakeNvml(clock, FakeGpu(A))
-    meter = opened(nvml, clock)
+    assert meter.read() == pytest.approx({f"gpu:{A}": 600.0})
+    assert meter.behind == frozenset()
     nvml.nvmlShutdown()
     nvml.fail("nvmlInit", 9)
+    for _ in range(9):
+        clock.advance(10.0)
+        meter.read()
+    clock.advance(10.0)
     with pytest.raises(Eco2AIError, match="no GPU is left"):
         meter.read()
-    assert "the library was shut down" in meter.failures[0]
+    assert "the library was shut down, 10 times in a row" in meter.failures[-1]
 
 
 def test_a_board_that_is_not_found_again_keeps_its_handle(clock: Clock) -> None:
