@@ -15,6 +15,7 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
+from eco2ai_callbacks.meters.gpu import nvml_binding
 from eco2ai_callbacks.meters.gpu.cross_check import compare
 from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.settings import NAMES, Settings, resolve, stray_variables
@@ -77,6 +78,9 @@ def _sources(exam: _Exam) -> Iterator[str]:
         yield f"  {mark}  {source.name}{covers}{what}: {source.reason}"
         for line in (source.hint or "").splitlines():
             yield f"          {line}"
+    if wrong := nvml_binding.complaint():
+        yield f"  {wrong}; to have NVIDIA's own:"
+        yield f"          {nvml_binding.command()}"
 
 
 def _place(exam: _Exam) -> Iterator[str]:

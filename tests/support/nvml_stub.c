@@ -151,8 +151,20 @@ static Device *slice(const Device *d, unsigned index) {
         if (devices[i].parent >= 0 && board(devices[i].parent) == d && index-- == 0) return &devices[i];
     return NULL;
 }
+/* \xHH in a text stands for a byte. */
 static int copy(char *to, const char *text, unsigned length) {
-    return (unsigned)snprintf(to, length, "%s", text) < length ? SUCCESS : TOO_SMALL;
+    unsigned n = 0, byte;
+    for (; *text && n < length; n++) {
+        if (sscanf(text, "\\x%2x", &byte) == 1) {
+            to[n] = (char)byte;
+            text += 4;
+        } else {
+            to[n] = *text++;
+        }
+    }
+    if (n == length) return TOO_SMALL;
+    to[n] = 0;
+    return SUCCESS;
 }
 
 int nvmlInitWithFlags(unsigned flags) {
@@ -161,6 +173,10 @@ int nvmlInitWithFlags(unsigned flags) {
     if (init_code) return init_code;
     open_count++;
     return SUCCESS;
+}
+/* For bindings that are older than the function above. */
+int nvmlInit_v2(void) {
+    return nvmlInitWithFlags(0);
 }
 int nvmlShutdown(void) {
     CALL(NULL, NULL);
@@ -228,6 +244,21 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *count, ProcessI
         }
     *count = n;
     return n > room ? TOO_SMALL : SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v2(Device *d, unsigned *count, ProcessInfo *rows) {
+    return nvmlDeviceGetComputeRunningProcesses_v3(d, count, rows);
+}
+int nvmlDeviceGetComputeRunningProcesses(Device *d, unsigned *count, void *rows) {
+    (void)rows;
+    CALL(d, NULL);
+    *count = 0; /* its rows have another form */
+    return SUCCESS;
+}
+int nvmlDeviceGetEnforcedPowerLimit(Device *d, unsigned *mw) {
+    CALL(d, NULL);
+    if (!d->power) return NOT_SUPPORTED;
+    *mw = (unsigned)(d->watts * 2000);
+    return SUCCESS;
 }
 int nvmlDeviceGetMigMode(Device *d, unsigned *current, unsigned *pending) {
     CALL(d, NULL);

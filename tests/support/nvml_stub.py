@@ -67,7 +67,7 @@ class NvmlStub:
         mig_slices: int = 0,
         power_factor: float = 1.0,
     ) -> None:
-        """Add a board."""
+        """Add a board; ``\\xHH`` in its id or its name stands for a byte."""
         values = (uuid, name, watts, base_mj, step_ms, int(counter), int(power), mig_slices, power_factor)
         self._line("gpu", *values)
 

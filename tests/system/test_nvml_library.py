@@ -102,7 +102,12 @@ def test_slices_and_processes_come_through_the_real_binding(stub: NvmlStub) -> N
     stub.process("MIG-two", 4242)
     stub.process("MIG-two", 1)
     script = """
-meter = open_nvml("auto", job_pids=lambda: [4242])
+import pathlib
+proc = pathlib.Path("proc")
+(proc / "self/ns").mkdir(parents=True)
+(proc / "stat").touch()
+(proc / "self/ns/pid").symlink_to("pid:[4026531836]")
+meter = open_nvml("auto", job_pids=lambda: [4242], proc=proc)
 first = timed(meter.read)
 time.sleep(0.5)
 found = stretch(first, timed(meter.read))
@@ -150,14 +155,82 @@ def test_a_passing_fault_of_the_real_binding_is_tried_again(stub: NvmlStub, code
     assert stub.calls()[ENERGY] == 6
 
 
-def test_a_hanging_call_of_the_real_binding_is_the_last(stub: NvmlStub) -> None:
+NAMED = """
+import json
+from eco2ai_callbacks.meters.gpu.nvml import open_nvml
+meter = open_nvml("all")
+reads = [meter.read() for _ in range(2)]
+print(json.dumps([sorted(reads[-1]), [device.name for device in meter.devices], meter.failures]))
+"""
+
+
+def test_a_name_that_is_not_utf_8_costs_no_board(stub: NvmlStub) -> None:
+    stub.gpu(A, 250.0, r"NVIDIA \xf8\x95\xa0\x81")
+    stub.gpu(B, 70.0)
+    assert stub.run(NAMED) == [[f"gpu:{A}", f"gpu:{B}"], ["NVIDIA GPU", "NVIDIA A100-SXM4-80GB"], []]
+
+
+def test_an_id_that_is_not_utf_8_is_replaced_by_the_board_s_number(stub: NvmlStub) -> None:
+    stub.gpu(r"GPU-\xff", 250.0)
+    stub.gpu(B, 70.0)
+    assert stub.run(NAMED)[0] == [f"gpu:{B}", "gpu:index-0"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["nvmlDeviceGetName", "nvmlDeviceGetUUID", "nvmlDeviceGetMigMode", "nvmlDeviceGetComputeRunningProcesses_v3"],
+)
+@pytest.mark.parametrize("code", [2, 3, 7, 10, 13, 25, 999])
+def test_a_driver_that_refuses_what_is_not_needed_costs_no_board(stub: NvmlStub, function: str, code: int) -> None:
     stub.gpu(A, 250.0)
     stub.gpu(B, 70.0)
-    stub.fault(ENERGY, uuid=A, after=2, times=1, hang_ms=1200)
-    reads, failures = stub.run(READS)
-    assert [f"gpu:{A}" in read for read in reads] == [True, True, False, False]
-    assert "a call took over a second" in failures[0]
-    assert stub.calls_of(A)[ENERGY] == 3
+    stub.fault(function, uuid=A, code=code)
+    first = "gpu:index-0" if function == "nvmlDeviceGetUUID" else f"gpu:{A}"
+    assert stub.run(NAMED)[0] == sorted([first, f"gpu:{B}"])
+
+
+def test_a_value_that_is_not_available_is_none(stub: NvmlStub) -> None:
+    stub.gpu(A, 250.0)
+    stub.fault(ENERGY, value_mj=2**32 - 1)
+    script = """
+import json
+from eco2ai_callbacks.meters.gpu.nvml import open_nvml
+print(json.dumps([method.name for method in open_nvml("all").methods.values()]))
+"""
+    assert stub.run(script) == ["nvml-power"]
+
+
+def test_a_hanging_call_of_the_real_binding_holds_nobody_up_twice(stub: NvmlStub) -> None:
+    stub.gpu(A, 250.0)
+    stub.gpu(B, 70.0)
+    # Two slow answers, one that is waited for by another thread, and from then on answers in time.
+    stub.fault(ENERGY, uuid=A, after=2, times=3, hang_ms=1200)
+    script = """
+import json, time
+from eco2ai_callbacks.meters.gpu.nvml import open_nvml
+meter = open_nvml("all")
+channels = sorted(meter.methods)
+old = []
+began = time.monotonic()
+while len(old) < 4 or old[-1]:
+    time.sleep(0.01)
+    joules = meter.read()
+    old.append(sorted(meter.behind))
+seconds = time.monotonic() - began
+print(json.dumps([channels, sorted(joules), old, joules, seconds, meter.failures]))
+"""
+    channels, read, old, joules, seconds, failures = stub.run(script)
+    assert channels == read == [f"gpu:{A}", f"gpu:{B}"]
+    assert old[:3] == [[], [], []]
+    assert all(each == [f"gpu:{A}"] for each in old[3:-1])
+    assert len(old) > 4
+    # Nothing is lost: the counter has gone on.
+    assert joules[f"gpu:{A}"] == pytest.approx(250.0 / 70.0 * joules[f"gpu:{B}"], rel=0.05)
+    assert joules[f"gpu:{A}"] <= 250.0 * seconds * 1.05
+    assert failures == [
+        "NVML: GPU 0 (NVIDIA A100-SXM4-80GB): two calls in a row took over 1 s; "
+        "what it used while it did not answer is in a later read"
+    ]
 
 
 def test_a_counter_reset_is_seen_through_the_real_binding(stub: NvmlStub) -> None:
@@ -175,13 +248,15 @@ def test_a_library_shut_down_by_others_is_found_again(stub: NvmlStub) -> None:
 import json, pynvml
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 meter = open_nvml("all")
-pynvml.nvmlShutdown()
-print(json.dumps([list(meter.read()), meter.failures]))
+for _ in range(5):
+    pynvml.nvmlShutdown()
+    joules = meter.read()
+    assert not meter.behind
 meter.close()
-print(json.dumps([list(meter.methods), meter.failures]))
+print(json.dumps([list(meter.methods), list(joules), meter.failures]))
 """)
-    assert found == [[f"gpu:{A}"], []]
-    assert stub.calls()["nvmlInitWithFlags"] == stub.calls()["nvmlShutdown"] == 2
+    assert found == [[f"gpu:{A}"], [f"gpu:{A}"], []]
+    assert stub.calls()["nvmlInitWithFlags"] == stub.calls()["nvmlShutdown"] == 6
 
 
 def test_a_real_fork_is_refused(stub: NvmlStub) -> None:

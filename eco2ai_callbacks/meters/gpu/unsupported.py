@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# PCI vendor ids (pci.ids).
-_INTEL, _HABANA, _GOOGLE = "0x8086", "0x1da3", "0x1ae0"
+# PCI vendor ids (pci.ids); AMD's GPUs have another one than its processors, with the NPUs inside them.
+_INTEL, _AMD_CPU, _HABANA, _GOOGLE, _NVIDIA, _AMD = "0x8086", "0x1022", "0x1da3", "0x1ae0", "0x10de", "0x1002"
 # Every Intel processor with graphics has them in this slot; GPUs for training are elsewhere on the bus.
 _INTEGRATED_SLOT = "0000:00:02.0"
 # PCI device ids of TPUs, v2 to v7 (jax: _src/hardware_utils.py); Google's network cards have the same vendor id.
 _TPUS = frozenset({"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"})
+# Accelerators with a driver of their own: domain, name, vendor, and the device files of the driver, which a container
+# that may use them has too. Sources: the makers' container and device-plugin documents.
+_DRIVERS = (
+    ("npu:huawei", "Huawei Ascend NPU", "0x19e5", ("dev/davinci[0-9]*",)),
+    ("mlu:cambricon", "Cambricon MLU", "0xcabc", ("dev/cambricon_dev[0-9]*",)),
+    ("gpu:moorethreads", "Moore Threads GPU", "0x1ed5", ("dev/mtgpu[0-9]*", "dev/mtgpu.[0-9]*")),
+    ("npu:tenstorrent", "Tenstorrent accelerator", "0x1e52", ("dev/tenstorrent/[0-9]*",)),
+)
+# The GPU inside NVIDIA's Jetson modules, which is on no PCI bus (driver nvgpu).
+_JETSON = ("dev/nvhost-gpu", "dev/nvgpu/igpu0")
+# PCI classes: processing accelerators; 3D controllers, which are GPUs without a display; and the other display
+# controllers (pci.ids).
+_ACCELERATOR, _GPU_ONLY, _DISPLAY = "0x1200", "0x0302", "0x03"
+# Makers whose devices have rules of their own.
+_OWN_RULES = frozenset({_HABANA, _GOOGLE, _NVIDIA, _AMD})
+# The bus of the processor itself: the energy of an NPU there is the processor's.
+_PROCESSOR_BUS = "0000:00:"
+# Display adapters of hypervisors (virtio, QXL, Bochs, Cirrus, VMware, VirtualBox, Hyper-V, Xen, Parallels) and of
+# servers' management controllers (ASPEED, Matrox, Silicon Motion, XGI), by vendor (pci.ids).
+_DISPLAY_ONLY = frozenset(
+    [
+        *("0x1af4", "0x1b36", "0x1234", "0x1013", "0x15ad", "0x80ee", "0x1414", "0x5853", "0x1ab8"),
+        *("0x1a03", "0x102b", "0x126f", "0x18ca"),
+    ]
+)
 
 
 def unsupported(
@@ -26,7 +51,8 @@ def unsupported(
 ) -> tuple[str, ...]:
     """Return the names of the accelerators that are in the machine and that no meter reads.
 
-    Device files and loaded modules are the evidence; nothing is imported and no device is opened.
+    Device files, loaded modules and the classes of PCI devices are the evidence; nothing is imported and no device is
+    opened. An accelerator of a maker that is not known here is named by its vendor and device ids.
 
     Args:
         root: The root of the file system.
@@ -47,7 +73,11 @@ def unsupported(
         "tpu:google": ("Google TPU", _tpu(root)),
         "hpu:intel": ("Intel Gaudi (HPU)", any(_matching(root, "dev/hl[0-9]*")) or _HABANA in _vendors(root, "accel")),
         "neuron:aws": ("AWS Neuron", any(_matching(root, "dev/neuron[0-9]*"))),
+        "gpu:nvidia": ("NVIDIA Jetson GPU", any((root / path).exists() for path in _JETSON)),
     }
+    for domain, name, _, files in _DRIVERS:
+        found[domain] = name, any(path for pattern in files for path in _matching(root, pattern))
+    found |= {domain: (name, True) for domain, name in _on_the_bus(root)}
     return tuple(name for domain, (name, present) in found.items() if present and domain not in covered)
 
 
@@ -75,6 +105,34 @@ def _tpu(root: Path) -> bool:
         _text(path) == _GOOGLE and _text(path.with_name("device")) in _TPUS
         for path in _matching(root, "sys/bus/pci/devices/*/vendor")
     )
+
+
+def _on_the_bus(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield domain and name of the PCI devices that compute, of makers that have no rule of their own."""
+    known = {vendor: (domain, name) for domain, name, vendor, _ in _DRIVERS}
+    for slot in _matching(root, "sys/bus/pci/devices/*"):
+        kind, vendor = _text(slot / "class")[:6], _text(slot / "vendor")
+        if not vendor or vendor in _OWN_RULES or not _computes(slot, kind, vendor):
+            continue
+        ids = f"{vendor.removeprefix('0x')}:{_text(slot / 'device').removeprefix('0x')}"
+        what = "processing accelerator" if kind == _ACCELERATOR else "GPU"
+        yield known.get(vendor, (f"pci:{ids}", f"{what} (PCI {ids})"))
+
+
+def _computes(slot: Path, kind: str, vendor: str) -> bool:
+    """Return whether a PCI device is there to compute, and not only to show a picture.
+
+    Args:
+        slot: Its folder in sysfs.
+        kind: Class and subclass, as in ``0x1200``.
+        vendor: Vendor id.
+    """
+    if kind == _ACCELERATOR:
+        return vendor != _AMD_CPU and not (vendor == _INTEL and slot.name.startswith(_PROCESSOR_BUS))
+    if not kind.startswith(_DISPLAY) or vendor in _DISPLAY_ONLY or vendor == _INTEL:
+        return False
+    # Drivers that can render or compute without a display offer a render node (Linux: drm-uapi).
+    return kind == _GPU_ONLY or any(_matching(slot, "drm/renderD*"))
 
 
 def _vendors(root: Path, kind: str) -> frozenset[str]:

@@ -98,6 +98,120 @@ def test_a_gaudi_is_told_from_other_accel_devices(tmp_path: Path, vendor: str, n
     assert look(tmp_path) == (("Intel Gaudi (HPU)",) if named else ())
 
 
+def on_bus(root: Path, slot: str, kind: str, vendor: str, device: str, *, renders: bool = False) -> None:
+    """A PCI device of a class, with or without a render node."""
+    folder = pci(root, slot, vendor, device)
+    (folder / "class").write_text(f"{kind}\n")
+    if renders:
+        (folder / "drm/renderD128").mkdir(parents=True)
+    link(root, f"sys/bus/pci/devices/{slot}", folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("dev/davinci0", "Huawei Ascend NPU"),
+        ("dev/cambricon_dev0", "Cambricon MLU"),
+        ("dev/mtgpu0", "Moore Threads GPU"),
+        ("dev/mtgpu.0", "Moore Threads GPU"),
+        ("dev/tenstorrent/0", "Tenstorrent accelerator"),
+        ("dev/nvhost-gpu", "NVIDIA Jetson GPU"),
+        ("dev/nvgpu/igpu0", "NVIDIA Jetson GPU"),
+    ],
+)
+def test_an_accelerator_with_a_driver_of_its_own_is_found_by_its_device_file(
+    tmp_path: Path, path: str, name: str
+) -> None:
+    put(tmp_path, path)
+    assert look(tmp_path) == (name,)
+
+
+@pytest.mark.parametrize("path", ["dev/davinci_manager", "dev/cambricon_ctl", "dev/mtgpu_ctl", "dev/tenstorrent/by-id"])
+def test_a_driver_s_other_files_are_no_device(tmp_path: Path, path: str) -> None:
+    put(tmp_path, path)
+    assert look(tmp_path) == ()
+
+
+def test_a_jetson_that_nvml_reads_is_not_named(tmp_path: Path) -> None:
+    put(tmp_path, "dev/nvhost-gpu")
+    assert unsupported(tmp_path, {}, covered={"gpu:nvidia"}, system="Linux", machine="aarch64") == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "vendor", "device", "renders", "name"),
+    [
+        ("0x120000", "0x19e5", "0xd802", False, "Huawei Ascend NPU"),
+        ("0x120000", "0x1e52", "0x401e", False, "Tenstorrent accelerator"),
+        ("0x030000", "0x1ed5", "0x0201", True, "Moore Threads GPU"),
+        ("0x120000", "0x1d95", "0x0005", False, "processing accelerator (PCI 1d95:0005)"),
+        ("0x120000", "0x10ee", "0x5000", False, "processing accelerator (PCI 10ee:5000)"),
+        ("0x120000", "0xabcd", "0x0001", False, "processing accelerator (PCI abcd:0001)"),
+        ("0x120000", "0x8086", "0x09c4", False, "processing accelerator (PCI 8086:09c4)"),
+        ("0x030200", "0x9999", "0x4001", False, "GPU (PCI 9999:4001)"),
+        ("0x038000", "0x1e36", "0x0001", True, "GPU (PCI 1e36:0001)"),
+    ],
+)
+def test_what_computes_on_the_bus_is_named_whoever_made_it(
+    tmp_path: Path, kind: str, vendor: str, device: str, renders: bool, name: str
+) -> None:
+    on_bus(tmp_path, "0000:41:00.0", kind, vendor, device, renders=renders)
+    assert look(tmp_path) == (name,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "vendor", "renders"),
+    [
+        ("0x030000", "0x1af4", True),
+        ("0x038000", "0x1af4", True),
+        ("0x030000", "0x1234", False),
+        ("0x030000", "0x1b36", False),
+        ("0x030000", "0x1013", False),
+        ("0x030000", "0x15ad", True),
+        ("0x030000", "0x80ee", True),
+        ("0x030000", "0x1414", False),
+        ("0x030200", "0x1414", False),
+        ("0x030000", "0x1a03", False),
+        ("0x030000", "0x102b", False),
+        ("0x030000", "0x19e5", False),
+        ("0x030000", "0x0731", False),
+        ("0x030000", "0x8086", True),
+        ("0x030000", "0x10de", True),
+        ("0x030200", "0x10de", False),
+        ("0x020000", "0x15b3", False),
+        ("0x088000", "0xabcd", False),
+        ("0x120000", "0x1022", False),
+        ("0x120000", "", False),
+        ("", "0xabcd", False),
+    ],
+    ids=[
+        *("virtio", "virtio without vga", "bochs", "qxl", "cirrus", "vmware", "virtualbox", "hyper-v", "hyper-v 3d"),
+        *("aspeed", "matrox", "ibmc", "display without driver", "intel", "nvidia", "nvidia 3d", "network", "other"),
+        *("npu of a processor", "no vendor", "no class"),
+    ],
+)
+def test_display_adapters_and_other_devices_are_no_accelerators(
+    tmp_path: Path, kind: str, vendor: str, renders: bool
+) -> None:
+    on_bus(tmp_path, "0000:41:00.0", kind, vendor, "0x1111", renders=renders)
+    assert look(tmp_path) == ()
+
+
+def test_an_npu_on_the_processor_s_bus_is_part_of_the_processor(tmp_path: Path) -> None:
+    on_bus(tmp_path, "0000:00:0b.0", "0x120000", "0x8086", "0x7d1d")
+    assert look(tmp_path) == ()
+
+
+def test_several_of_one_kind_are_named_once_and_with_their_driver_too(tmp_path: Path) -> None:
+    put(tmp_path, "dev/davinci0")
+    for slot in ("0000:41:00.0", "0000:42:00.0"):
+        on_bus(tmp_path, slot, "0x120000", "0x19e5", "0xd802")
+    for slot in ("0000:51:00.0", "0000:52:00.0"):
+        on_bus(tmp_path, slot, "0x120000", "0xabcd", "0x0001")
+    assert look(tmp_path) == ("Huawei Ascend NPU", "processing accelerator (PCI abcd:0001)")
+    covered = {"npu:huawei", "pci:abcd:0001"}
+    assert unsupported(tmp_path, {}, covered=covered, system="Linux", machine="x86_64") == ()
+
+
 def test_several_are_all_named(tmp_path: Path) -> None:
     for device in ("kfd", "hl0", "neuron0"):
         put(tmp_path, f"dev/{device}")
