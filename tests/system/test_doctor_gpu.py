@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from nvml_stub import NvmlStub, ended
 
@@ -61,6 +63,65 @@ def test_a_driver_that_cannot_be_used_says_why(stub: NvmlStub, code: int, said: 
     if hint:
         assert lines[number + 1].startswith(hint)
     assert lines[-2:] == ["GPU counters against power, 30 s", said]
+
+
+# A binding as older packages install it: texts are bytes, ids are taken as bytes, and functions are missing.
+OLD = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("real_binding", {path!r})
+real = importlib.util.module_from_spec(spec)
+sys.modules["real_binding"] = real
+spec.loader.exec_module(real)
+globals().update({{name: value for name, value in vars(real).items() if not name.startswith("__")}})
+def nvmlDeviceGetName(handle):
+    return real.nvmlDeviceGetName(handle).encode()
+def nvmlDeviceGetUUID(handle):
+    return real.nvmlDeviceGetUUID(handle).encode()
+def nvmlDeviceGetHandleByUUID(uuid):
+    if not isinstance(uuid, bytes):
+        raise TypeError("bytes or integer address expected instead of str instance")
+    return real.nvmlDeviceGetHandleByUUID(uuid)
+for name in {missing!r}:
+    del globals()[name]
+"""
+MIG = ["nvmlDeviceGetMigMode", "nvmlDeviceGetMaxMigDeviceCount", "nvmlDeviceGetMigDeviceHandleByIndex"]
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "missing", "how"),
+    [
+        ("pynvml", "pynvml/__init__.py", [], "energy counter"),
+        ("nvidia-ml-py3", "pynvml.py", [*MIG, "nvmlDeviceGetTotalEnergyConsumption"], "power every 0.5 s"),
+    ],
+)
+def test_the_sources_name_the_package_of_another_binding_and_what_mends_it(
+    stub: NvmlStub, package: str, file: str, missing: list[str], how: str
+) -> None:
+    import pynvml
+
+    site = stub.folder / "site"
+    module = site / file
+    module.parent.mkdir(parents=True)
+    module.write_text(OLD.format(path=pynvml.__file__, missing=missing))
+    info = site / f"{package.replace('-', '_')}-7.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 7.0\n")
+    (info / "top_level.txt").write_text("pynvml\n")
+    (info / "RECORD").write_text(f"{file},,\n")
+    stub.gpu(A, 200.0)
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    out, _ = ended(stub.start("-W", "error", "-m", "eco2ai_callbacks", "doctor", PYTHONPATH=path))
+    said = [line.strip() for line in out.splitlines()]
+    assert [line for line in said if f"0: {A100} ({how}, whole device)" in line], out
+    number = said.index(
+        f"the module pynvml is not that of nvidia-ml-py: it comes from the package {package} 7.0; to have NVIDIA's own:"
+    )
+    assert said[number + 1] == f"pip uninstall -y {package} && pip install --force-reinstall --no-deps nvidia-ml-py"
+
+
+def test_of_nvidia_s_own_binding_nothing_is_said(stub: NvmlStub) -> None:
+    stub.gpu(A, 200.0)
+    assert not any("pynvml" in line for line in doctor(stub))
 
 
 def test_without_a_driver_there_is_no_nvidia_driver(stub: NvmlStub) -> None:

@@ -200,6 +200,7 @@ print(json.dumps([method.name for method in open_nvml("all").methods.values()]))
     assert stub.run(script) == ["nvml-power"]
 
 
+@pytest.mark.slow
 def test_a_hanging_call_of_the_real_binding_holds_nobody_up_twice(stub: NvmlStub) -> None:
     stub.gpu(A, 250.0)
     stub.gpu(B, 70.0)
@@ -349,6 +350,24 @@ print(json.dumps(list(map(dataclasses.asdict, compare(2.0)))))
     (row,) = stub.run(script)
     assert row["difference"] == pytest.approx(factor - 1, abs=0.04)
     assert ("agree" in row["verdict"]) is agree
+
+
+def test_the_notice_of_a_deprecated_package_is_not_printed_at_our_import(stub: NvmlStub) -> None:
+    stub.gpu(A, 250.0)
+    script = """
+import json, sys, warnings
+class Notice:
+    has_warned_pynvml = False
+    def find_spec(self, name, path, target=None):
+        if name.startswith("pynvml") and not self.has_warned_pynvml:
+            warnings.warn("The pynvml package is deprecated.", FutureWarning, stacklevel=2)
+sys.meta_path.insert(0, Notice())
+from eco2ai_callbacks.meters.gpu.nvml import open_nvml
+filters = list(warnings.filters)
+meter = open_nvml("all")
+print(json.dumps([list(meter.methods), warnings.filters == filters]))
+"""
+    assert stub.run(script) == [[f"gpu:{A}"], True]
 
 
 def test_importing_the_meter_loads_no_binding(stub: NvmlStub) -> None:
