@@ -96,7 +96,7 @@ def initialise(nvml: Nvml) -> None:
     Raises:
         MeterUnavailable: Where there is no driver, or none that can be used.
     """
-    code = ask(nvml, "nvmlInit")[1]
+    code = require(nvml, "nvmlInit")[1]
     if code is not None:
         raise MeterUnavailable(reason(code), hint(code))
 
@@ -117,16 +117,21 @@ def ask(nvml: Nvml, function: str, *arguments: Any) -> tuple[Any, None] | tuple[
     A binding may fail in ways of its own: a text that it cannot decode, an argument that it refuses, a function that it
     lacks. One answer that is missing costs no other.
     """
+    if getattr(nvml, function, None) is None:
+        return None, NOT_BOUND
+    with contextlib.suppress(Exception):
+        return require(nvml, function, *arguments)
+    return None, NO_ANSWER
+
+
+def require(nvml: Nvml, function: str, *arguments: Any) -> tuple[Any, None] | tuple[None, int]:
+    """Do as :func:`ask`, for what nothing can be measured without: any exception that is not NVML's is raised."""
     code = UNKNOWN
     for _ in range(2):
-        call = getattr(nvml, function, None)
-        code = NOT_BOUND if call is None else NO_ANSWER
-        with contextlib.suppress(Exception):
-            try:
-                if call is not None:
-                    return call(*arguments), None
-            except nvml.NVMLError as error:
-                code = error_code(error)
+        try:
+            return getattr(nvml, function)(*arguments), None
+        except nvml.NVMLError as error:
+            code = error_code(error)
         if code not in TRANSIENT:
             break
     return None, code
@@ -165,7 +170,7 @@ def list_gpus(nvml: Nvml) -> Listing:
     Raises:
         MeterUnavailable: Where there is none that this process may use.
     """
-    answer, code = ask(nvml, "nvmlDeviceGetCount")
+    answer, code = require(nvml, "nvmlDeviceGetCount")
     count = whole(answer)
     if count is None:
         raise MeterUnavailable(reason(code or NO_ANSWER), hint(code or NO_ANSWER))
