@@ -82,6 +82,17 @@ def test_of_two_packages_with_one_file_the_later_one_is_named(site: Site) -> Non
     assert nvml_binding.complaint() is None
 
 
+def test_a_file_that_was_changed_since_belongs_to_the_package_that_lists_it(site: Site) -> None:
+    site("nvidia-ml-py").write_text(WHOLE + "CHANGED = True\n")
+    assert nvml_binding.complaint() is None
+
+
+def test_a_file_of_the_name_that_hides_an_installed_binding_is_nobody_s(site: Site) -> None:
+    site("nvidia-ml-py")
+    path = site(None, file="pynvml/__init__.py")
+    assert str(nvml_binding.complaint()).endswith(f"the file {path}, which no package has installed")
+
+
 def test_a_file_that_only_has_the_name_is_said_to_be_none(site: Site) -> None:
     path = site(None, "'''Notes on NVML.'''\n")
     with pytest.raises(MeterUnavailable, match="not NVIDIA's binding: it has no NVMLError") as refused:

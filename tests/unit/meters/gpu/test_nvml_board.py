@@ -134,6 +134,15 @@ def test_without_the_counter_power_is_the_next_method(clock: Clock, code: int) -
     assert opened(nvml, clock).methods[f"gpu:{A}"].name == "nvml-power"
 
 
+@pytest.mark.parametrize("answer", [None, "12", 2**64 - 1], ids=["none", "text", "not available"])
+def test_a_counter_that_gives_no_figure_at_opening_is_none(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    nvml = FakeNvml(clock, FakeGpu(A))
+    monkeypatch.setattr(nvml, ENERGY, lambda handle: answer)
+    assert opened(nvml, clock).methods[f"gpu:{A}"].name == "nvml-power"
+
+
 # What can fail while running
 
 
