@@ -504,7 +504,7 @@ def test_a_board_that_hangs_is_left_out_and_the_training_waits_for_it_no_more(st
     assert [f"gpu:{A}" in row["joules"] for row in adding(log)] == [True, True, True, False, False]
     assert all(f"gpu:{B}" in row["joules"] for row in adding(log))
     assert stub.calls_of(A)[ENERGY] == 6
-    assert log[-1]["total"]["seconds"] < 15.0
+    assert log[-1]["total"]["seconds"] < 30.0
     check_sums(log)
 
 
