@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.read import total
+from eco2ai_callbacks.runlog.tally import Tally
 from eco2ai_callbacks.usage import Usage, sum_parallel
 
 
@@ -50,10 +50,37 @@ def jobs(records: Iterable[Record]) -> dict[str, Job]:
         ...     print(job.run, job.total.energy_kwh, job.said)
         5e1f09c2a7d34b86 0.0142 4 ranks
     """
-    runs: dict[str, dict[int, list[Record]]] = {}
+    runs: dict[str, _Parts] = {}
     for record in records:
-        runs.setdefault(record.run, {}).setdefault(record.rank, []).append(record)
-    return {run: _job(run, ranks) for run, ranks in runs.items()}
+        parts = runs.get(record.run)
+        if parts is None:
+            parts = runs[record.run] = _Parts()
+        parts.add(record)
+    return {run: parts.job(run) for run, parts in runs.items()}
+
+
+class _Parts:
+    """The ranks' parts of one run, summed as their records arrive."""
+
+    __slots__ = ("_hosts", "_ranks", "_world_size")
+
+    def __init__(self) -> None:
+        self._ranks: dict[int, Tally] = {}
+        self._hosts: dict[str, None] = {}
+        self._world_size = 0
+
+    def add(self, record: Record) -> None:
+        self._hosts[record.host] = None
+        self._world_size = max(self._world_size, record.world_size)
+        tally = self._ranks.get(record.rank)
+        if tally is None:
+            tally = self._ranks[record.rank] = Tally()
+        tally.add(record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.carried)
+
+    def job(self, run: str) -> Job:
+        ranks = tuple(sorted(self._ranks))
+        usage = sum_parallel(self._ranks[rank].usage for rank in ranks)
+        return Job(run, usage, ranks, self._world_size, tuple(self._hosts))
 
 
 def of_ranks(seen: int, world_size: int) -> str:
@@ -61,14 +88,3 @@ def of_ranks(seen: int, world_size: int) -> str:
     if world_size < 2:
         return ""
     return f"{world_size} ranks" if seen >= world_size else f"{seen} of {world_size} ranks"
-
-
-def _job(run: str, ranks: dict[int, list[Record]]) -> Job:
-    found = [record for records in ranks.values() for record in records]
-    return Job(
-        run,
-        sum_parallel(total(ranks[rank]) for rank in sorted(ranks)),
-        tuple(sorted(ranks)),
-        max(record.world_size for record in found),
-        tuple(dict.fromkeys(record.host for record in found)),
-    )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.sums import Sums
+from eco2ai_callbacks.runlog.sums import RECENT, Sums
+
+# The wall clock is a label that may be corrected by so much between two lines.
+_CLOCKS = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,8 @@ class Fault:
     """A place where the log differs from what its writers wrote.
 
     Args:
-        kind: ``changed``, ``removed``, ``inserted`` or ``swapped``.
+        kind: ``changed``, ``removed``, ``inserted`` or ``swapped``; ``elsewhere`` where other lines of the session
+            stand in a file that was not read, or are gone: no alteration of this file.
         file: The file.
         line: Number of the line in the file, from 1; for removed lines, that of the next line.
         why: The evidence, as one clause.
@@ -36,22 +40,51 @@ class Fault:
         return f"{self.file}, line {self.line}{record}: {self.kind}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
+# The fields that the checks of a chain and its sums read.
+_CHECKED = (
+    *("writer", "seq", "prev", "event", "run", "rank", "start", "seconds", "joules", "energy_kwh", "co2_kg"),
+    *("stage", "epoch", "attempt", "epoch_total", "total", "carried", "continues"),
+)
+
+
+@dataclass(slots=True, eq=False)
 class Found:
-    """A record, the text that it was read from, and its position: file, line, number among all records."""
+    """A record's fields, the hash of its line, and its position: file, line, number among all records."""
 
     file: Path
     number: int
     place: int
-    text: str
     values: Mapping[str, Any]
-    record: Record
     hash: str
+
+    @property
+    def writer(self) -> str:
+        """The session that wrote it."""
+        return self.values["writer"]  # type: ignore[no-any-return]
+
+    @property
+    def seq(self) -> int:
+        """Its number within its session."""
+        return self.values["seq"]  # type: ignore[no-any-return]
+
+    @property
+    def prev(self) -> str | None:
+        """The hash of its session's line before it."""
+        return self.values.get("prev")
+
+    @property
+    def event(self) -> str:
+        """Its event."""
+        return self.values["event"]  # type: ignore[no-any-return]
+
+    def small(self) -> Found:
+        """Return it with the fields alone that the checks of a chain read: many of them must fit in memory."""
+        values = {name: self.values[name] for name in _CHECKED if name in self.values}
+        return Found(self.file, self.number, self.place, values, self.hash)
 
     def fault(self, kind: str, why: str, seq: int | None = None) -> Fault:
         """Return a fault at this line, for this record or for the one of its session that ``seq`` names."""
-        record = self.record
-        return Fault(kind, self.file, self.number, why, record.writer, record.seq if seq is None else seq)
+        return Fault(kind, self.file, self.number, why, self.writer, self.seq if seq is None else seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +96,83 @@ class Torn:
     text: str
 
 
-def chain_faults(lines: Sequence[Found], torn: Sequence[Torn]) -> Iterator[Fault]:
-    """Return the faults in the lines of one session, which are given in the order of the file.
+class Chain:
+    """The lines of one session as they are read, in constant memory: whether each follows from the one before."""
+
+    __slots__ = ("_next", "_sums", "ended", "file", "hash", "seq")
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._sums = Sums(RECENT)
+        self.ended = False
+        self.seq = -1
+        self.hash: str | None = None
+        self.file: Path | None = None
+
+    def is_behind(self, line: Found) -> bool:
+        """Return whether a line may be a copy of an earlier one in another file."""
+        return line.seq < self._next and line.file != self.file
+
+    def follows(self, line: Found) -> bool:
+        """Take the session's next line; return whether nothing is wrong with it, as far as this line shows.
+
+        After one that does not follow, all of the session must be checked by :func:`chain_faults`.
+        """
+        good = not self.ended and line.seq == self._next and line.prev == self.hash
+        if good and self.hash is None:
+            good = line.event == "start"
+        good = good and not any(True for _ in self._sums.faults(line.values, follows=True))
+        if line.seq >= self._next:
+            self.seq, self._next, self.hash, self.file = line.seq, line.seq + 1, line.hash, line.file
+            self.ended = line.event == "stop"
+        return good
+
+
+def without_copies(lines: Iterable[Found]) -> list[Found]:
+    """Return the lines of one session without those that another file holds too, as a backup of a log does."""
+    first: dict[tuple[int, str], Path] = {}
+    return [line for line in lines if first.setdefault((line.seq, line.hash), line.file) == line.file]
+
+
+def chain_faults(lines: Sequence[Found], torn: Sequence[Torn], began: Mapping[Path, datetime]) -> Iterator[Fault]:
+    """Return the faults in the lines of one session, which are given in the order of the files.
 
     Args:
         lines: All lines of one writer.
         torn: All lines of the log that were cut off before their end.
+        began: When the first line of each file was written; absent where that is not known.
     """
     chain, inserted = _ordered(lines)
     for line in inserted:
         yield line.fault("inserted", "its session has another line of this number")
-    least: int | None = None
+    least: dict[Path, int] = {}
     for line in sorted(chain, key=lambda line: line.place, reverse=True):
-        if least is not None and least < line.record.seq:
-            yield line.fault("swapped", f"it stands before record {least} of its session")
-        least = line.record.seq if least is None else min(least, line.record.seq)
-    before: list[Found] = []
+        lowest = least.setdefault(line.file, line.seq)
+        if lowest < line.seq:
+            yield line.fault("swapped", f"it stands before record {lowest} of its session")
+        least[line.file] = min(lowest, line.seq)
+    earlier: dict[str, None] = {}
+    before: Found | None = None
     sums = Sums()
     for place, line in enumerate(chain):
-        fault = _link_fault(before, line, chain[place + 1 : place + 2], torn)
+        later = chain[place + 1] if place + 1 < len(chain) else None
+        fault = _link_fault(before, earlier, line, later, torn, began)
         if fault is not None:
             yield fault
             if fault.kind == "inserted" and before:
                 continue
-        for why in sums.faults(line.record, follows=fault is None):
+        for why in sums.faults(line.values, follows=fault is None):
             yield line.fault("changed", why)
-        before.append(line)
+        earlier[line.hash] = None
+        before = line
 
 
 def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
     """Return the lines of a writer in the order of their numbers, and the duplicates that fit the chain less well."""
     by_seq: dict[int, list[Found]] = {}
     for line in lines:
-        by_seq.setdefault(line.record.seq, []).append(line)
-    followed = {line.record.prev for line in lines}
+        by_seq.setdefault(line.seq, []).append(line)
+    followed = {line.prev for line in lines}
     chain: list[Found] = []
     others: list[Found] = []
     for _, rivals in sorted(by_seq.items()):
@@ -106,32 +182,69 @@ def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
     return chain, others
 
 
-def _link_fault(earlier: Sequence[Found], line: Found, later: Sequence[Found], torn: Sequence[Torn]) -> Fault | None:
-    """Return the fault between a line and the one before it, and no other's, so that one fault causes no others."""
-    record = line.record
-    if not earlier:
-        if record.seq > 0:
-            return line.fault("removed", f"{_records(0, record.seq)} of its session missing before it", 0)
-        begins = record.prev is None and record.event == "start"
+def _link_fault(
+    before: Found | None,
+    earlier: Container[str | None],
+    line: Found,
+    later: Found | None,
+    torn: Sequence[Torn],
+    began: Mapping[Path, datetime],
+) -> Fault | None:
+    """Return the fault between a line and the one before it, and no other's, so that one fault causes no others.
+
+    Args:
+        before: The line before it in its session.
+        earlier: Hashes of all lines before it in its session.
+        line: The line.
+        later: The next line of its session.
+        torn: As for :func:`chain_faults`.
+        began: As for :func:`chain_faults`.
+    """
+    if before is None:
+        if line.seq > 0:
+            if line.prev is not None and _may_begin_elsewhere(line, began.get(line.file)):
+                return line.fault("elsewhere", f"{_records(0, line.seq)} of its session not in this file", 0)
+            return line.fault("removed", f"{_records(0, line.seq)} of its session missing before it", 0)
+        begins = line.prev is None and line.event == "start"
         return None if begins else line.fault("inserted", "no session begins like this")
-    before = earlier[-1]
-    if before.record.event == "stop":
+    if before.event == "stop":
         return line.fault("inserted", "its session had ended before")
-    missing = before.record.seq + 1
-    if record.seq > missing:
+    missing = before.seq + 1
+    if line.seq > missing:
         for cut in torn:
             between = cut.file == before.file == line.file and before.number < cut.number < line.number
-            if between and f'"writer":"{record.writer}"' in cut.text:
-                return Fault("changed", cut.file, cut.number, "it is no longer whole", record.writer, missing)
-        return line.fault("removed", f"{_records(missing, record.seq)} of its session missing before it", missing)
-    if record.prev == before.hash:
+            if between and f'"writer":"{line.writer}"' in cut.text:
+                return Fault("changed", cut.file, cut.number, "it is no longer whole", line.writer, missing)
+        if before.file != line.file:
+            return line.fault("elsewhere", f"{_records(missing, line.seq)} of its session not in these files", missing)
+        return line.fault("removed", f"{_records(missing, line.seq)} of its session missing before it", missing)
+    if line.prev == before.hash:
         return None
-    if any(next_line.record.prev == before.hash for next_line in later):
+    if later is not None and later.prev == before.hash:
         return line.fault("inserted", "the next line of its session follows from the one before it")
-    if record.prev is None or any(other.hash == record.prev for other in earlier):
+    if line.prev is None or line.prev in earlier:
         return line.fault("inserted", "it does not follow from the line before it in its session")
     doubt = "" if later else ", or that line, the last of its session, was added"
     return before.fault("changed", f"line {line.number} holds another hash of it{doubt}")
+
+
+def written_at(values: Mapping[str, Any], ended: bool) -> datetime | None:
+    """Return when a record's segment began or ended, by the wall clock; ``None`` where the record has no such label."""
+    try:
+        label = datetime.fromisoformat(values.get("start") or "")
+        seconds = float(values.get("seconds") or 0.0) if ended else 0.0
+        return (label if label.tzinfo else label.replace(tzinfo=UTC)) + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _may_begin_elsewhere(line: Found, began: datetime | None) -> bool:
+    """Return whether the lines before this one may have been written before its file began, as in a renamed log.
+
+    The line before it was not written before this one's segment began.
+    """
+    segment = written_at(line.values, ended=False)
+    return began is None or segment is None or segment - began <= _CLOCKS
 
 
 def _records(first: int, end: int) -> str:

@@ -16,9 +16,9 @@ def canonical(values: Mapping[str, Any]) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def line_hash(line: str) -> str:
+def line_hash(line: str | bytes) -> str:
     """Return the SHA-256 of a line, which its writer's next line holds as ``prev``."""
-    return hashlib.sha256(line.encode()).hexdigest()
+    return hashlib.sha256(line.encode() if isinstance(line, str) else line).hexdigest()
 
 
 def line_hmac(values: Mapping[str, Any], key: str) -> str:

@@ -4,47 +4,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.record import ADDING_EVENTS
 
 # Sums of the same numbers in another order differ by less.
 _TOLERANCE = 1e-9
+
+# Epochs whose sums are kept where a log is read once: an epoch's marks follow each other, but for evaluations.
+RECENT = 64
 
 # Energy in kWh, CO2 in kg, seconds.
 Figures = tuple[float | None, float | None, float | None]
 
 
 class Sums:
-    """The recomputed sums of the run and of its epochs, as one writer's records must hold them."""
+    """The recomputed sums of the run and of its epochs, as one writer's records must hold them.
 
-    def __init__(self) -> None:
+    Args:
+        kept: How many epochs' sums are kept, the latest; ``None`` keeps all. An epoch that is no longer kept begins
+            anew, so a fault that is found with a limit must be checked without one.
+    """
+
+    __slots__ = ("_epochs", "_kept", "_known", "_total")
+
+    def __init__(self, kept: int | None = None) -> None:
         self._total: Figures | None = None
         self._epochs: dict[tuple[int | None, int | None], Figures] = {}
         self._known = True
+        self._kept = kept
 
-    def faults(self, record: Record, follows: bool) -> Iterator[str]:
+    def faults(self, record: Mapping[str, Any], follows: bool) -> Iterator[str]:
         """Return the faults in the sums of the writer's next record.
 
         Args:
-            record: The record.
+            record: The record's fields.
             follows: Whether it follows the writer's previous record without a fault in the chain.
         """
-        own = record.energy_kwh, record.co2_kg, record.seconds
-        said = None if record.total is None else figures(record.total)
+        event, total = record["event"], record.get("total")
+        own = record.get("energy_kwh"), record.get("co2_kg"), record.get("seconds", 0.0)
+        said = None if total is None else figures(total)
+        adds = event in ADDING_EVENTS
         if said is not None and self._total is not None and follows:
-            adds = record.adds or record.event == "heartbeat"
-            if not all_same(said, _plus(self._total, own) if adds else self._total):
+            expected = _plus(self._total, own) if adds or event == "heartbeat" else self._total
+            if not all_same(said, expected):
                 yield "its total is not the one before it and what it adds"
-        if record.event != "heartbeat":
+        if event != "heartbeat":
             self._total = said
         elif not follows:
             self._total = None
         self._known = self._known and follows
-        if record.adds and record.stage == "train":
-            epoch = record.epoch, record.attempt
+        if adds and record.get("stage") == "train":
+            epoch = record.get("epoch"), record.get("attempt")
             self._epochs[epoch] = _plus(self._epochs.get(epoch, (None, None, 0.0)), own)
-            said = None if record.epoch_total is None else figures(record.epoch_total)
-            if said is not None and self._known and not all_same(said, self._epochs[epoch]):
+            if self._kept is not None and len(self._epochs) > self._kept:
+                del self._epochs[next(iter(self._epochs))]
+            held = record.get("epoch_total")
+            if held is not None and self._known and not all_same(figures(held), self._epochs[epoch]):
                 yield "its epoch_total is not the sum of the epoch's lines"
 
 
@@ -54,17 +70,22 @@ def figures(sums: Mapping[str, float | None]) -> Figures:
 
 
 def _plus(one: Figures, other: Figures) -> Figures:
-    energy, co2, seconds = (b if a is None else a if b is None else a + b for a, b in zip(one, other, strict=True))
-    return energy, co2, seconds
+    return _sum(one[0], other[0]), _sum(one[1], other[1]), _sum(one[2], other[2])
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else one + other
 
 
 def all_same(one: Figures, other: Figures) -> bool:
     """Return whether two sums are equal, apart from the order of summing."""
-    return all(map(same, one, other))
+    return same(one[0], other[0]) and same(one[1], other[1]) and same(one[2], other[2])
 
 
 def same(one: float | None, other: float | None) -> bool:
     """Return whether two figures are equal, apart from the order of summing; ``None`` equals only ``None``."""
+    if one == other:
+        return True
     if one is None or other is None:
-        return one is other
+        return False
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-15)

@@ -8,28 +8,33 @@ own. What each detects:
 * With the key, such a forgery too: a line's HMAC cannot be computed without the key.
 * Neither detects that the last lines of a session without ``stop``, or all lines of a session, are missing, unless a
   later session names them in ``continues``: a log whose writer was killed looks the same.
+
+A log may have been renamed while it was written, so that a session goes on in another file. Several files are read as
+one log. Where a session's lines begin in a file that was not given, this is reported apart from alterations.
+
+The files are read once, in memory that grows with the sessions and not with the lines. Only the sessions in which
+something does not fit are read again, with all of their lines in memory.
 """
 
 from __future__ import annotations
 
-import hmac
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.chain_check import Fault, Found, Torn, chain_faults
-from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.aggregate import of_ranks
+from eco2ai_callbacks.runlog.chain_check import Chain, Fault, Found, Torn, chain_faults, without_copies
+from eco2ai_callbacks.runlog.hashing import line_hash
+from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, is_torn, own_faults, record_lines
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.read import parsed, total
-from eco2ai_callbacks.runlog.resume import inheriting_rank, is_finished
-from eco2ai_callbacks.runlog.sums import all_same, figures, same
-from eco2ai_callbacks.runlog.validate import is_record
-from eco2ai_callbacks.usage import Usage, kwh
+from eco2ai_callbacks.runlog.run_check import RunCheck
+from eco2ai_callbacks.usage import Usage
 
-# Start of every record's line.
-_FIRST_KEY = '{"schema":'
+# A file that begins with so many lines of which none is a record is no run log.
+_FOREIGN = 1000
+# Last lines of open sessions that are kept until the next line of the session confirms them by its hash.
+_UNCONFIRMED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,20 @@ class CheckedRun:
     Args:
         id: The run's id.
         state: ``finished``, ``unfinished`` (no ``stop``: interrupted, or still running) or ``altered``.
-        usage: Sum of its lines, recomputed.
+        usage: Sum of its lines, recomputed. Energies of ranks add up; the seconds are those of the first rank.
+        ended: How it ended by its ``stop`` records, each way once: ``finished``, ``interrupted``, or what stopped it.
+        parent: Id of the run inside which it was measured.
+        ranks: How many ranks the sum includes, in words; empty where the job has one rank.
+        partial: Whether lines of it are not in the files that were read.
     """
 
     id: str
     state: str
     usage: Usage
+    ended: tuple[str, ...] = ()
+    parent: str | None = None
+    ranks: str = ""
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,8 @@ class Verdict:
         faults: The alterations, in the order of files and lines.
         torn: File and number of the lines that a crash or a full disk cut off: no alterations.
         runs: All runs.
+        elsewhere: Where lines of a session are in a file that was not read, or are gone.
+        foreign: The files that hold lines and no record: they are no run logs.
     """
 
     files: tuple[Path, ...]
@@ -66,23 +81,28 @@ class Verdict:
     faults: tuple[Fault, ...]
     torn: tuple[tuple[Path, int], ...]
     runs: tuple[CheckedRun, ...]
+    elsewhere: tuple[Fault, ...] = ()
+    foreign: tuple[Path, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was altered; there may still be runs without ``stop`` and torn lines."""
-        return not self.faults
+        """Whether nothing was altered and no session continues from another file.
+
+        There may still be runs without ``stop`` and torn lines.
+        """
+        return not self.faults and not self.elsewhere
 
     @property
     def first(self) -> Fault | None:
-        """The first line that was altered."""
-        return self.faults[0] if self.faults else None
+        """The first line that was altered, else the first session with lines elsewhere."""
+        return next(iter((*self.faults, *self.elsewhere)), None)
 
 
-def verify(path: Path, key: str | None = None) -> Verdict:
-    """Check the log and the writers' own files beside it.
+def verify(path: Path | Iterable[Path], key: str | None = None) -> Verdict:
+    """Check the log and the writers' own files beside it, or several logs as one.
 
     Args:
-        path: The log.
+        path: The log, or several, in any order.
         key: Value of ``ECO2AI_LOG_KEY`` when the log was written; without it HMACs are not checked.
 
     Raises:
@@ -93,127 +113,186 @@ def verify(path: Path, key: str | None = None) -> Verdict:
         >>> verdict.whole, verdict.first  # doctest: +SKIP
         (True, None)
     """
-    files = files_of(path)
-    found: list[Found] = []
-    faults: list[Fault] = []
-    torn: list[Torn] = []
-    for file in files:
-        for number, text in _texts(file):
-            values = parsed(text)
-            if is_record(values):
-                record = Record.from_dict(values)
-                found.append(Found(file, number, len(found), text, values, record, line_hash(text)))
-            elif _is_torn(text):
-                torn.append(Torn(file, number, text))
+    paths = [path] if isinstance(path, Path) else list(path)
+    files = list({file.resolve(): file for given in paths for file in files_of(given)}.values())
+    return _Check(files, key).verdict()
+
+
+class _Check:
+    """One check of files as one log.
+
+    Args:
+        files: The files.
+        key: Key of the HMACs; ``None`` leaves them unchecked.
+    """
+
+    def __init__(self, files: Sequence[Path], key: str | None) -> None:
+        self._began = {file: at for file in files if (at := first_written(file)) is not None}
+        # In the order in which they were written, so that a session goes on in the next one.
+        last = datetime.max.replace(tzinfo=UTC)
+        self._files = sorted(files, key=lambda file: self._began.get(file, last)) if len(files) > 1 else list(files)
+        self._key = key
+        self._records = 0
+        self._chains: dict[str, Chain] = {}
+        self._runs: dict[str, RunCheck] = {}
+        self._faults: list[Fault] = []
+        self._torn: list[Torn] = []
+        self._foreign: list[Path] = []
+        # Sessions to read again, links to a session that are not confirmed, lines that may be copies: by their place.
+        self._suspects: set[str] = set()
+        self._links: list[Found] = []
+        self._copies: set[int] = set()
+        self._unconfirmed: dict[str, tuple[Found, str]] = {}
+
+    def verdict(self) -> Verdict:
+        """Read the files and return what was found."""
+        for file in self._files:
+            self._read(file)
+        for line, text in self._unconfirmed.values():
+            self._check_spelling(line, text)
+        elsewhere = list(self._faults_of_suspects())
+        partial = {self._run_of(fault.writer) for fault in elsewhere}
+        for run, check in self._runs.items():
+            if run not in partial:
+                self._faults += check.total_faults()
+        faults = _first_of_each_line(self._faults, self._files)
+        altered = {fault.writer for fault in faults}
+        return Verdict(
+            files=tuple(self._files),
+            records=self._records,
+            keyed=bool(self._key),
+            faults=tuple(faults),
+            torn=tuple((cut.file, cut.number) for cut in self._torn),
+            runs=tuple(_checked(run, check, altered, run in partial) for run, check in self._runs.items()),
+            elsewhere=tuple(_first_of_each_line(elsewhere, self._files)),
+            foreign=tuple(self._foreign),
+        )
+
+    # --- the one reading -------------------------------------------------------------------------------------------
+
+    def _read(self, file: Path) -> None:
+        before = self._records
+        strange: list[Fault] = []
+        for number, text, values, data in record_lines(file):
+            if values is not None:
+                self._take(Found(file, number, self._records, values, line_hash(data)), text)
+                self._records += 1
+            elif is_torn(text):
+                self._torn.append(Torn(file, number, text))
             else:
-                faults.append(Fault("inserted", file, number, "it is no record"))
-    for line in found:
-        faults += _own_faults(line, key)
-    writers = _grouped(found, lambda line: line.record.writer)
-    for lines in writers.values():
-        faults += chain_faults(lines, torn)
-    runs = _grouped(found, lambda line: line.record.run)
-    for lines in runs.values():
-        faults += _continuation_faults(lines, writers)
-    faults = _first_of_each_line(faults, files)
-    altered = {fault.writer for fault in faults}
-    return Verdict(
-        files=tuple(files),
-        records=len(found),
-        keyed=bool(key),
-        faults=tuple(faults),
-        torn=tuple((cut.file, cut.number) for cut in torn),
-        runs=tuple(_checked(run, [line.record for line in lines], altered) for run, lines in runs.items()),
-    )
+                strange.append(Fault("inserted", file, number, "it is no record"))
+                if len(strange) >= _FOREIGN and self._records == before:
+                    break
+        if strange and self._records == before:
+            self._foreign.append(file)
+            self._torn = [cut for cut in self._torn if cut.file != file]
+        else:
+            self._faults += strange
 
+    def _take(self, line: Found, text: str) -> None:
+        values, writer = line.values, line.writer
+        chain = self._chains.get(writer)
+        if chain is None:
+            chain = self._chains[writer] = Chain()
+        run = self._runs.get(values["run"])
+        if run is None:
+            run = self._runs[values["run"]] = RunCheck()
+        copy = chain.is_behind(line)
+        if copy:
+            self._copies.add(line.place)
+        if not chain.follows(line):
+            self._suspects.add(writer)
+        run.add(line, counts=not copy)
+        if line.event == "start" and (link := values.get("continues")):
+            continued = self._chains.get(link["writer"])
+            if continued is None or continued.hash != link["hash"]:
+                self._links.append(line.small())
+        self._faults += own_faults(line, self._key)
+        # The hash that the next line holds confirms how a line is spelt.
+        self._unconfirmed.pop(writer, None)
+        if line.event == "stop":
+            self._check_spelling(line, text)
+        else:
+            self._unconfirmed[writer] = line, text
+            if len(self._unconfirmed) > _UNCONFIRMED:
+                self._check_spelling(*self._unconfirmed.pop(next(iter(self._unconfirmed))))
 
-# --- lines ----------------------------------------------------------------------------------------------------------
+    def _check_spelling(self, line: Found, text: str) -> None:
+        if not is_spelt(line.values, text):
+            self._faults.append(line.fault("changed", "it is not spelt as it was written"))
 
+    # --- what does not fit -----------------------------------------------------------------------------------------
 
-def _texts(file: Path) -> Iterator[tuple[int, str]]:
-    with file.open("rb") as raw:
-        for number, data in enumerate(raw, 1):
-            # Bytes that are not UTF-8 stay distinct, and change the hash.
-            text = data.removesuffix(b"\n").decode("utf-8", "backslashreplace")
-            if text:
-                yield number, text
+    def _faults_of_suspects(self) -> Iterator[Fault]:
+        """Read the sessions again in which something does not fit; return the faults that are no alterations."""
+        lines = self._lines_of(self._suspects | {link.values["continues"]["writer"] for link in self._links})
+        for writer in self._suspects:
+            for fault in chain_faults(lines[writer], self._torn, self._began):
+                if fault.kind == "elsewhere":
+                    yield fault
+                else:
+                    self._faults.append(fault)
+        for link in self._links:
+            fault = _link_fault(link, lines.get(link.values["continues"]["writer"], ()))
+            if fault is not None and fault.kind == "elsewhere":
+                yield fault
+            elif fault is not None:
+                self._faults.append(fault)
 
+    def _lines_of(self, writers: set[str]) -> dict[str, list[Found]]:
+        found: dict[str, list[Found]] = {}
+        place = 0
+        for file in self._files if writers else ():
+            if file in self._foreign:
+                continue
+            for number, text, values, data in record_lines(file):
+                if values is None:
+                    continue
+                if values["writer"] in writers:
+                    line = Found(file, number, place, values, line_hash(data))
+                    found.setdefault(line.writer, []).append(line.small())
+                    self._check_spelling(line, text)
+                place += 1
+        for writer, lines in found.items():
+            found[writer] = kept = without_copies(lines)
+            for line in kept:
+                if line.place in self._copies:
+                    self._runs[line.values["run"]].count(line)
+        return found
 
-def _is_torn(text: str) -> bool:
-    """Return whether a text is a record that was cut off; after a loss of power zeros may replace its rest."""
-    text = text.rstrip("\0")
-    return parsed(text) is None and (text.startswith(_FIRST_KEY) or _FIRST_KEY.startswith(text))
-
-
-def _grouped(found: Iterable[Found], by: Callable[[Found], str]) -> dict[str, list[Found]]:
-    groups: dict[str, list[Found]] = {}
-    for line in found:
-        groups.setdefault(by(line), []).append(line)
-    return groups
-
-
-# --- a line by itself -----------------------------------------------------------------------------------------------
-
-
-def _own_faults(line: Found, key: str | None) -> Iterator[Fault]:
-    record = line.record
-    if key and record.hmac is None:
-        yield line.fault("changed", "it carries no HMAC, though a key is given")
-    elif key and not hmac.compare_digest(str(record.hmac).encode(), line_hmac(line.values, key).encode()):
-        yield line.fault("changed", "its HMAC is not that of its content")
-    if canonical(line.values) != line.text:
-        yield line.fault("changed", "it is not spelt as it was written")
-    energy = kwh(math.fsum(record.joules.values())) if record.joules else None
-    if not same(record.energy_kwh, energy):
-        yield line.fault("changed", f"energy_kwh is {record.energy_kwh}, its joules are {energy}")
+    def _run_of(self, writer: str | None) -> str:
+        return next((run for run, check in self._runs.items() if writer in check.sessions), "")
 
 
 # --- the sessions of one run ----------------------------------------------------------------------------------------
 
 
-def _continuation_faults(lines: Sequence[Found], writers: Mapping[str, Sequence[Found]]) -> Iterator[Fault]:
-    for place, line in enumerate(lines):
-        record = line.record
-        if record.event != "start" or record.total is None:
-            continue
-        if record.continues:
-            yield from _link_to(line, writers.get(record.continues["writer"], ()), record.continues)
-        # Each rank continues its own usage; the first one also continues that of ranks that no longer exist.
-        earlier = [o for o in lines[:place] if inheriting_rank(o.record.rank, record.world_size) == record.rank]
-        # Where sessions overlap or have files of their own, the lines before this one are not known.
-        alone = {line.file} == {other.file for other in lines}
-        over = {other.record.writer for other in earlier}.isdisjoint(other.record.writer for other in lines[place:])
-        if alone and over and (record.continues or not earlier):
-            usage = total([*(other.record for other in earlier), record])
-            if not all_same(figures(record.total), (usage.energy_kwh, usage.co2_kg, usage.seconds)):
-                kind = "removed" if earlier else "changed"
-                yield line.fault(kind, "its total is not what the lines of the run before it add up to")
-
-
-def _link_to(line: Found, continued: Sequence[Found], link: Mapping[str, str]) -> Iterator[Fault]:
+def _link_fault(line: Found, continued: Sequence[Found]) -> Fault | None:
+    """Return the fault in the link from a ``start`` record to the session that it continues."""
+    link = line.values["continues"]
     if not continued:
-        yield line.fault("removed", f"the session that it continues, {link['writer']}, is missing")
-    elif not any(other.hash == link["hash"] for other in continued):
-        last = max(continued, key=lambda other: other.record.seq)
-        if last.record.event == "stop":
-            yield last.fault("changed", f"line {line.number} holds another hash of it")
-        else:
-            yield line.fault(
-                "removed", f"the last lines of the session that it continues, {link['writer']}, are missing"
-            )
+        return line.fault("elsewhere", f"the session that it continues, {link['writer']}, is not in this file")
+    if any(other.hash == link["hash"] for other in continued):
+        return None
+    last = max(continued, key=lambda other: other.seq)
+    if last.event == "stop":
+        return last.fault("changed", f"line {line.number} holds another hash of it")
+    kind = "removed" if last.file == line.file else "elsewhere"
+    return line.fault(kind, f"the last lines of the session that it continues, {link['writer']}, are missing")
 
 
 # --- the verdict ----------------------------------------------------------------------------------------------------
 
 
 def _first_of_each_line(faults: Iterable[Fault], files: Sequence[Path]) -> list[Fault]:
-    ordered = sorted(faults, key=lambda fault: (files.index(fault.file), fault.line))
+    order = {file: place for place, file in enumerate(files)}
+    ordered = sorted(faults, key=lambda fault: (order[fault.file], fault.line))
     return list({(fault.file, fault.line): fault for fault in reversed(ordered)}.values())[::-1]
 
 
-def _checked(run: str, found: Sequence[Record], altered: set[str | None]) -> CheckedRun:
-    if any(record.writer in altered for record in found):
+def _checked(run: str, check: RunCheck, altered: set[str | None], partial: bool) -> CheckedRun:
+    state = "finished" if check.ended else "unfinished"
+    if not altered.isdisjoint(check.sessions):
         state = "altered"
-    else:
-        state = "finished" if is_finished(found) else "unfinished"
-    return CheckedRun(run, state, total(found))
+    ranks = of_ranks(len(check.ranks), check.world_size)
+    return CheckedRun(run, state, check.usage, check.ended, check.parent, ranks, partial)

@@ -27,8 +27,8 @@ from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.metrics import model_card
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.paths import file_for
-from eco2ai_callbacks.runlog.read import carried_usage
 from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
+from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.gpu_work import GpuWork

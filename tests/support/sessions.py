@@ -11,8 +11,8 @@ from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.carbon.intensity import user
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record, summary
-from eco2ai_callbacks.runlog.read import carried_usage
 from eco2ai_callbacks.runlog.resume import load_prior
+from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.identity import new_id
 from eco2ai_callbacks.session.journal import Journal

@@ -10,7 +10,8 @@ from sessions import Written
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import line_hash
-from eco2ai_callbacks.runlog.read import carried_usage, lines, parsed, records, total
+from eco2ai_callbacks.runlog.read import lines, parsed, records, total
+from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import Usage
 

@@ -34,7 +34,9 @@ def line(event: str = "epoch", total: Any = None, **fields: Any) -> Record:
 def faults(*records: Record, breaks: tuple[int, ...] = ()) -> list[tuple[int, str]]:
     """Which record is wrong and why; those named in ``breaks`` do not follow from the one before."""
     sums = Sums()
-    return [(n, why) for n, record in enumerate(records) for why in sums.faults(record, follows=n not in breaks)]
+    return [
+        (n, why) for n, record in enumerate(records) for why in sums.faults(record.to_dict(), follows=n not in breaks)
+    ]
 
 
 def test_a_total_goes_on_by_what_each_record_adds() -> None:
