@@ -36,6 +36,7 @@ class Record:
         event: ``epoch``, ``stage``, ``stop`` (these add up), ``start``, ``heartbeat``, ``forecast`` or ``metrics``.
         epoch: Number of the epoch, from 0.
         attempt: Number of the epoch's attempt, from 1; 2 and up where it is repeated.
+        attempts: The latest attempts of the run's epochs so far, as ranges: first epoch, last epoch, attempt.
         stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
         start: When the segment began, ISO 8601 with the zone's offset: a label, never a duration.
         seconds: Length of the segment.
@@ -48,7 +49,8 @@ class Record:
         not_covered: Hardware that draws power here and that no meter reads.
         intensity: The grid's factor: g/kWh, region, dataset, year, kind, how the region was found.
         epoch_total: In ``epoch``: sum of the epoch's ``train`` marks (``energy_kwh``, ``co2_kg``, ``seconds``).
-        total: The run so far, this record included (as ``epoch_total``, and ``energy_band_kwh``, ``co2_band_kg``).
+        total: The run so far, this record included (as ``epoch_total``, and ``joules`` per channel,
+            ``energy_band_kwh``, ``co2_band_kg``). The last record of a run suffices to continue it.
         metrics: Values that the framework logged: numbers and texts, and ``None`` for NaN and infinity.
             In ``forecast``: the expected usage of the whole run at its end.
         shared_with: Ids of other runs that used the same devices.
@@ -102,6 +104,7 @@ class Record:
     sources: tuple[Mapping[str, Any], ...] | None = None
     carried: Mapping[str, float | None] | None = None
     continues: Mapping[str, str] | None = None
+    attempts: tuple[tuple[int, int, int], ...] | None = None
 
     @property
     def adds(self) -> bool:

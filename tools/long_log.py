@@ -1,4 +1,4 @@
-"""Write a long, valid run log, and print what reading it costs: seconds, microseconds a line, peak memory.
+"""Write a long, valid run log, and print what reading it costs: CPU seconds, microseconds a line, peak memory.
 
     python tools/long_log.py /tmp/long.jsonl --lines 1000000 --runs 10 --sessions 10
 
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash
@@ -59,11 +60,11 @@ def report(what: str, fn: Callable[[], float], count: int) -> None:
 
 
 def _measure(what: str, fn: Callable[[], float], count: int) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     result = fn()
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    print(f"{what}: {result}; {took:.3f} s, {took / count * 1e6:.1f} us a line, peak {peak:.0f} MiB", flush=True)
+    print(f"{what}: {result}; {took:.3f} s of CPU, {took / count * 1e6:.1f} us a line, peak {peak:.0f} MiB", flush=True)
 
 
 def write(path: Path, count: int, runs: int = 1, sessions: int = 1, *, killed: bool = False) -> None:
@@ -93,10 +94,11 @@ def _session(
 ) -> Iterator[str]:
     common = {"run": run, "writer": writer, "project": "demo", "host": "host", "start": LABEL, "intensity": INTENSITY}
     line = canonical(
-        Record(event="start", total=_sum(done), continues=continues, **common).to_dict()  # type: ignore[arg-type]
+        Record(event="start", total=_sum(done), attempts=_attempts(done), continues=continues, **common).to_dict()  # type: ignore[arg-type]
     )
     yield line
-    own = _sum(1)
+    epoch_total = _sum(1)
+    own = {name: epoch_total[name] for name in ("energy_kwh", "co2_kg", "seconds")}
     mark = Record(
         event="epoch",
         stage="train",
@@ -109,9 +111,10 @@ def _session(
         covers={"cpu": ("cpu", "ram")},
         seq=-1,
         prev="PREV",
-        epoch_total=own,
+        epoch_total=epoch_total,
         total={"TOTAL": None},
         version="0.1.0",
+        attempts=((0, -2, 1),),
         **{**common, **own},  # type: ignore[arg-type]
     )
     template = canonical(mark.to_dict())
@@ -119,22 +122,32 @@ def _session(
         epoch, text = done + seq - 1, template
         if seq == length - 1 and not killed:
             text = text.replace('"event":"epoch","epoch":-1,"attempt":1,"stage":"train"', _STOP)
-            text = text.replace(f'"epoch_total":{canonical(own)}', '"epoch_total":null')
+            text = text.replace(f'"epoch_total":{canonical(epoch_total)}', '"epoch_total":null')
             text = text.replace('"ended":null', '"ended":"finished"')
         text = text.replace('"seq":-1', f'"seq":{seq}', 1).replace('"PREV"', f'"{line_hash(line)}"', 1)
         text = text.replace('"epoch":-1', f'"epoch":{epoch}', 1)
         line = text.replace('{"TOTAL":null}', canonical(_sum(done + seq)), 1)
+        line = line.replace("[0,-2,1]", f"[0,{min(epoch, done + length - 2)},1]", 1)
         yield line
 
 
 _STOP = '"event":"stop","epoch":null,"attempt":null,"stage":"other"'
 
 
-def _sum(marks: int) -> dict[str, float | None]:
+def _attempts(done: int) -> tuple[tuple[int, int, int], ...]:
+    return ((0, done - 1, 1),) if done else ()
+
+
+def _sum(marks: int) -> dict[str, Any]:
     if not marks:
         return {"energy_kwh": None, "co2_kg": None, "seconds": 0.0}
     energy = marks * JOULES / 3.6e6
-    return {"energy_kwh": energy, "co2_kg": energy * 0.4, "seconds": marks * SECONDS}
+    return {
+        "energy_kwh": energy,
+        "co2_kg": energy * 0.4,
+        "seconds": marks * SECONDS,
+        "joules": {"cpu": marks * JOULES},
+    }
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import Usage
 
 # Bytes of a line that are read. A record has a few kilobytes; a file without any newline must not fill the memory.
-_LONGEST = 16 * 2**20
+LONGEST = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ def raw_lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """
     with file.open("rb") as raw:
         number = 0
-        while data := raw.readline(_LONGEST):
+        while data := raw.readline(LONGEST):
             number += 1
             yield number, data.removesuffix(b"\n")
-            while len(data) == _LONGEST and not data.endswith(b"\n"):
-                data = raw.readline(_LONGEST)
+            while len(data) == LONGEST and not data.endswith(b"\n"):
+                data = raw.readline(LONGEST)
 
 
 def records(path: Path) -> list[Record]:

@@ -42,11 +42,21 @@ def _numbers(value: object) -> bool:
 
 
 def _sum(value: object) -> bool:
-    return isinstance(value, Mapping) and all(_or_null(_number)(value.get(name)) for name in _SUMMED)
+    return (
+        isinstance(value, Mapping)
+        and all(_or_null(_number)(value.get(name)) for name in _SUMMED)
+        and _numbers(value.get("joules", {}))
+    )
 
 
 def _link(value: object) -> bool:
     return isinstance(value, Mapping) and _text(value.get("writer")) and _text(value.get("hash"))
+
+
+def _ranges(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(item, list | tuple) and len(item) == 3 and all(map(_whole, item)) for item in value
+    )
 
 
 def _or_null(good: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -65,4 +75,5 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("epoch_total", "total", "carried"), _or_null(_sum)),
     "joules": _numbers,
     "continues": _or_null(_link),
+    "attempts": _or_null(_ranges),
 }

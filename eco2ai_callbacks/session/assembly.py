@@ -171,7 +171,6 @@ class PreparedSession:
         """
         settings, platform, context, guard = self.settings, self.platform, self.context, self.guard
         ranks = [start.known for start in starts]
-        known = sum_parallel(ranks)
         exchanged = None if context.gather is None else ranks
         carried = carried_over(context.checkpoint, self.identity, self.prior, exchanged)
         meters = self._own_meters(starts)
@@ -193,9 +192,10 @@ class PreparedSession:
             methods=lambda: methods_of(meters),
             shared_with=self.presence.shared_with,
             parent=self.presence.parent,
+            attempts=self.prior.attempts,
         )
         journal.begin(
-            known + carried_usage(carried or {}),
+            sum_parallel(ranks) + carried_usage(carried or {}),
             before,
             sources=tuple(source.to_dict() for source in self._sources(meters)),
             carried=carried,

@@ -10,6 +10,7 @@ from typing import Any
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record, banded, measured, summary
+from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
@@ -50,6 +51,7 @@ class Journal:
         methods: Returns the measuring method of each channel; a meter may find more channels as it runs.
         shared_with: Returns the other runs that measure the same devices now.
         parent: Returns the run inside which this one is measured now.
+        attempts: How often each epoch was begun in earlier sessions of the run.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Journal:
         methods: Callable[[], Mapping[str, Method]] = dict,
         shared_with: Callable[[], tuple[str, ...]] = tuple,
         parent: Callable[[], str | None] = lambda: None,
+        attempts: Mapping[int, int] | None = None,
     ) -> None:
         self._template = template
         self._grid = grid
@@ -76,6 +79,7 @@ class Journal:
         # The methods at the last record and at the last mark: a segment's band holds its own gaps alone.
         self._latest: Mapping[str, Method] = {}
         self._marked: Mapping[str, Method] = {}
+        self._attempts = Attempts(attempts)
 
     def write(self, event: str, usage: Usage, segment: Segment, total: Usage, **fields: Any) -> Record:
         """Write one record and return it.
@@ -89,6 +93,8 @@ class Journal:
         """
         methods, label = self._methods(), self._wall.label
         self._latest = methods
+        if segment.stage == "train" and segment.epoch is not None:
+            self._attempts.add(segment.epoch, segment.attempt or 1)
         record = dataclasses.replace(
             self._template,
             event=event,
@@ -98,7 +104,8 @@ class Journal:
             start=label.isoformat(timespec="milliseconds"),
             **measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}),
             cost=self._grid.cost(usage.energy_kwh, label, usage.seconds),
-            total=banded(total, methods, self._grid.spread),
+            total=banded(total, methods, self._grid.spread) | {"joules": total.joules},
+            attempts=self._attempts.ranges,
             shared_with=self._shared_with(),
             parent=self._parent(),
             failures=self._guard.failures,

@@ -44,7 +44,7 @@ class Written:
         carried: dict[str, float | None] | None = None,
         **fields: Any,
     ) -> None:
-        known = load_prior(path, run)
+        known = load_prior(path, run, fields.get("rank", 0), fields.get("world_size", 1))
         self.guard = Guard()
         self.path = path
         self.writer = new_id()
@@ -58,7 +58,15 @@ class Written:
         common = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
         self._publisher = Publisher(Writer(path, key), [], self.guard)
         start = Record(event="start", **common)
-        self._journal = Journal(start, GRID, self, self._publisher, self.guard, methods=lambda: METHODS)  # type: ignore[arg-type]
+        self._journal = Journal(
+            start,
+            GRID,
+            self,  # type: ignore[arg-type]
+            self._publisher,
+            self.guard,
+            methods=lambda: METHODS,
+            attempts=known.attempts,
+        )
         self._write("start", Usage(), Segment(), continues=known.continues, carried=carried)
 
     @property

@@ -60,6 +60,7 @@ FULL = Record(
     sources=({"name": "RAPL", "used": True, "reason": "", "methods": {"cpu": "rapl"}, "covers": ("cpu",)},),
     carried={"energy_kwh": 1.0, "co2_kg": None, "seconds": 2.0},
     continues={"writer": "h8", "hash": "i" * 64},
+    attempts=((0, 1, 1),),
 )
 
 

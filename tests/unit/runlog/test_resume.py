@@ -9,8 +9,6 @@ from eco2ai_callbacks.runlog.read import lines, records, total
 from eco2ai_callbacks.runlog.resume import (
     PriorUsage,
     inheriting_rank,
-    is_finished,
-    last_writers,
     load_prior,
     unfinished,
 )
@@ -139,14 +137,3 @@ class TestUnfinished:
         Written(log).stop()
         log.rename(own(log, names[1]))
         assert self.find(log) == []
-
-
-def test_a_run_of_several_ranks_has_ended_where_one_has_said_so(log: Path):
-    first, second = Written(log, rank=0), Written(log.with_name("second.jsonl"), rank=1)
-    second.mark()
-    first.stop()
-    found = [*records(second.path), *records(log)]
-    assert last_writers(found) == {first.writer, second.writer}
-    assert is_finished(found)
-    assert not is_finished(records(second.path))
-    assert not is_finished([])
