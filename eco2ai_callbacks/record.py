@@ -124,10 +124,19 @@ class Record:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
         """Return the record of plain values, the inverse of :meth:`to_dict`; unknown fields are skipped."""
-        return cls(**{name: _frozen(value) for name, value in values.items() if name in FIELDS})
+        return cls(
+            **{
+                name: value if type(value) in _FROZEN else _frozen(value)
+                for name, value in values.items()
+                if name in _NAMES
+            }
+        )
 
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Record))
+_NAMES = frozenset(FIELDS)
+# Most values need no copy; readers of long logs meet millions of them.
+_FROZEN = frozenset({str, int, float, bool, type(None)})
 
 
 def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
@@ -250,6 +259,8 @@ def _loggable(value: Any) -> Any:
 
 
 def _frozen(value: Any) -> Any:
+    if type(value) in _FROZEN:
+        return value
     if isinstance(value, Mapping):
         return {key: _frozen(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from eco2ai_callbacks.usage import Usage
 KEY = "ECO2AI_LOG_KEY"
 DEFAULT = "eco2ai.jsonl"
 _SUFFIX = ".jsonl"
-ALTERED, PARTIAL = 1, 3
+ALTERED, NO_LOG, PARTIAL = 1, 2, 3
 _ACCEPTED = f"accepted is a run log such as {DEFAULT}, a folder of them, or a pattern such as 'logs/*{_SUFFIX}'"
 
 
@@ -42,24 +41,20 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
     Exit status:
       0  nothing was altered
       1  a line was changed, removed or added
-      2  there is nothing to check: not there, no run log, not readable
+      2  LOG is not there, is no run log, or cannot be read
       3  nothing was altered, but runs have lines in a file that was not given, or whose first lines were removed
     """
     given = logs or (Path(DEFAULT),)
-    found = list(dict.fromkeys(file for log in given for file in _files(log)))
     try:
+        found = list(dict.fromkeys(file for log in given for file in _files(log)))
         verdict = verdict_on(found, os.environ.get(KEY))
     except OSError as error:
         where = error.filename if error.filename is not None else ", ".join(map(str, given))
         raise click.UsageError(f"LOG={str(where)!r} cannot be read: {error.strerror}.") from None
-    named = [log for log in given if log in verdict.foreign]
-    for file in verdict.foreign:
-        if file not in named:
-            click.echo(f"{file} is no run log: no line of it is a record; it is left out")
-    if named:
-        raise click.UsageError(f"LOG={str(named[0])!r} is no run log: no line of it is a record; {_ACCEPTED}.")
     if len(verdict.foreign) == len(verdict.files):
-        raise click.UsageError(f"LOG={str(given[0])!r} holds no run log; {_ACCEPTED}.")
+        raise click.UsageError(f"LOG={str(given[0])!r} is no run log: no line of it is a record; {_ACCEPTED}.")
+    for file in verdict.foreign:
+        click.echo(f"{file} is no run log: no line of it is a record; it is left out")
     for line in _listed(verdict.runs):
         click.echo(line)
     for path, number in verdict.torn:
@@ -67,6 +62,8 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
     click.echo(_conclusion(verdict))
     if verdict.faults:
         context.exit(ALTERED)
+    if not set(given).isdisjoint(verdict.foreign):
+        context.exit(NO_LOG)
     if verdict.elsewhere:
         context.exit(PARTIAL)
 
@@ -87,7 +84,7 @@ def _files(log: Path) -> list[Path]:
         if log.exists() and not log.is_file():
             raise click.UsageError(f"LOG={str(log)!r} is no regular file; {_ACCEPTED}.")
         return [log]
-    found = [Path(name) for name in sorted(glob.glob(str(log), recursive=True))]
+    found = sorted(Path(log.anchor).glob(str(log.relative_to(log.anchor))))
     if not found:
         raise click.UsageError(f"LOG={str(log)!r} is not there; {_ACCEPTED}.")
     return [file for path in found for file in _files(path)]

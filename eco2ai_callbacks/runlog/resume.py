@@ -273,7 +273,7 @@ def _look_for_ends(
         if since is not None and _is_before(values, since):
             return
         # In the order of the runs' first lines: a run whose earlier line is found moves behind those seen so far.
-        run = runs[values["run"]] = runs.pop(values["run"], None) or _Run()
+        run = runs[values["run"]] = runs.pop(values["run"], _Run())
         run.fits = run.fits or (values.get("project") == project and values.get("host") == host)
         run.lives = run.lives or writer in living
         if values["event"] == "stop":

@@ -12,11 +12,15 @@ def is_record(values: object) -> bool:
 
     Unknown fields are accepted, for a later version may have written them.
     """
-    return (
-        isinstance(values, Mapping)
-        and values.keys() >= _NEEDED
-        and all(is_field(name, values[name]) for name in _FORMS if name in values)
-    )
+    if not isinstance(values, Mapping) or not values.keys() >= _NEEDED:
+        return False
+    for name, types in _PLAIN.items():
+        if name in values:
+            value = values[name]
+            # The exact types that need no further look come first: readers of long logs check millions of values.
+            if type(value) not in types and not _FORMS[name](value):
+                return False
+    return True
 
 
 def is_field(name: str, value: object) -> bool:
@@ -30,7 +34,7 @@ def _text(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def _whole(value: object) -> bool:
@@ -38,19 +42,23 @@ def _whole(value: object) -> bool:
 
 
 def _numbers(value: object) -> bool:
-    return isinstance(value, Mapping) and all(_number(item) for item in value.values())
+    return isinstance(value, Mapping) and all(map(_number, value.values()))
 
 
 def _sum(value: object) -> bool:
     return (
         isinstance(value, Mapping)
-        and all(_or_null(_number)(value.get(name)) for name in _SUMMED)
+        and all(_null_or_number(value.get(name)) for name in _SUMMED)
         and _numbers(value.get("joules", {}))
     )
 
 
 def _link(value: object) -> bool:
     return isinstance(value, Mapping) and _text(value.get("writer")) and _text(value.get("hash"))
+
+
+def _null_or_number(value: object) -> bool:
+    return value is None or _number(value)
 
 
 def _ranges(value: object) -> bool:
@@ -63,6 +71,7 @@ def _or_null(good: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or good(value)
 
 
+_LARGEST = sys.float_info.max
 _NEEDED = frozenset({"run", "writer", "seq", "event"})
 _SUMMED = ("energy_kwh", "co2_kg", "seconds")
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
@@ -76,4 +85,9 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "joules": _numbers,
     "continues": _or_null(_link),
     "attempts": _or_null(_ranges),
+}
+# Exact types whose every value a field accepts.
+_PLAIN: Mapping[str, frozenset[type]] = {
+    name: frozenset(kind for kind, probe in ((str, ""), (type(None), None)) if form(probe))
+    for name, form in _FORMS.items()
 }

@@ -233,11 +233,11 @@ class _Check:
                 else:
                     self._faults.append(fault)
         for link in self._links:
-            fault = _link_fault(link, lines.get(link.values["continues"]["writer"], ()))
-            if fault is not None and fault.kind == "elsewhere":
-                yield fault
-            elif fault is not None:
-                self._faults.append(fault)
+            held = _link_fault(link, lines.get(link.values["continues"]["writer"], ()))
+            if held is not None and held.kind == "elsewhere":
+                yield held
+            elif held is not None:
+                self._faults.append(held)
 
     def _lines_of(self, writers: set[str]) -> dict[str, list[Found]]:
         found: dict[str, list[Found]] = {}
