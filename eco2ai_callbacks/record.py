@@ -1,10 +1,10 @@
-"""One line of the run log: its fields, and which records add up."""
+"""One line of the run log: its fields, and which events add up."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -209,26 +209,6 @@ def band_factors(total: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[f
 
 def _factors(band: tuple[float, float] | None, value: float | None) -> tuple[float, float]:
     return (band[0] / value, band[1] / value) if band and value else (1.0, 1.0)
-
-
-def counted(records: Iterable[Record]) -> list[Record]:
-    """Return the records whose figures add up to the usage, in their order.
-
-    These are marks, and ``start`` records with usage that was carried over. A heartbeat is one of them only where it is
-    the last of its writer's marks and heartbeats: it then holds an interrupted writer's usage since its last mark.
-    """
-    records = list(records)
-    last: dict[str, Record] = {}
-    for record in records:
-        if record.adds or record.event == "heartbeat":
-            last[record.writer] = record
-    return [
-        record
-        for record in records
-        if record.adds
-        or (record.event == "start" and record.carried)
-        or (record.event == "heartbeat" and last[record.writer] is record)
-    ]
 
 
 def _plain(value: Any) -> Any:

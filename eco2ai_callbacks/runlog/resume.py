@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +228,7 @@ class _Run:
     continued: set[str] = field(default_factory=set)
 
 
-def unfinished(
-    path: Path, project: str, host: str, living: Collection[str], since: datetime | None = None
-) -> list[str]:
+def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> list[str]:
     """Return runs of a project on this host that have no ``stop`` and no living writer, the oldest first.
 
     They are looked for in the last 16 MiB of each file.
@@ -241,22 +238,19 @@ def unfinished(
         project: The project's name.
         host: Hash of the host's boot id.
         living: Writers that are still running.
-        since: When the host was booted: no earlier line is of this host.
 
     Raises:
         OSError: A file exists and cannot be read.
     """
     runs: dict[str, _Run] = {}
     for file in reversed(files_of(path)):
-        _look_for_ends(file, runs, project, host, living, since)
+        _look_for_ends(file, runs, project, host, living)
     return [
         name for name, run in reversed(runs.items()) if run.fits and not run.lives and not run.stopped - run.continued
     ]
 
 
-def _look_for_ends(
-    file: Path, runs: dict[str, _Run], project: str, host: str, living: Collection[str], since: datetime | None
-) -> None:
+def _look_for_ends(file: Path, runs: dict[str, _Run], project: str, host: str, living: Collection[str]) -> None:
     seen: set[str] = set()
     for distance, line in lines_from_end(file, _WRITER):
         if line is None:
@@ -270,8 +264,6 @@ def _look_for_ends(
         if values is None:
             continue
         seen.add(writer)
-        if since is not None and _is_before(values, since):
-            return
         # In the order of the runs' first lines: a run whose earlier line is found moves behind those seen so far.
         run = runs[values["run"]] = runs.pop(values["run"], _Run())
         run.fits = run.fits or (values.get("project") == project and values.get("host") == host)
@@ -280,13 +272,3 @@ def _look_for_ends(
             run.stopped.add(writer)
         if values.get("continues"):
             run.continued.add(values["continues"]["writer"])
-
-
-def _is_before(values: Mapping[str, Any], since: datetime) -> bool:
-    """Return whether a record was written an hour or more before a time; clocks of several hosts may differ."""
-    try:
-        label = datetime.fromisoformat(values.get("start") or "")
-        label = label if label.tzinfo else label.replace(tzinfo=UTC)
-        return label + timedelta(seconds=float(values.get("seconds", 0.0)), hours=1) < since
-    except (ValueError, OverflowError):
-        return False

@@ -39,7 +39,7 @@ def test_only_the_writers_spelling_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "torn"),
     [('{"sch', True), ('{"schema":1,"run', True), ("\0\0", True), ("x", False), ("{}", False)],
-    ids=repr,
+    ids=["key", "record", "zeros", "text", "object"],
 )
 def test_a_record_that_was_cut_off_is_torn(text: str, torn: bool) -> None:
     assert is_torn(text) is torn

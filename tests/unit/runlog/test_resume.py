@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sessions import Written
 
+from eco2ai_callbacks.runlog import resume
+from eco2ai_callbacks.runlog.hashing import canonical
 from eco2ai_callbacks.runlog.read import lines, records, total
 from eco2ai_callbacks.runlog.resume import (
     PriorUsage,
@@ -12,6 +17,7 @@ from eco2ai_callbacks.runlog.resume import (
     load_prior,
     unfinished,
 )
+from eco2ai_callbacks.runlog.tail import record_in
 from eco2ai_callbacks.usage import Usage
 
 
@@ -137,3 +143,145 @@ class TestUnfinished:
         Written(log).stop()
         log.rename(own(log, names[1]))
         assert self.find(log) == []
+
+
+class TestFromTheEnd:
+    """What is read, in bytes, and that it is the same as a sum over all lines."""
+
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """The bytes of each block that is read from the end."""
+        return count_blocks(monkeypatch)
+
+    def test_a_run_at_the_end_of_a_long_log_costs_its_last_mebibytes(self, log: Path, read: list[int]):
+        fill(log, 6 * 2**20)
+        mine = Written(log)
+        mine.mark(epoch=0)
+        read.clear()
+        assert load_prior(log, "run").usage.seconds == 2.0
+        assert sum(read) < 2.5 * 2**20
+
+    def test_a_long_run_costs_its_last_mebibytes_and_knows_every_epoch(self, log: Path, read: list[int]):
+        mine = Written(log)
+        for epoch in range(3500):
+            mine.mark(epoch=epoch)
+        read.clear()
+        known = load_prior(log, "run")
+        assert sum(read) < 2.5 * 2**20 < log.stat().st_size
+        assert known.usage.seconds == 7000.0
+        assert len(known.attempts) == 3500
+
+    def test_a_run_far_back_is_found_without_parsing_the_lines_of_others(
+        self, log: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        mine = Written(log)
+        mine.mark(epoch=0)
+        fill(log, 3 * 2**20)
+        parsed: list[bytes] = []
+        monkeypatch.setattr(resume, "record_in", lambda line: parsed.append(line) or record_in(line))  # type: ignore[func-returns-value]
+        assert load_prior(log, "run").usage.seconds == 2.0
+        assert len(parsed) == 1
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_it_is_the_sum_of_all_records(self, log: Path, seed: int):
+        chance = random.Random(seed)
+        for _ in range(4):
+            session = Written(log)
+            for _ in range(chance.randrange(6)):
+                act = chance.choice([session.mark, session.heartbeat, session.note])
+                act()
+            if chance.random() < 0.5:
+                session.stop("interrupted")
+            Written(log, run="other").mark()
+            with log.open("a") as file:
+                file.write(chance.choice(["", "foreign\n", '{"schema":1,"run":"run","writer":"x","to\n']))
+        known, exact = load_prior(log, "run"), resume._summed(log, "run", 0, 1)
+        assert known.usage.seconds == exact.usage.seconds
+        assert known.usage.joules == exact.usage.joules
+        assert known.usage.grams == pytest.approx(exact.usage.grams)
+        assert known.continues == exact.continues
+        assert known.attempts == exact.attempts
+
+    def test_sessions_that_overlap_are_summed_line_by_line(self, log: Path):
+        one = Written(log)
+        one.mark()
+        two = Written(log)
+        one.mark()
+        two.mark()
+        assert load_prior(log, "run").usage.seconds == 6.0
+
+    def test_records_without_totals_are_summed_line_by_line(self, log: Path):
+        Written(log).mark()
+        rows = [json.loads(line) | {"attempts": None} for line in log.read_text().splitlines()]
+        log.write_text("".join(f"{canonical(row)}\n" for row in rows))
+        assert load_prior(log, "run").usage == total(records(log))
+
+    def test_a_note_behind_a_heartbeat_hides_nothing(self, log: Path):
+        session = Written(log)
+        session.mark()
+        session.heartbeat()
+        session.note(loss=0.5)
+        known = load_prior(log, "run")
+        assert known.usage.seconds == 4.0
+        assert known.continues == {"writer": session.writer, "hash": [*lines(log)][-1].hash}
+
+    def test_writers_of_many_ranks_in_files_of_their_own(self, log: Path):
+        for rank in range(10):
+            Written(log, rank=rank, world_size=10).mark(epoch=rank)
+            log.rename(own(log, str(rank)))
+        assert [load_prior(log, "run", rank, 10).usage.seconds for rank in range(10)] == [2.0] * 10
+        assert load_prior(log, "run", 0, 4).usage.seconds == 2.0 + 6 * 2.0
+
+    def test_ranks_that_the_first_one_took_over_are_counted_once(self, log: Path):
+        for rank in range(3):
+            Written(log, rank=rank, world_size=3).mark()
+        Written(log, rank=0, world_size=1).mark()
+        assert load_prior(log, "run", 0, 1).usage.seconds == 8.0
+        Written(log, rank=0, world_size=1).mark()
+        assert load_prior(log, "run", 0, 1).usage.seconds == 10.0
+
+    def test_a_run_without_an_end_is_looked_for_in_a_bounded_part(
+        self, log: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(resume, "UNFINISHED_BYTES", 2**20)
+        fill(log, 4 * 2**20)
+        Written(log, run="killed").mark()
+        read.clear()
+        assert unfinished(log, "demo", "host", ()) == ["killed"]
+        assert sum(read) < 2.5 * 2**20
+
+
+def fill(log: Path, size: int) -> None:
+    """Append lines of another run, of another project."""
+    other = log.with_name("other.txt")
+    Written(other, run="filler", project="other", writer="f" * 16).stop()
+    data = other.read_bytes()
+    with log.open("ab") as file:
+        file.write(data * (size // len(data)))
+
+
+def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the size of each read from a file that is open in binary."""
+    sizes: list[int] = []
+    plain = Path.open
+
+    class Counted:
+        def __init__(self, raw: Any) -> None:
+            self._raw = raw
+
+        def __enter__(self) -> Counted:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._raw.close()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._raw, name)
+
+        def read(self, size: int = -1) -> bytes:
+            data: bytes = self._raw.read(size)
+            sizes.append(len(data))
+            return data
+
+    monkeypatch.setattr(Path, "open", lambda path, mode="r", **rest: Counted(plain(path, mode, **rest)))
+    return sizes

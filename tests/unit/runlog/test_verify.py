@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from altered import KEY, LINES, first, found, rechained, texts, whole, write
 from sessions import Written
 
+from eco2ai_callbacks.runlog.chain_check import Found
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
 from eco2ai_callbacks.runlog.read import records, total
+from eco2ai_callbacks.runlog.sums import RECENT
 from eco2ai_callbacks.runlog.verify import Verdict, verify
 from eco2ai_callbacks.usage import Usage
 
@@ -128,6 +131,125 @@ class TestWholeLogs:
         assert verify(log).whole
         assert verify(log).runs[0].usage == Usage()
         assert session.guard.failures == ()
+
+
+class TestRenamedLogs:
+    """A log that was renamed while it was written, so that sessions go on in another file."""
+
+    @pytest.fixture
+    def parts(self, log: Path) -> tuple[Path, Path]:
+        """The older part, in which the second session begins, and the newer one."""
+        whole(log, "a")
+        whole(log, "b")
+        Written(log, "c").stop()
+        lines = texts(log)
+        older = log.with_name("eco2ai.jsonl.1")
+        write(older, lines[: LINES + 3])
+        write(log, lines[LINES + 3 :])
+        return older, log
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0), (1, 0, 1)], ids=["older first", "newer first", "one twice"])
+    def test_the_parts_together_are_whole(self, parts: tuple[Path, Path], order: tuple[int, ...]):
+        verdict = verify([parts[place] for place in order])
+        assert verdict.whole
+        assert verdict.records == 2 * LINES + 2
+        assert len(verdict.files) == 2
+        assert [(run.id, run.state, run.usage.seconds) for run in verdict.runs] == [
+            ("a", "finished", 10.0),
+            ("b", "finished", 10.0),
+            ("c", "finished", 2.0),
+        ]
+
+    def test_the_newer_part_alone_is_continued_elsewhere_and_not_altered(self, parts: tuple[Path, Path]):
+        verdict = verify(parts[1])
+        assert not verdict.whole
+        assert verdict.faults == ()
+        assert [(fault.kind, fault.line, fault.seq) for fault in verdict.elsewhere] == [("elsewhere", 1, 0)]
+        assert verdict.elsewhere[0].why == "records 0 to 2 of its session not in this file"
+        assert [(run.id, run.state, run.partial) for run in verdict.runs] == [
+            ("b", "finished", True),
+            ("c", "finished", False),
+        ]
+
+    def test_the_older_part_alone_holds_a_run_without_an_end(self, parts: tuple[Path, Path]):
+        verdict = verify(parts[0])
+        assert verdict.whole
+        assert [run.state for run in verdict.runs] == ["finished", "unfinished"]
+
+    def test_what_lies_between_two_parts_is_elsewhere(self, parts: tuple[Path, Path], log: Path):
+        write(log, texts(log)[1:])
+        verdict = verify(parts)
+        assert (verdict.faults, len(verdict.elsewhere)) == ((), 1)
+        assert verdict.elsewhere[0].why == "record 3 of its session not in these files"
+
+    def test_a_line_that_is_missing_within_a_part_was_removed(self, parts: tuple[Path, Path], log: Path):
+        lines = texts(log)
+        write(log, [*lines[:1], *lines[2:]])
+        assert [(fault.kind, fault.line) for fault in verify(parts).faults] == [("removed", 2)]
+
+    def test_a_line_that_was_changed_before_the_rename_is_named_in_its_file(self, parts: tuple[Path, Path]):
+        older = parts[0]
+        write(
+            older,
+            [line.replace('"pid":0', '"pid":1') if n == LINES + 2 else line for n, line in enumerate(texts(older))],
+        )
+        fault = first(verify(parts))
+        assert (fault.file, fault.kind, fault.line) == (older, "changed", LINES + 3)
+
+    def test_a_first_line_that_was_removed_after_its_file_had_begun_was_not_renamed(self, log: Path):
+        early, late = log.with_name("early"), log.with_name("late")
+        whole(early, "a")
+        whole(late, "b")
+        lines = [line.replace("2026-01-01", "2026-01-02") for line in texts(late)]
+        write(log, [*texts(early), *rechained(lines, lambda n, v: None)[1:]])
+        assert found(verify(log)) == ("removed", LINES + 1, 0)
+
+    def test_a_backup_beside_the_log_counts_once(self, log: Path):
+        whole(log)
+        log.with_name("backup.jsonl").write_bytes(log.read_bytes())
+        verdict = verify([log, log.with_name("backup.jsonl")])
+        assert verdict.whole
+        assert verdict.runs[0].usage == total(records(log))
+
+
+class TestLongLogs:
+    @pytest.mark.parametrize("sessions", [1, 40])
+    def test_every_line_of_a_whole_log_is_read_once_and_few_are_kept(
+        self, log: Path, monkeypatch: pytest.MonkeyPatch, sessions: int
+    ):
+        long_log(log, sessions, 400)
+        kept: list[int] = []
+        alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+        class Tracked(Found):
+            __slots__ = ("__weakref__",)
+
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args)
+                alive.add(self)
+                kept.append(len(alive))
+
+        monkeypatch.setattr("eco2ai_callbacks.runlog.verify.Found", Tracked)
+        assert verify(log).whole
+        assert len(kept) == len(texts(log))
+        # No more than the last line of each session, and the one that is being read.
+        assert max(kept) <= sessions + 2
+
+    def test_an_epoch_that_is_no_longer_kept_is_checked_again_with_all_lines(self, log: Path):
+        session = Written(log)
+        session.mark("stage", epoch=0)
+        for epoch in range(1, 2 * RECENT):
+            session.mark(epoch=epoch)
+        session.mark(epoch=0)
+        assert verify(log).faults == ()
+
+
+def long_log(log: Path, sessions: int, lines: int) -> None:
+    for _ in range(sessions):
+        session = Written(log)
+        for epoch in range(lines // sessions):
+            session.mark(epoch=epoch)
+        session.stop()
 
 
 class TestChangedLines:
