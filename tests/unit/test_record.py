@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eco2ai_callbacks.record import ADDING_EVENTS, EVENTS, FIELDS, STAGES, Record, banded, counted, measured, summary
+from eco2ai_callbacks.record import ADDING_EVENTS, EVENTS, FIELDS, STAGES, Record, banded, measured, summary
 from eco2ai_callbacks.usage import Method, Usage
 
 RAPL = Method("rapl", 0.95, 1.05, counter=True, scope="job")
@@ -226,39 +226,3 @@ class TestBanded:
             below, above = found[band]
             assert below <= found[figure] * (1 + 1e-12)
             assert found[figure] * (1 - 1e-12) <= above
-
-
-def record(event: str, writer: str = "w", **fields: Any) -> Record:
-    return Record(run="run", writer=writer, event=event, **fields)
-
-
-class TestCounted:
-    def test_marks_add_up_and_notes_do_not(self):
-        found = [record(event) for event in ("start", "epoch", "metrics", "stage", "forecast", "stop")]
-        assert [r.event for r in counted(found)] == ["epoch", "stage", "stop"]
-
-    def test_a_heartbeat_counts_where_its_writer_wrote_no_mark_after_it(self):
-        beats = [record("heartbeat", seq=n) for n in (1, 2)]
-        assert counted([record("start"), *beats]) == [beats[1]]
-
-    def test_a_heartbeat_does_not_count_before_a_mark(self):
-        mark = record("epoch", seq=2)
-        assert counted([record("start"), record("heartbeat", seq=1), mark]) == [mark]
-
-    def test_a_note_after_a_heartbeat_does_not_take_its_place(self):
-        beat = record("heartbeat", seq=1)
-        assert counted([record("start"), beat, record("metrics", seq=2), record("forecast", seq=3)]) == [beat]
-
-    def test_each_writer_has_its_own_last_heartbeat(self):
-        interrupted, other = record("heartbeat", seq=1), record("stop", "v", seq=1)
-        assert counted([record("start"), interrupted, record("start", "v"), other]) == [interrupted, other]
-
-    def test_equal_heartbeats_count_once(self):
-        assert len(counted([record("heartbeat"), record("heartbeat")])) == 1
-
-    def test_what_was_carried_over_counts(self):
-        start = record("start", carried={"energy_kwh": 1.0, "co2_kg": None, "seconds": 0.0})
-        assert counted([start, record("start", "v")]) == [start]
-
-    def test_it_takes_any_iterable(self):
-        assert counted(iter([record("stop")])) == [record("stop")]
