@@ -120,14 +120,15 @@ def _session(
     template = canonical(mark.to_dict())
     for seq in range(1, length):
         epoch, text = done + seq - 1, template
-        if seq == length - 1 and not killed:
+        stops = seq == length - 1 and not killed
+        if stops:
             text = text.replace('"event":"epoch","epoch":-1,"attempt":1,"stage":"train"', _STOP)
             text = text.replace(f'"epoch_total":{canonical(epoch_total)}', '"epoch_total":null')
             text = text.replace('"ended":null', '"ended":"finished"')
         text = text.replace('"seq":-1', f'"seq":{seq}', 1).replace('"PREV"', f'"{line_hash(line)}"', 1)
         text = text.replace('"epoch":-1', f'"epoch":{epoch}', 1)
         line = text.replace('{"TOTAL":null}', canonical(_sum(done + seq)), 1)
-        line = line.replace("[0,-2,1]", f"[0,{min(epoch, done + length - 2)},1]", 1)
+        line = line.replace("[0,-2,1]", f"[0,{epoch - stops},1]", 1)
         yield line
 
 

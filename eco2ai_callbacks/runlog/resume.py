@@ -231,7 +231,7 @@ class _Run:
 def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> list[str]:
     """Return runs of a project on this host that have no ``stop`` and no living writer, the oldest first.
 
-    They are looked for in the last 16 MiB of each file.
+    They are looked for in the last 16 MiB of the log, or of the files that were written last.
 
     Args:
         path: The log.
@@ -243,19 +243,26 @@ def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> 
         OSError: A file exists and cannot be read.
     """
     runs: dict[str, _Run] = {}
-    for file in reversed(files_of(path)):
-        _look_for_ends(file, runs, project, host, living)
+    left = UNFINISHED_BYTES
+    for file in sorted(files_of(path), key=lambda file: file.stat().st_mtime, reverse=True):
+        left -= _look_for_ends(file, runs, project, host, living, left)
+        if left <= 0:
+            break
     return [
         name for name, run in reversed(runs.items()) if run.fits and not run.lives and not run.stopped - run.continued
     ]
 
 
-def _look_for_ends(file: Path, runs: dict[str, _Run], project: str, host: str, living: Collection[str]) -> None:
+def _look_for_ends(
+    file: Path, runs: dict[str, _Run], project: str, host: str, living: Collection[str], most: int
+) -> int:
+    """Add what the end of a file shows of its runs; return how many bytes were read."""
     seen: set[str] = set()
+    distance = 0
     for distance, line in lines_from_end(file, _WRITER):
         if line is None:
-            if distance >= UNFINISHED_BYTES:
-                return
+            if distance >= most:
+                break
             continue
         writer = _text_after(_WRITER, line)
         if writer in seen and b'"event":"start"' not in line:
@@ -272,3 +279,4 @@ def _look_for_ends(file: Path, runs: dict[str, _Run], project: str, host: str, l
             run.stopped.add(writer)
         if values.get("continues"):
             run.continued.add(values["continues"]["writer"])
+    return distance

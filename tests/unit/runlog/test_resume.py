@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -162,14 +163,14 @@ class TestFromTheEnd:
         assert sum(read) < 2.5 * 2**20
 
     def test_a_long_run_costs_its_last_mebibytes_and_knows_every_epoch(self, log: Path, read: list[int]):
-        mine = Written(log)
-        for epoch in range(3500):
+        mine = Written(log, description="x" * 5000)
+        for epoch in range(600):
             mine.mark(epoch=epoch)
         read.clear()
         known = load_prior(log, "run")
         assert sum(read) < 2.5 * 2**20 < log.stat().st_size
-        assert known.usage.seconds == 7000.0
-        assert len(known.attempts) == 3500
+        assert known.usage.seconds == 1200.0
+        assert len(known.attempts) == 600
 
     def test_a_run_far_back_is_found_without_parsing_the_lines_of_others(
         self, log: Path, monkeypatch: pytest.MonkeyPatch
@@ -245,6 +246,18 @@ class TestFromTheEnd:
     ):
         monkeypatch.setattr(resume, "UNFINISHED_BYTES", 2**20)
         fill(log, 4 * 2**20)
+        Written(log, run="killed").mark()
+        read.clear()
+        assert unfinished(log, "demo", "host", ()) == ["killed"]
+        assert sum(read) < 2.5 * 2**20
+
+    def test_of_many_files_those_that_were_written_last_are_looked_at(
+        self, log: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(resume, "UNFINISHED_BYTES", 2**20)
+        for digit in "0123":
+            fill(own(log, digit), 2**20)
+            os.utime(own(log, digit), (1, 1))
         Written(log, run="killed").mark()
         read.clear()
         assert unfinished(log, "demo", "host", ()) == ["killed"]
