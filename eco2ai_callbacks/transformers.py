@@ -59,12 +59,11 @@ class Eco2AICallback(TrainerCallback):
         if handler is not None:
             if not self._leads(handler):
                 return  # named in report_to and given as a callback: only one of the two measures
-            # Right after the one that decides what happens next, so that the reporters get the figures added to rows.
-            handler.callbacks.remove(self)
-            handler.callbacks.insert(1, self)
+            self._surround(handler)
         self._epoch, self._evaluating, self._alone = None, False, False
         checkpoint = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
         tracker = self._begin(args, state, ("train",), checkpoint)
+        self._save(state)
         trainer = owner(Trainer, lambda each: each.state is state)
         if trainer is not None:
             add_emissions_to_cards(trainer, self._lifecycle.model_card, tracker.guard)
@@ -77,17 +76,10 @@ class Eco2AICallback(TrainerCallback):
             self._seen = (state.global_step, state.num_input_tokens_seen)
             tracker.enter("train", self._epoch)
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Close the training segment where an evaluation comes next, and prepare a checkpoint that comes next."""
-        if control.should_evaluate:
-            self._evaluate()
-        if control.should_save:
-            self._save(state)
-
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **objects: Any
     ) -> None:
-        """Close the epoch, log its row, stop where the budget is used up, and begin an evaluation that comes next."""
+        """Close the epoch, log its row, and stop where the budget is used up."""
         if tracker := self._lifecycle.tracker:
             samples, tokens = self._counts(args, state, objects.get("train_dataloader"))
             report = tracker.end_epoch(
@@ -99,8 +91,12 @@ class Eco2AICallback(TrainerCallback):
             # A validation has a row of its own.
             row = report.train | report.total | report.forecast
             tracker.guard.call("reporters", lambda: self._log_row(args, state, control, row), None)
-            if control.should_evaluate:
-                self._evaluate()
+
+    def after_all(self, state: TrainerState, control: TrainerControl) -> None:
+        """Begin an evaluation that comes next; called when all callbacks have had a step's or an epoch's end."""
+        if control.should_evaluate:
+            self._evaluate()
+            self._save(state)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """End the run; a row logged in this hook would open a second run in some reporters."""
@@ -157,6 +153,7 @@ class Eco2AICallback(TrainerCallback):
     ) -> None:
         """Close an evaluation that no row has closed, and end the run of one outside of training."""
         self._finish_evaluation(metrics, "validate")
+        self._save(state)
 
     def on_predict(
         self,
@@ -173,6 +170,14 @@ class Eco2AICallback(TrainerCallback):
 
     def _handler(self) -> CallbackHandler | None:
         return owner(CallbackHandler, lambda each: self in each.callbacks)
+
+    def _surround(self, handler: CallbackHandler) -> None:
+        """Move to the front, so that reporters get the figures added to rows, and put ``_Last`` at the end.
+
+        The list is replaced: this hook is called from a loop over the old one, which must not change.
+        """
+        others = [each for each in handler.callbacks if each is not self and not isinstance(each, _Last)]
+        handler.callbacks = [self, *others, _Last(self)]
 
     def _leads(self, handler: CallbackHandler) -> bool:
         """Return whether this callback of ours measures: the first one made does, the user's before a reporter."""
@@ -247,6 +252,23 @@ class Eco2AICallback(TrainerCallback):
         state.log_history.append({**logs, "step": state.global_step})
         handler.on_log(args, state, control, logs)
         control.should_log = should_log
+
+
+class _Last(TrainerCallback):
+    """The last callback of a Trainer: it sees what all others have decided, wherever the flow callback stands.
+
+    Args:
+        ours: The callback that measures.
+    """
+
+    def __init__(self, ours: Eco2AICallback) -> None:
+        self._ours = ours
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Pass the decision on."""
+        self._ours.after_all(state, control)
+
+    on_epoch_end = on_step_end
 
 
 INTEGRATION_TO_CALLBACK[STATE_KEY] = Eco2AICallback

@@ -168,6 +168,141 @@ def test_an_instance_by_class_or_added_later_works() -> None:
     assert len(our_rows(later)) == 1
 
 
+class Counts(TrainerCallback):  # type: ignore[misc]
+    """Keeps the names of the events that it gets, and of all that stand beside it in one list."""
+
+    def __init__(self, calls: list[tuple[Any, str]]) -> None:
+        self.calls = calls
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.calls.append((self, "on_train_begin"))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.calls.append((self, "on_step_end"))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.calls.append((self, "on_train_end"))
+
+
+class CountedOurs(Eco2AICallback):  # type: ignore[misc]
+    begun = 0
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.begun += 1
+        super().on_train_begin(*args, **kwargs)
+
+
+class OwnFlow(transformers.DefaultFlowCallback):  # type: ignore[misc]
+    """A flow of the user's."""
+
+
+class ForeignFlow(TrainerCallback):  # type: ignore[misc]
+    """A flow of the user's that inherits nothing: it evaluates and saves at fixed steps."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_evaluate = control.should_save = control.should_log = state.global_step in (5, 12)
+        control.should_training_stop = state.global_step >= state.max_steps
+
+
+class Leaves(TrainerCallback):  # type: ignore[misc]
+    """Takes itself off the list where a training begins."""
+
+    def __init__(self) -> None:
+        self.fit: Any = None
+        self.begun = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.begun += 1
+        self.fit.remove_callback(self)
+
+
+def flow_last(fit: Any, flow: Any) -> None:
+    fit.remove_callback(transformers.DefaultFlowCallback)
+    fit.add_callback(flow)
+
+
+ARRANGED: dict[str, Any] = {
+    "flow behind all": lambda fit, first: flow_last(fit, OwnFlow),
+    "a flow of another kind behind all": lambda fit, first: flow_last(fit, ForeignFlow()),
+    "another in front of the flow": lambda fit, first: fit.callback_handler.callbacks.insert(0, first),
+    "ours in front of the flow": lambda fit, first: fit.callback_handler.callbacks.insert(
+        0, fit.pop_callback(CountedOurs)
+    ),
+    "as it comes": lambda fit, first: None,
+}
+
+
+@pytest.mark.parametrize("arrange", ARRANGED.values(), ids=list(ARRANGED))
+def test_every_callback_is_called_once_in_the_users_order_wherever_the_flow_stands(arrange: Any) -> None:
+    class Evaluated(Texts):
+        """Keeps the records that are in the log when an evaluation takes its first item."""
+
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            if index == 0:
+                seen.append([row["stage"] for row in rows() if row["event"] == "stage"])
+            return super().__getitem__(index)
+
+    seen: list[list[str]] = []
+    calls: list[tuple[Any, str]] = []
+    ours, leaves, first = CountedOurs(), Leaves(), Counts(calls)
+    one, two = Counts(calls), Counts(calls)
+    fit = trainer([one, ours, leaves, two], eval_strategy="steps", eval_steps=5, save_strategy="steps", save_steps=5)
+    fit.eval_dataset = Evaluated(16)
+    leaves.fit = fit
+    arrange(fit, first)
+    fit.train()
+    assert fit.state.global_step == 16
+    order = [first] * (first in fit.callback_handler.callbacks) + [one, two]
+    for event, times in (("on_train_begin", 1), ("on_step_end", 16), ("on_train_end", 1)):
+        assert [each for each, name in calls if name == event] == order * times
+    assert ours.begun == leaves.begun == 1
+    check_whole(rows())
+    assert len(by_run(rows())) == 1
+    assert len(epochs(rows())) == 2
+    # The training before an evaluation is closed before the evaluation begins, not at its first step's end.
+    assert [stages[-1] for stages in seen] == ["train"] * len(seen)
+    assert len(seen) >= 2
+    evaluations = [row for row in fit.state.log_history if "eval_loss" in row]
+    assert all(row["eval_eco2ai/energy_kwh"] > 0 for row in evaluations)
+
+    again = trainer([Eco2AICallback()], num_train_epochs=3)
+    again.train(resume_from_checkpoint=sorted(str(path) for path in Path("out").glob("checkpoint-*"))[-1])
+    assert len(by_run(rows())) == 1, "the checkpoint does not name the run"
+
+
+def test_reporters_get_the_figures_of_rows_also_where_the_flow_stands_last() -> None:
+    reporter = Reporter()
+    fit = trainer([reporter, Eco2AICallback()], eval_strategy="epoch")
+    flow_last(fit, OwnFlow)
+    fit.train()
+    assert sum("eval_eco2ai/energy_kwh" in row for row in reporter.seen) == 2
+    assert sum("train_runtime" in row and "eco2ai/total_co2_kg" in row for row in reporter.seen) == 1
+
+
+def test_without_a_flow_callback_a_training_is_measured_as_it_runs() -> None:
+    calls: list[tuple[Any, str]] = []
+    ours, other = CountedOurs(), Counts(calls)
+    fit = trainer([ours, other])
+    fit.remove_callback(transformers.DefaultFlowCallback)
+    fit.train()
+    assert fit.state.global_step == 16
+    assert ours.begun == 1
+    assert [each for each, name in calls if name == "on_train_begin"] == [other]
+    check_whole(rows())
+    assert len(our_rows(fit)) == 2
+
+
+def test_several_trainings_do_not_change_the_users_order() -> None:
+    calls: list[tuple[Any, str]] = []
+    one, two = Counts(calls), Counts(calls)
+    fit = trainer([one, Eco2AICallback(), two], num_train_epochs=1)
+    for _ in range(3):
+        fit.train()
+    assert [each for each, name in calls if name == "on_train_begin"] == [one, two] * 3
+    assert sum(type(each).__name__ == "_Last" for each in fit.callback_handler.callbacks) == 1
+    assert len(by_run(rows())) == 3
+
+
 def test_several_evaluations_an_epoch_are_never_mixed_into_training() -> None:
     fit = trainer([Eco2AICallback()], eval_strategy="steps", eval_steps=4)
     fit.train()
