@@ -74,6 +74,16 @@ class Eco2AITracker(tracking.GeneralTracker):
         if accelerator is not None:
             accelerator.trackers.remove(self)
             accelerator.trackers.insert(0, self)
+        self.begin(accelerator)
+
+    def begin(self, accelerator: Accelerator | None = None) -> None:
+        """Start to measure before ``init_trackers``, which a script without other trackers may never call.
+
+        Args:
+            accelerator: The Accelerator that the tracker belongs to.
+        """
+        if self._tracker.running:
+            return
         if accelerator is not None and accelerator.num_processes > 1 and self._tracker.settings.scope == "process":
             all_of_them = accelerator.num_processes
             self._tracker.guard.record(
@@ -132,6 +142,17 @@ def _plain(values: Mapping[str, Any]) -> dict[str, float | str]:
     }
 
 
+def is_ours(listed: object) -> bool:
+    """Return whether an entry of ``log_with``, an object or a name, is our tracker."""
+    return isinstance(listed, Eco2AITracker) or str(listed) == Eco2AITracker.name
+
+
 # So that `log_with="eco2ai"` finds it, once this module is imported; older versions take objects only.
 if hasattr(tracking, "register_tracker_class"):
     tracking.register_tracker_class(Eco2AITracker)
+
+
+if __name__ == "__main__":
+    from eco2ai_callbacks.integrations.script import launch
+
+    launch("accelerate")

@@ -1,4 +1,8 @@
-"""An entry point of Lightning that adds the callback to every Trainer where ``ECO2AI_AUTO`` is set."""
+"""An entry point of Lightning that adds the callback to every Trainer where ``ECO2AI_AUTO`` is set.
+
+The variable is Lightning's alone: transformers, Keras and Accelerate load no plug-ins, so that nothing of this package
+runs in their processes unless something imports it. Their launchers do: ``python -m eco2ai_callbacks.keras train.py``.
+"""
 
 from __future__ import annotations
 

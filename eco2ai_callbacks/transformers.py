@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any, Self, Unpack
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations import INTEGRATION_TO_CALLBACK
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, integrations
+from transformers.integrations import INTEGRATION_TO_CALLBACK, integration_utils
 from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
 
 from eco2ai_callbacks.distributed.process_group import torch_group
 from eco2ai_callbacks.integrations.callstack import owner, still_running
+from eco2ai_callbacks.integrations.hf_callbacks import include_in_all, log_row, surround
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
@@ -36,6 +37,9 @@ class Eco2AICallback(TrainerCallback):
         >>> Trainer(model, args, train_dataset=data, callbacks=[Eco2AICallback(region="FR")])  # doctest: +SKIP
     """
 
+    # Set on the callback that the user has not made.
+    automatic = False
+
     def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
         self._lifecycle = RunLifecycle(settings)
         self._born = time.monotonic_ns()
@@ -59,7 +63,7 @@ class Eco2AICallback(TrainerCallback):
         if handler is not None:
             if not self._leads(handler):
                 return  # named in report_to and given as a callback: only one of the two measures
-            self._surround(handler)
+            surround(handler, self, _Last(self))
         self._epoch, self._evaluating, self._alone = None, False, False
         checkpoint = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
         tracker = self._begin(args, state, ("train",), checkpoint)
@@ -90,13 +94,8 @@ class Eco2AICallback(TrainerCallback):
             self._save(state)
             # A validation has a row of its own.
             row = report.train | report.total | report.forecast
-            tracker.guard.call("reporters", lambda: self._log_row(args, state, control, row), None)
-
-    def after_all(self, state: TrainerState, control: TrainerControl) -> None:
-        """Begin an evaluation that comes next; called when all callbacks have had a step's or an epoch's end."""
-        if control.should_evaluate:
-            self._evaluate()
-            self._save(state)
+            if (handler := self._handler()) is not None:
+                tracker.guard.call("reporters", lambda: log_row(handler, args, state, control, row), None)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """End the run; a row logged in this hook would open a second run in some reporters."""
@@ -171,18 +170,16 @@ class Eco2AICallback(TrainerCallback):
     def _handler(self) -> CallbackHandler | None:
         return owner(CallbackHandler, lambda each: self in each.callbacks)
 
-    def _surround(self, handler: CallbackHandler) -> None:
-        """Move to the front, so that reporters get the figures added to rows, and put ``_Last`` at the end.
-
-        The list is replaced: this hook is called from a loop over the old one, which must not change.
-        """
-        others = [each for each in handler.callbacks if each is not self and not isinstance(each, _Last)]
-        handler.callbacks = [self, *others, _Last(self)]
+    def _after_all(self, state: TrainerState, control: TrainerControl) -> None:
+        """Begin an evaluation that comes next; called when all callbacks have had a step's or an epoch's end."""
+        if control.should_evaluate:
+            self._evaluate()
+            self._save(state)
 
     def _leads(self, handler: CallbackHandler) -> bool:
-        """Return whether this callback of ours measures: the first one made does, the user's before a reporter."""
+        """Return whether this callback of ours measures: the user's before an added one, the first before others."""
         ours = [each for each in handler.callbacks if isinstance(each, Eco2AICallback)]
-        return min(ours, key=lambda each: each._born) is self
+        return min(ours, key=lambda each: (each.automatic, each._born)) is self
 
     def _begin(
         self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], checkpoint: Checkpoint | None
@@ -240,19 +237,6 @@ class Eco2AICallback(TrainerCallback):
         if last is not None:
             state.stateful_callbacks[STATE_KEY] = {"args": {}, "attributes": last.to_dict()}
 
-    def _log_row(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, row: dict[str, Any]
-    ) -> None:
-        """Log a row of our own, as ``Trainer.log`` does; calling that would clear the flag for the epoch's loss row."""
-        handler = self._handler()
-        if handler is None:
-            return
-        should_log = control.should_log
-        logs = {**row, "epoch": state.epoch}
-        state.log_history.append({**logs, "step": state.global_step})
-        handler.on_log(args, state, control, logs)
-        control.should_log = should_log
-
 
 class _Last(TrainerCallback):
     """The last callback of a Trainer: it sees what all others have decided, wherever the flow callback stands.
@@ -265,13 +249,25 @@ class _Last(TrainerCallback):
         self._ours = ours
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Pass the decision on."""
-        self._ours.after_all(state, control)
+        """Pass the decisions on."""
+        self._ours._after_all(state, control)
 
     on_epoch_end = on_step_end
 
 
-INTEGRATION_TO_CALLBACK[STATE_KEY] = Eco2AICallback
+class AutomaticCallback(Eco2AICallback):
+    """The callback that ``report_to`` and the launcher add; it leaves the measuring to one that the user has given."""
+
+    automatic = True
+
+
+def is_ours(callback: object) -> bool:
+    """Return whether a Trainer's callback, given as an object or as a class, is ours."""
+    return issubclass(callback if isinstance(callback, type) else type(callback), Eco2AICallback)
+
+
+INTEGRATION_TO_CALLBACK[STATE_KEY] = AutomaticCallback
+include_in_all(STATE_KEY, integration_utils, integrations)
 
 
 if __name__ == "__main__":

@@ -148,6 +148,19 @@ def test_report_to_names_it() -> None:
     assert len(our_rows(fit)) == 2
 
 
+def test_all_reporters_include_it_once_its_module_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    utils = transformers.integrations.integration_utils
+    assert utils.get_available_reporting_integrations().count("eco2ai") == 1
+    others = [name for name in utils.get_available_reporting_integrations() if name != "eco2ai"]
+    for name in others:  # those that are installed here may report over a network
+        monkeypatch.setitem(utils.INTEGRATION_TO_CALLBACK, name, Reporter)
+    fit = trainer([], report_to="all")
+    assert sum(isinstance(each, Eco2AICallback) for each in fit.callback_handler.callbacks) == 1
+    fit.train()
+    check_whole(rows())
+    assert len(our_rows(fit)) == 2
+
+
 def test_named_and_given_it_counts_once_with_the_given_settings() -> None:
     fit = trainer([Eco2AICallback(project="given")], report_to=["eco2ai"], eval_strategy="epoch")
     fit.train()

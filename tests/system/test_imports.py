@@ -32,7 +32,11 @@ FLOORS: list[set[str]] = [
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [{"__init__"}, {"doctor", "regions", "run", "verify"}, {"child"}],
-    "integrations": [{"__init__"}, {"lifecycle", "script", "hf_model_card"}, {"callstack"}],
+    "integrations": [
+        {"__init__"},
+        {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
+        {"callstack", "unmeasured"},
+    ],
     "session": [
         {"__init__"},
         {"lifetime"},

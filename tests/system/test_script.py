@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from eco2ai_callbacks.integrations.script import launch
 
 pytest.importorskip("torch")
 
-FRAMEWORKS = [name for name in ("lightning", "transformers", "keras") if importlib.util.find_spec(name)]
+LAUNCHERS = ("lightning", "transformers", "keras", "accelerate")
+FRAMEWORKS = [name for name in LAUNCHERS if importlib.util.find_spec(name)]
 LIMIT_S = 240
 
 
@@ -112,6 +114,15 @@ def test_the_usage_is_shown_on_demand_and_for_what_cannot_be_run(name: str, caps
         assert capsys.readouterr().err == usage
 
 
+def test_a_script_that_trains_nothing_is_told_so(framework: str) -> None:
+    Path("idle.py").write_text("print('done')")
+    done = launched(framework, "idle.py")
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    said = [line for line in done.stderr.splitlines() if line.startswith("eco2ai: ")]
+    assert len(said) == 1
+    assert said[0].startswith(f"eco2ai: python -m eco2ai_callbacks.{framework} has measured nothing: no ")
+
+
 def test_a_script_that_is_not_there_is_said_in_one_line() -> None:
     done = launched(FRAMEWORKS[0], "nowhere.py")
     assert done.returncode == 2
@@ -136,29 +147,230 @@ if __name__ == "__main__":
 # --- Hugging Face ---------------------------------------------------------------------------------------------------
 
 
-def test_transformers_scripts_can_name_us_in_report_to() -> None:
-    needs("transformers")
-    Path("run_it.py").write_text("""
+GLUE = """
+import sys
+from dataclasses import dataclass, field
 import torch, transformers
-from transformers import HfArgumentParser, Trainer, TrainingArguments
-class Texts(torch.utils.data.Dataset):
-    def __len__(self): return 32
+from transformers import HfArgumentParser, Trainer, TrainerCallback, TrainingArguments, set_seed
+from torch.utils.data import Dataset
+@dataclass
+class ModelArguments:
+    hidden_size: int = field(default=16, metadata={"help": "Width."})
+@dataclass
+class DataTrainingArguments:
+    max_train_samples: int = field(default=32)
+class Texts(Dataset):
+    def __init__(self, size): self.size = size
+    def __len__(self): return self.size
     def __getitem__(self, index): return {"input_ids": torch.full((8,), index % 9), "labels": torch.tensor(index % 2)}
-args = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses()[0]
-size = dict(vocab_size=9, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
-model = transformers.BertForSequenceClassification(transformers.BertConfig(**size))
-trainer = Trainer(model, args, train_dataset=Texts())
-trainer.train()
-print("rows:", sum("eco2ai/energy_kwh" in row for row in trainer.state.log_history))
-""")
-    arguments = "--output_dir out --num_train_epochs 2 --report_to eco2ai --save_strategy no --use_cpu True"
-    done = launched("transformers", "run_it.py", *arguments.split(), ECO2AI_PROJECT="by hand")
+def main():
+    parser = HfArgumentParser((ModelArguments, DataTrainingArguments, TrainingArguments))
+    model_args, data_args, training_args = parser.parse_args_into_dataclasses()
+    set_seed(training_args.seed)
+    config = transformers.BertConfig(vocab_size=9, hidden_size=model_args.hidden_size, num_hidden_layers=1,
+                                     num_attention_heads=2, intermediate_size=16)
+    model = transformers.BertForSequenceClassification(config)
+    trainer = TRAINER(model=model, args=training_args, train_dataset=Texts(data_args.max_train_samples),
+                      eval_dataset=Texts(8), MORE)
+    LATER
+    if training_args.do_train:
+        metrics = trainer.train().metrics
+        trainer.log_metrics("train", metrics)
+        trainer.save_metrics("train", metrics)
+        trainer.save_state()
+    if training_args.do_eval:
+        trainer.log_metrics("eval", trainer.evaluate(eval_dataset=Texts(8)))
+    print("rows:", sum("eco2ai/energy_kwh" in row for row in trainer.state.log_history))
+if __name__ == "__main__":
+    main()
+"""
+GLUE_ARGUMENTS = (
+    *("--output_dir", "out", "--do_train", "--do_eval", "--num_train_epochs", "2"),
+    *("--save_strategy", "no", "--use_cpu", "True"),
+)
+
+
+def glue(trainer: str = "Trainer", more: str = "", later: str = "pass") -> str:
+    script = GLUE.replace("TRAINER", trainer).replace("MORE", more).replace("LATER", later)
+    Path("run_glue.py").write_text(script)
+    return "run_glue.py"
+
+
+@pytest.mark.parametrize("report_to", [None, "none", "tensorboard", "eco2ai", "all"])
+def test_transformers_scripts_get_the_callback_in_every_trainer(report_to: str | None) -> None:
+    needs("transformers")
+    if report_to == "tensorboard":
+        pytest.importorskip("tensorboard")
+    # What reports over a network stays out of "all".
+    offline = {"WANDB_MODE": "disabled", "TRACKIO_DIR": "trackio", "COMET_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
+    reporting = [] if report_to is None else ["--report_to", report_to]
+    done = launched(
+        "transformers", glue(), *GLUE_ARGUMENTS, *reporting, ECO2AI_PROJECT="by hand",
+        MLFLOW_TRACKING_URI=f"sqlite:///{Path('mlflow.db').absolute()}", DVCLIVE_TEST="true", **offline,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "rows: 2" in done.stdout
+    assert "measured nothing" not in done.stderr
     found = rows()
     check_whole(found)
     assert len(epochs(found)) == 2
+    assert len(by_run(found)) == 1
     assert {row["project"] for row in found} == {"by hand"}
+    if report_to == "tensorboard":
+        assert list(Path().rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    ("more", "later"),
+    [
+        ("callbacks=[Eco2AICallback(project='own')]", "pass"),
+        ("", "trainer.add_callback(Eco2AICallback(project='own'))"),
+    ],
+    ids=["given", "added later"],
+)
+def test_transformers_scripts_that_have_the_callback_keep_to_their_own(more: str, later: str) -> None:
+    needs("transformers")
+    imported = "import eco2ai_callbacks.transformers; Eco2AICallback = eco2ai_callbacks.transformers.Eco2AICallback"
+    name = glue(more=more, later=later)
+    Path(name).write_text(imported + Path(name).read_text())
+    done = launched("transformers", name, *GLUE_ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    assert "there is already one" not in done.stderr
+    check_whole(rows())
+    assert {row["project"] for row in rows()} == {"own"}
+    assert len(by_run(rows())) == 1
+
+
+def test_subclasses_of_its_trainer_get_the_callback_too() -> None:
+    needs("transformers")
+    name = glue("Mine")
+    mine = "class Mine(Trainer):\n    def __init__(self, model, **kwargs):\n        super().__init__(model, **kwargs)\n"
+    Path(name).write_text(Path(name).read_text().replace("def main():", f"{mine}def main():"))
+    done = launched("transformers", name, *GLUE_ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    assert len(epochs(rows())) == 2
+
+
+def torchrun(*arguments: str) -> Any:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", port]
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *meeting, *arguments],
+        capture_output=True, text=True, env=os.environ | {"ECO2AI_REGION": "FR", "OMP_NUM_THREADS": "1"},
+        timeout=LIMIT_S,
+    )  # fmt: skip
+
+
+def test_torchrun_starts_the_launcher_on_every_rank() -> None:
+    needs("transformers")
+    done = torchrun("-m", "eco2ai_callbacks.transformers", glue(), *GLUE_ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    found = rows()
+    check_whole(found)
+    assert {row["rank"] for row in found} == {0, 1}
+    assert len(by_run(found)) == 1
+    assert len(epochs(found)) == 4
+
+
+# --- Accelerate -----------------------------------------------------------------------------------------------------
+
+NO_TRAINER = """
+import argparse, torch
+from accelerate import Accelerator
+parser = argparse.ArgumentParser()
+parser.add_argument("--with_tracking", action="store_true")
+args = parser.parse_args()
+accelerator = Accelerator(cpu=True, **({"log_with": "tensorboard", "project_dir": "tb"} if args.with_tracking else {}))
+data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(64, 8)), batch_size=8)
+net = torch.nn.Linear(8, 1)
+net, optimizer, data = accelerator.prepare(net, torch.optim.SGD(net.parameters(), lr=0.1), data)
+if args.with_tracking:
+    accelerator.init_trackers("no_trainer", {"lr": 0.1})
+step = 0
+for epoch in range(2):
+    for (batch,) in data:
+        loss = net(batch).square().mean()
+        accelerator.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+    if args.with_tracking:
+        accelerator.log({"loss": loss.item(), "epoch": epoch, "step": step}, step=step)
+if args.with_tracking:
+    accelerator.end_training()
+print("trained", step)
+"""
+
+
+@pytest.mark.parametrize("tracking", [True, False], ids=["with tracking", "without"])
+def test_accelerate_scripts_get_a_tracker_in_every_accelerator(tracking: bool) -> None:
+    pytest.importorskip("accelerate")
+    if tracking:
+        pytest.importorskip("tensorboard")
+    Path("no_trainer.py").write_text(NO_TRAINER)
+    done = launched("accelerate", "no_trainer.py", *(["--with_tracking"] if tracking else []))
+    assert done.returncode == 0, done.stderr
+    assert "trained 16" in done.stdout
+    assert "measured nothing" not in done.stderr
+    found = rows()
+    check_whole(found)
+    assert len(by_run(found)) == 1
+    assert [row["epoch"] for row in epochs(found)] == ([0, 1] if tracking else [])
+    assert found[-1]["ended"] == "finished"
+    assert found[-1]["total"]["energy_kwh"] > 0
+
+
+def test_accelerate_scripts_that_have_a_tracker_keep_to_their_own() -> None:
+    pytest.importorskip("accelerate")
+    Path("own.py").write_text("""
+from accelerate import Accelerator
+from eco2ai_callbacks.accelerate import Eco2AITracker
+accelerator = Accelerator(cpu=True, log_with=Eco2AITracker(project="own"))
+accelerator.init_trackers("demo")
+accelerator.log({"epoch": 0})
+accelerator.end_training()
+""")
+    done = launched("accelerate", "own.py")
+    assert done.returncode == 0, done.stderr
+    assert {row["project"] for row in rows()} == {"own"}
+    assert len(by_run(rows())) == 1
+
+
+def test_several_accelerators_are_one_run_until_one_ends() -> None:
+    pytest.importorskip("accelerate")
+    Path("several.py").write_text("""
+from accelerate import Accelerator
+one, two = Accelerator(cpu=True), Accelerator(cpu=True)
+one.init_trackers("demo"); two.init_trackers("demo")
+one.log({"epoch": 0}); two.end_training()
+three = Accelerator(cpu=True)
+raise SystemExit(0)
+""")
+    done = launched("accelerate", "several.py")
+    assert done.returncode == 0, done.stderr
+    check_whole(rows())
+    assert [run[-1]["ended"] for run in by_run(rows()).values()] == ["finished"] * 2
+
+
+def test_what_an_accelerate_script_has_used_until_its_exception_is_in_the_log() -> None:
+    pytest.importorskip("accelerate")
+    Path("fails.py").write_text("from accelerate import Accelerator\nAccelerator(cpu=True)\nraise ValueError('own')\n")
+    done = launched("accelerate", "fails.py")
+    assert done.returncode == 1
+    assert "ValueError: own" in done.stderr
+    assert rows()[-1]["ended"] == "interrupted"
+
+
+def test_under_torchrun_accelerates_main_process_measures_and_names_the_others() -> None:
+    pytest.importorskip("accelerate")
+    Path("no_trainer.py").write_text(NO_TRAINER)
+    done = torchrun("-m", "eco2ai_callbacks.accelerate", "no_trainer.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained") == 2
+    assert "measured nothing" not in done.stderr
+    assert rows()[-1]["failures"] == ["Accelerate: tells its main process only; not measured: 1 of 2 processes"]
 
 
 # --- Lightning ------------------------------------------------------------------------------------------------------
