@@ -147,8 +147,9 @@ def is_ours(listed: object) -> bool:
     return isinstance(listed, Eco2AITracker) or str(listed) == Eco2AITracker.name
 
 
-# So that `log_with="eco2ai"` finds it, once this module is imported; older versions take objects only.
-if hasattr(tracking, "register_tracker_class"):
+# So that `log_with="eco2ai"` finds it, once this module is imported; older versions take objects only. A module that is
+# started as a program is a second copy, and Accelerate warns where a name is registered twice.
+if __name__ != "__main__" and hasattr(tracking, "register_tracker_class"):
     tracking.register_tracker_class(Eco2AITracker)
 
 

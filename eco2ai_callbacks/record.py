@@ -48,9 +48,13 @@ class Record:
         measured_share: Energy from hardware counters / energy.
         not_covered: Hardware that draws power here and that no meter reads.
         intensity: The grid's factor: g/kWh, region, dataset, year, kind, how the region was found.
+        epoch_energy_kwh: In ``epoch``: energy of the epoch's whole training; ``energy_kwh`` is what this record adds to
+            the run, the part since the last mark.
+        epoch_co2_kg: In ``epoch``: CO2e of the epoch's whole training.
         epoch_total: In ``epoch``: sum of the epoch's ``train`` marks (``energy_kwh``, ``co2_kg``, ``seconds``).
         total: The run so far, this record included (as ``epoch_total``, and ``joules`` per channel,
-            ``energy_band_kwh``, ``co2_band_kg``). The last record of a run suffices to continue it.
+            ``energy_band_kwh``, ``co2_band_kg``; with a price also ``cost``). The last record of a run suffices to
+            continue it.
         metrics: Values that the framework logged: numbers and texts, and ``None`` for NaN and infinity.
             In ``forecast``: the expected usage of the whole run at its end.
         shared_with: Ids of other runs that used the same devices.
@@ -89,6 +93,8 @@ class Record:
     not_covered: tuple[str, ...] = ()
     energy_kwh: float | None = None
     co2_kg: float | None = None
+    epoch_energy_kwh: float | None = None
+    epoch_co2_kg: float | None = None
     pue: float = 1.0
     intensity: Mapping[str, Any] | None = None
     cost: float | None = None
@@ -158,12 +164,23 @@ def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
         "measured_share": counters / total if total else None,
         "energy_kwh": usage.energy_kwh,
         "co2_kg": usage.co2_kg,
+        "cost": usage.cost,
     }
 
 
 def summary(usage: Usage) -> dict[str, Any]:
-    """Return a sum as records hold it: ``energy_kwh``, ``co2_kg``, ``seconds``."""
-    return {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg, "seconds": usage.seconds}
+    """Return a sum as records hold it: ``energy_kwh``, ``co2_kg``, ``seconds``, and ``cost`` where there is a price."""
+    cost = {} if usage.cost is None else {"cost": usage.cost}
+    return {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg, "seconds": usage.seconds, **cost}
+
+
+def whole_epoch(train: Usage) -> dict[str, Any]:
+    """Return the fields of an ``epoch`` record for its whole training, of which it may add only the last part.
+
+    Args:
+        train: Sum of the epoch's ``train`` marks.
+    """
+    return {"epoch_energy_kwh": train.energy_kwh, "epoch_co2_kg": train.co2_kg, "epoch_total": summary(train)}
 
 
 def _product(one: float, other: float) -> float:

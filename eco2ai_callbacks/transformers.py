@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from eco2ai_callbacks.distributed.process_group import torch_group
 from eco2ai_callbacks.integrations.callstack import owner, still_running
-from eco2ai_callbacks.integrations.hf_callbacks import include_in_all, log_row, surround
+from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
@@ -96,6 +96,8 @@ class Eco2AICallback(TrainerCallback):
             row = report.train | report.total | report.forecast
             if (handler := self._handler()) is not None:
                 tracker.guard.call("reporters", lambda: log_row(handler, args, state, control, row), None)
+                cells = amounts(row, self._lifecycle.settings.units)
+                tracker.guard.call("notebook's table", lambda: show_in_table(handler, state, cells), None)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """End the run; a row logged in this hook would open a second run in some reporters."""

@@ -1,4 +1,4 @@
-"""Usage in a segment of time: seconds, joules per channel, grams of CO2e; and the only unit conversions."""
+"""Usage in a segment of time: seconds, joules per channel, grams of CO2e, money; and the only unit conversions."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ class Usage:
         seconds: Length of the segment.
         joules: IT energy per channel (``cpu``, ``ram``, ``gpu:<uuid>``); a channel that was not measured is absent.
         grams: CO2e, with the data centre's overhead (PUE); ``None`` where nothing was measured.
+        cost: Money, with the same overhead; ``None`` without a price.
         beyond_s: Seconds that a channel's joules are of beyond ``seconds`` (fewer: below 0), where a read failed at
             the beginning or the end.
 
@@ -151,6 +152,7 @@ class Usage:
     seconds: float = 0.0
     joules: Mapping[str, float] = field(default_factory=dict)
     grams: float | None = None
+    cost: float | None = None
     beyond_s: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -159,10 +161,10 @@ class Usage:
         object.__setattr__(self, "beyond_s", MappingProxyType(beyond_s))
 
     def __hash__(self) -> int:
-        return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams))
+        return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams, self.cost))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Usage, (self.seconds, dict(self.joules), self.grams, dict(self.beyond_s))
+        return Usage, (self.seconds, dict(self.joules), self.grams, self.cost, dict(self.beyond_s))
 
     @property
     def total_j(self) -> float | None:
@@ -206,25 +208,26 @@ class Usage:
             joules[channel] = joules.get(channel, 0.0) + value
         for channel, seconds in other.beyond_s.items():
             beyond_s[channel] = beyond_s.get(channel, 0.0) + seconds
-        return Usage(self.seconds + other.seconds, joules, _plus(self.grams, other.grams), beyond_s)
+        grams, cost = _plus(self.grams, other.grams), _plus(self.cost, other.cost)
+        return Usage(self.seconds + other.seconds, joules, grams, cost, beyond_s)
 
     def __sub__(self, other: Usage) -> Usage:
         """Return this usage without ``other``, with the channels of this one."""
         joules = {channel: value - other.joules.get(channel, 0.0) for channel, value in self.joules.items()}
-        grams = None if self.grams is None else self.grams - (other.grams or 0.0)
+        grams, cost = _minus(self.grams, other.grams), _minus(self.cost, other.cost)
         channels = self.beyond_s.keys() | other.beyond_s.keys()
         beyond_s = {c: self.beyond_s.get(c, 0.0) - other.beyond_s.get(c, 0.0) for c in channels}
-        return Usage(self.seconds - other.seconds, joules, grams, beyond_s)
+        return Usage(self.seconds - other.seconds, joules, grams, cost, beyond_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        values = {"seconds": self.seconds, "joules": dict(self.joules), "grams": self.grams}
+        values = {"seconds": self.seconds, "joules": dict(self.joules), "grams": self.grams, "cost": self.cost}
         return values | ({"beyond_s": dict(self.beyond_s)} if self.beyond_s else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Usage:
         """Return the inverse of :meth:`to_dict`."""
-        return cls(values["seconds"], values["joules"], values["grams"], values.get("beyond_s", {}))
+        return cls(values["seconds"], values["joules"], values["grams"], values.get("cost"), values.get("beyond_s", {}))
 
 
 def sum_parallel(parts: Iterable[Usage]) -> Usage:
@@ -235,16 +238,16 @@ def sum_parallel(parts: Iterable[Usage]) -> Usage:
 
     Example:
         >>> sum_parallel([Usage(2.0, {"cpu": 7.2}), Usage(2.1, {"cpu": 7.2})])
-        Usage(seconds=2.0, joules=mappingproxy({'cpu': 14.4}), grams=None)
+        Usage(seconds=2.0, joules=mappingproxy({'cpu': 14.4}), grams=None, cost=None)
     """
     parts = list(parts)
     # One exact sum for each channel: all ranks get the same figures, whatever the order.
     channels = {channel: None for part in parts for channel in part.joules}
     joules = {c: math.fsum(part.joules[c] for part in parts if c in part.joules) for c in channels}
-    grams = [part.grams for part in parts if part.grams is not None]
     seconds = parts[0].seconds if parts else 0.0
     beyond_s = {c: _beyond([part for part in parts if c in part.joules], c, seconds) for c in channels}
-    return Usage(seconds, joules, math.fsum(grams) if grams else None, beyond_s)
+    grams, cost = _sum_known(part.grams for part in parts), _sum_known(part.cost for part in parts)
+    return Usage(seconds, joules, grams, cost, beyond_s)
 
 
 def _beyond(parts: list[Usage], channel: str, seconds: float) -> float:
@@ -270,6 +273,15 @@ def combined_band(parts: Iterable[tuple[str, float, tuple[float, float]]]) -> tu
         below[method] = below.get(method, 0.0) + (joules - low)
         above[method] = above.get(method, 0.0) + (high - joules)
     return max(0.0, total - math.hypot(*below.values())), total + math.hypot(*above.values())
+
+
+def _sum_known(figures: Iterable[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return math.fsum(known) if known else None
+
+
+def _minus(left: float | None, right: float | None) -> float | None:
+    return None if left is None else left - (right or 0.0)
 
 
 def _plus(left: float | None, right: float | None) -> float | None:

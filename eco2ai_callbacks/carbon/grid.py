@@ -19,6 +19,10 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import kwh
 
+# Grams of CO2e, and money, of joules that were used in a number of seconds.
+CO2eOf = Callable[[float, float], float]
+CostOf = Callable[[float, float], float | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -63,6 +67,17 @@ class Grid:
         if self.price is None or energy_kwh is None:
             return None
         return self.price.cost(energy_kwh * self.pue, start, seconds)
+
+    def from_label(self, label: Callable[[], datetime]) -> tuple[CO2eOf, CostOf]:
+        """Return what computes CO2e and cost of joules that were used in the seconds from a label on.
+
+        Args:
+            label: Returns the start of the period.
+        """
+        return (
+            lambda joules, seconds: self.emissions(joules, label(), seconds),
+            lambda joules, seconds: self.cost(kwh(joules), label(), seconds),
+        )
 
 
 def check(settings: Settings) -> None:

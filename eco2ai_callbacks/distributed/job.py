@@ -79,7 +79,7 @@ class JobTotals:
         self.total = job.total
         self.ranks = sum(1 for message in messages if message.total.joules)
         others = job.total - usage.total
-        self.others = Usage(0.0, others.joules, others.grams)
+        self.others = Usage(0.0, others.joules, others.grams, others.cost)
         return job
 
     def finish(self, total: Usage) -> None:

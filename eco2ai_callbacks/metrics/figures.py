@@ -20,7 +20,7 @@ class JobFigures:
     """The figures of the whole job, from a rank's usage. Where ranks exchange it, all must make the same calls.
 
     Args:
-        settings: ``scalars``, ``forecast_after`` and the budgets.
+        settings: ``scalars``, ``units``, ``forecast_after`` and the budgets.
         guard: Records failures.
         job: Exchanges usage between the ranks.
         own: Returns this process's usage in the run.
@@ -29,6 +29,7 @@ class JobFigures:
     def __init__(self, settings: Settings, guard: Guard, job: JobTotals, own: Callable[[], Usage]) -> None:
         self.outlook = Outlook(settings)
         self._level = settings.scalars
+        self._units = scalars.UNITS[settings.units]
         self._guard = guard
         self._job = job
         self._own = own
@@ -87,18 +88,20 @@ class JobFigures:
             prefix: A part before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
         """
         job = self._job.add(RankUsage(usage, total=self._own()))
-        return scalars.stage_scalars(job.train or Usage(), stage, prefix)
+        return scalars.stage_scalars(job.train or Usage(), stage, prefix, self._units)
 
     def totals(self) -> dict[str, float]:
         """Exchange the totals, and return the run's scalars."""
-        return scalars.total_scalars(self._job.add(RankUsage(total=self._own())).total)
+        return scalars.total_scalars(self._job.add(RankUsage(total=self._own())).total, self._units)
 
     def _report(self, usage: Usage, job: RankUsage, forecast: dict[str, float], stop: str | None) -> EpochReport:
         return EpochReport(
             usage,
-            scalars.train_scalars(job.train, level=self._level, samples=job.samples, tokens=job.tokens),
-            scalars.validation_scalars(job.validation),
-            scalars.total_scalars(job.total),
+            scalars.train_scalars(
+                job.train, level=self._level, samples=job.samples, tokens=job.tokens, units=self._units
+            ),
+            scalars.validation_scalars(job.validation, self._units),
+            scalars.total_scalars(job.total, self._units),
             forecast,
             stop,
         )
@@ -112,7 +115,7 @@ class JobFigures:
             return {}
         if marked.speaks:
             note(found.to_dict())
-        return scalars.forecast_scalars(found.to_dict(), level=self._level)
+        return scalars.forecast_scalars(found.to_dict(), level=self._level, units=self._units)
 
     def _over_budget(self, marked: MarkedEpoch, complete: bool) -> str | None:
         """Return why the run is to stop; nothing where its last epoch has used the budget up."""

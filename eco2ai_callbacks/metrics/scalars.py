@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from eco2ai_callbacks.usage import Usage, component_of
@@ -11,8 +12,40 @@ from eco2ai_callbacks.usage import Usage, component_of
 PREFIX = "eco2ai/"
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The units of energy and CO2e, as the scalars' names end.
+
+    Args:
+        energy: ``kwh`` or ``wh``.
+        co2: ``kg`` or ``g``.
+        per: How many of them are a kWh, and a kg.
+    """
+
+    energy: str
+    co2: str
+    per: float
+
+    def of(self, name: str, energy_kwh: float | None = None, co2_kg: float | None = None) -> dict[str, float | None]:
+        """Return energy and CO2e by name and unit, where ``name`` stands before them."""
+        return {
+            f"{name}energy_{self.energy}": None if energy_kwh is None else energy_kwh * self.per,
+            f"{name}co2_{self.co2}": None if co2_kg is None else co2_kg * self.per,
+        }
+
+
+UNITS: Mapping[str, Units] = {"kWh": Units("kwh", "kg", 1.0), "Wh": Units("wh", "g", 1000.0)}
+"""By the values of the setting ``units``."""
+_DEFAULT = UNITS["kWh"]
+
+
 def train_scalars(
-    train: Usage | None, *, level: str = "basic", samples: int | None = None, tokens: int | None = None
+    train: Usage | None,
+    *,
+    level: str = "basic",
+    samples: int | None = None,
+    tokens: int | None = None,
+    units: Units = _DEFAULT,
 ) -> dict[str, float]:
     """Return the scalars of an epoch's training; what was not measured is left out.
 
@@ -21,11 +54,12 @@ def train_scalars(
         level: ``basic``, or ``all`` for components, power and efficiency too.
         samples: Training samples of the epoch, where the framework reports them.
         tokens: Training tokens of the epoch, where the framework reports them.
+        units: Units of energy and CO2e.
     """
-    found: dict[str, float | None] = {f"{PREFIX}{name}": value for name, value in _energy(train).items()}
+    found = _figures(train, PREFIX, units)
     if level == "all" and train is not None:
         for component in sorted({component_of(channel) for channel in train.joules}):
-            found[f"{PREFIX}{component}_kwh"] = train.component_kwh(component)
+            found[f"{PREFIX}{component}_{units.energy}"] = (train.component_kwh(component) or 0.0) * units.per
         found[f"{PREFIX}power_w"] = train.power_w
         if train.total_j is not None and samples:
             found[f"{PREFIX}j_per_sample"] = train.total_j / samples
@@ -34,59 +68,62 @@ def train_scalars(
     return _known(found)
 
 
-def validation_scalars(validation: Usage | None) -> dict[str, float]:
+def validation_scalars(validation: Usage | None, units: Units = _DEFAULT) -> dict[str, float]:
     """Return the scalars of an epoch's validation, where there was one."""
-    return _known({f"{PREFIX}val_{name}": value for name, value in _energy(validation).items()})
+    return _known(_figures(validation, f"{PREFIX}val_", units))
 
 
-def total_scalars(total: Usage) -> dict[str, float]:
+def total_scalars(total: Usage, units: Units = _DEFAULT) -> dict[str, float]:
     """Return the scalars of a run so far."""
-    return _known({f"{PREFIX}total_{name}": value for name, value in _energy(total).items()})
+    return _known(_figures(total, f"{PREFIX}total_", units))
 
 
-def stage_scalars(usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
+def stage_scalars(usage: Usage, stage: str = "", prefix: str = "", units: Units = _DEFAULT) -> dict[str, float]:
     """Return one evaluation's scalars.
 
     Args:
         usage: Usage of the evaluation.
         stage: A part inside the names: ``test`` gives ``eco2ai/test_energy_kwh``.
         prefix: A part before them: ``eval_`` gives ``eval_eco2ai/energy_kwh``.
+        units: Units of energy and CO2e.
     """
     inner = f"{stage}_" if stage else ""
-    return _known({f"{prefix}{PREFIX}{inner}{name}": value for name, value in _energy(usage).items()})
+    return _known(_figures(usage, f"{prefix}{PREFIX}{inner}", units))
 
 
-def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic") -> dict[str, float]:
+def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic", units: Units = _DEFAULT) -> dict[str, float]:
     """Return the scalars of a forecast of the whole run.
 
     Args:
         forecast: A forecast as records hold it.
         level: ``basic``, or ``all`` for the ends of its bands too.
+        units: Units of energy and CO2e.
     """
-    found: dict[str, float | None] = {}
-    for name, band, ends in _FORECAST:
-        found[f"{PREFIX}forecast_{name}"] = forecast.get(name)
-        if level == "all" and band in forecast:
-            found |= {f"{PREFIX}forecast_{end}": value for end, value in zip(ends, forecast[band], strict=True)}
+    found = units.of(f"{PREFIX}forecast_", forecast.get("energy_kwh"), forecast.get("co2_kg"))
+    found[f"{PREFIX}forecast_seconds"] = forecast.get("seconds")
+    if level == "all":
+        for figure, band, unit, per in (
+            ("energy_", "energy_band_kwh", f"_{units.energy}", units.per),
+            ("co2_", "co2_band_kg", f"_{units.co2}", units.per),
+            ("", "seconds_band", "_seconds", 1.0),
+        ):
+            for end, value in zip(("low", "high"), forecast.get(band) or (), strict=False):
+                found[f"{PREFIX}forecast_{figure}{end}{unit}"] = value * per
     return _known(found)
 
 
-def no_forecast(*, level: str = "basic") -> dict[str, float]:
+def no_forecast(*, level: str = "basic", units: Units = _DEFAULT) -> dict[str, float]:
     """Return the names of :func:`forecast_scalars` without figures (NaN), for logs whose epochs have equal names."""
-    bands = {band: (math.nan, math.nan) for _, band, _ in _FORECAST}
-    return forecast_scalars({name: math.nan for name, _, _ in _FORECAST} | bands, level=level)
+    bands = dict.fromkeys(("energy_band_kwh", "co2_band_kg", "seconds_band"), (math.nan, math.nan))
+    figures = dict.fromkeys(("energy_kwh", "co2_kg", "seconds"), math.nan)
+    return forecast_scalars(figures | bands, level=level, units=units)
 
 
-# A figure and its band as records name them, and the ends of the band as scalars do.
-_FORECAST = (
-    ("energy_kwh", "energy_band_kwh", ("energy_low_kwh", "energy_high_kwh")),
-    ("co2_kg", "co2_band_kg", ("co2_low_kg", "co2_high_kg")),
-    ("seconds", "seconds_band", ("low_seconds", "high_seconds")),
-)
-
-
-def _energy(usage: Usage | None) -> dict[str, float | None]:
-    return {} if usage is None else {"energy_kwh": usage.energy_kwh, "co2_kg": usage.co2_kg}
+def _figures(usage: Usage | None, name: str, units: Units) -> dict[str, float | None]:
+    """Return energy, CO2e and, where there is a price, the cost."""
+    if usage is None:
+        return {}
+    return units.of(name, usage.energy_kwh, usage.co2_kg) | {f"{name}cost": usage.cost}
 
 
 def _known(values: Mapping[str, float | None]) -> dict[str, float]:

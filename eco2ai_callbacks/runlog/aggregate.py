@@ -75,7 +75,9 @@ class _Parts:
         tally = self._ranks.get(record.rank)
         if tally is None:
             tally = self._ranks[record.rank] = Tally()
-        tally.add(record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.carried)
+        tally.add(
+            record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.cost, record.carried
+        )
 
     def job(self, run: str) -> Job:
         ranks = tuple(sorted(self._ranks))

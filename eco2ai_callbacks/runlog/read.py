@@ -85,7 +85,9 @@ def total(found: Iterable[Record]) -> Usage:
     """Return the sum of records. Energy that was carried over has the channel ``carried``."""
     tally = Tally()
     for record in found:
-        tally.add(record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.carried)
+        tally.add(
+            record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.cost, record.carried
+        )
     return tally.usage
 
 

@@ -174,7 +174,7 @@ def _usage_of(total: Mapping[str, Any]) -> Usage:
     joules, co2 = total.get("joules"), total.get("co2_kg")
     if joules is None:
         return carried_usage(total)
-    return Usage(total.get("seconds") or 0.0, joules, None if co2 is None else co2 * GRAMS_PER_KG)
+    return Usage(total.get("seconds") or 0.0, joules, None if co2 is None else co2 * GRAMS_PER_KG, total.get("cost"))
 
 
 def _text_after(key: bytes, line: bytes) -> str:
@@ -201,7 +201,9 @@ def _summed(path: Path, run: str, rank: int, world_size: int) -> PriorUsage:
             attempts[record.epoch] = max(attempts.get(record.epoch, 0), record.attempt or 1)
         mine = inheriting_rank(record.rank, world_size) == rank
         for tally in (tallies.setdefault(record.rank, Tally()), *((own,) if mine else ())):
-            tally.add(record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.carried)
+            tally.add(
+                record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.cost, record.carried
+            )
         if mine:
             last.pop(record.writer, None)
             last[record.writer] = line.hash

@@ -109,6 +109,7 @@ class RunCheck:
             values.get("seconds", 0.0),
             values.get("joules", {}),
             values.get("co2_kg"),
+            values.get("cost"),
             values.get("carried"),
         )
 
@@ -138,7 +139,7 @@ class RunCheck:
             return
         parts = [self._ranks[part] for part in self._parts(rank, world_size)]
         before = Tally()
-        before.add(line.writer, "start", 0.0, {}, None, values.get("carried"))
+        before.add(line.writer, "start", 0.0, {}, None, None, values.get("carried"))
         usage = before.usage
         for part in parts:
             usage += part.usage

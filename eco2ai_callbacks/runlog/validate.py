@@ -80,7 +80,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("seconds", "pue"), _number),
     **dict.fromkeys(("prev", "hmac", "parent", "ended"), _or_null(_text)),
     **dict.fromkeys(("epoch", "attempt", "samples"), _or_null(_whole)),
-    **dict.fromkeys(("energy_kwh", "co2_kg", "cost"), _or_null(_number)),
+    **dict.fromkeys(("energy_kwh", "co2_kg", "epoch_energy_kwh", "epoch_co2_kg", "cost"), _or_null(_number)),
     **dict.fromkeys(("epoch_total", "total", "carried"), _or_null(_sum)),
     "joules": _numbers,
     "continues": _or_null(_link),

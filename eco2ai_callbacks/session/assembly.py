@@ -96,7 +96,9 @@ def open_session(
             stack.callback(meter.close)
         writer = None if log is None else Writer(file_for(log, identity.writer), environ.get("ECO2AI_LOG_KEY"))
         sinks = open_sinks(settings, host, platform.sinks, guard)
-        publisher = Publisher(writer, sinks, guard, console=Console() if settings.console and speaks else None)
+        publisher = Publisher(
+            writer, sinks, guard, console=Console(log=log, environ=environ) if settings.console and speaks else None
+        )
         stack.callback(publisher.close)
         devices = [device.uuid for meter in found.meters for device in meter.devices]
         presence.measures(devices, shared_channels(found.meters))
@@ -180,7 +182,7 @@ class PreparedSession:
         wall = WallClock(platform.clock)
         reading = metering.read()
         before = self.prior.usage + carried_usage(carried or {})
-        ledger = Ledger(reading, lambda joules, seconds: self.grid.emissions(joules, wall.label, seconds), before)
+        ledger = Ledger(reading, *self.grid.from_label(lambda: wall.label), before=before)
         self.presence.announce(reading.t)
         self.opened.callback(self.presence.withdraw)
         journal = Journal(

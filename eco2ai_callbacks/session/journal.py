@@ -103,7 +103,6 @@ class Journal:
             attempt=segment.attempt,
             start=label.isoformat(timespec="milliseconds"),
             **measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}),
-            cost=self._grid.cost(usage.energy_kwh, label, usage.seconds),
             total=banded(total, methods, self._grid.spread) | {"joules": total.joules},
             attempts=self._attempts.ranges,
             shared_with=self._shared_with(),

@@ -18,12 +18,18 @@ class Ledger:
     Args:
         opening: The reading at the start.
         emissions: Returns the grams of CO2e of joules that were used in the seconds since the last mark.
+        cost: Returns the cost of such joules; ``None`` without a price.
         before: Usage of earlier sessions of the run.
     """
 
     def __init__(
-        self, opening: Reading, emissions: Callable[[float, float], float], before: Usage | None = None
+        self,
+        opening: Reading,
+        emissions: Callable[[float, float], float],
+        cost: Callable[[float, float], float | None] | None = None,
+        before: Usage | None = None,
     ) -> None:
+        self._cost = cost
         self._emissions = emissions
         self._marked = opening
         self._sums: dict[Hashable, Usage] = {}
@@ -43,8 +49,11 @@ class Ledger:
         """Return the usage between the last mark and this reading."""
         joules = reading.since(self._marked)
         seconds = max(0.0, reading.t - self._marked.t)
-        grams = self._emissions(math.fsum(joules.values()), seconds) if joules else None
-        return Usage(seconds, joules, grams, reading.beyond(self._marked))
+        if not joules:
+            return Usage(seconds, beyond_s=reading.beyond(self._marked))
+        total = math.fsum(joules.values())
+        cost = None if self._cost is None else self._cost(total, seconds)
+        return Usage(seconds, joules, self._emissions(total, seconds), cost, reading.beyond(self._marked))
 
     def mark(self, reading: Reading, segment: Hashable) -> Usage:
         """Close the time since the last mark as a segment, and return its usage."""

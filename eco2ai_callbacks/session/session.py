@@ -10,7 +10,7 @@ from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
-from eco2ai_callbacks.record import Record, summary
+from eco2ai_callbacks.record import Record, whole_epoch
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
 from eco2ai_callbacks.session.journal import Journal
@@ -205,7 +205,7 @@ class Session:
         usage = self._ledger.mark(reading, segment)
         self._gpu.name_late_devices()
         if event == "epoch":
-            fields["epoch_total"] = summary(self._ledger.sum(segment) or usage)
+            fields |= whole_epoch(self._ledger.sum(segment) or usage)
         if (metrics := fields.get("metrics")) is not None:
             fields["metrics"] = dict(metrics)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)

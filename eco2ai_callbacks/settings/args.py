@@ -16,6 +16,7 @@ class SettingsArgs(TypedDict, total=False):
     csv_file: str | os.PathLike[str] | None
     console: bool
     scalars: Literal["basic", "all"]
+    units: Literal["kWh", "Wh"]
     prog_bar: bool
     region: str | None
     g_per_kwh: float | None

@@ -68,6 +68,13 @@ class Settings:
             forms.choice("basic", "all"),
         ),
     )
+    units: str = field(
+        default="kWh",
+        metadata=_entry(
+            "Units of the scalars, which are part of their names: kWh and kg of CO2e, or Wh and g.",
+            forms.choice("kWh", "Wh"),
+        ),
+    )
     prog_bar: bool = field(
         default=False, metadata=_entry("Whether the scalars also go to Lightning's progress bar.", forms.flag())
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from eco2ai_callbacks.record import Record
@@ -12,6 +15,8 @@ from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH
 _WH_PER_KWH = 1000.0
 # The methods that read hardware, in records of versions that did not write which these are.
 _EARLY_MEASURED = frozenset({"rapl", "nvml-energy", "nvml-power"})
+# Back to the line's begin, and erase it: ECMA-48's control function EL.
+_ERASE = "\r\033[K"
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
@@ -20,12 +25,17 @@ class Console:
 
     Args:
         stream: The stream; standard error by default, so that a script's own output stays what it is.
+        log: The run log, which is named where it is not in the folder that the program was started in.
+        environ: The environment, in which the shell has left that folder.
     """
 
     name = "console"
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, log: Path | None = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
         self._stream = stream
+        self._log = log if log is not None and not _in_launch_folder(log, environ) else None
         self._start: Record | None = None
         self._forecast = False
 
@@ -34,25 +44,50 @@ class Console:
         if record.event == "start":
             self._start = record
         elif record.event == "stop":
-            self._print(line(record, self._start))
+            self._print(line(record, self._start, self._log))
         elif record.event == "forecast" and not self._forecast:
             self._forecast = True
-            # On a terminal the cursor may be behind a progress bar.
-            self._print(("\n" if (self._stream or sys.stderr).isatty() else "") + forecast_line(record))
+            self._print(forecast_line(record))
 
     def close(self) -> None:
         """Do nothing: the stream belongs to the program."""
 
     def _print(self, text: str) -> None:
-        print(text, file=self._stream or sys.stderr, flush=True)
+        stream = self._stream or sys.stderr
+        with _no_bar(stream) as erase:
+            print(f"{erase}{text}", file=stream, flush=True)
 
 
-def line(stop: Record, start: Record | None = None) -> str:
+@contextmanager
+def _no_bar(stream: TextIO) -> Iterator[str]:
+    """Clear progress bars while a line is printed, and return what to print before it.
+
+    tqdm clears its bars itself and draws them again. Another bar, such as Keras's, leaves the cursor behind it, on a
+    terminal; it draws the whole line again at its next step.
+    """
+    bars: Any = getattr(sys.modules.get("tqdm.std"), "tqdm", None)
+    if getattr(bars, "_instances", None):
+        with bars.external_write_mode(file=stream):
+            yield ""
+    else:
+        yield _ERASE if stream.isatty() and os.environ.get("TERM") != "dumb" and os.name != "nt" else ""
+
+
+def _in_launch_folder(log: Path, environ: Mapping[str, str]) -> bool:
+    """Return whether a log is in the folder that the program was started in, which it may have left since.
+
+    The shell leaves that folder in ``PWD``; without it, it is the present one.
+    """
+    return log.parent.resolve() == Path(environ.get("PWD") or Path.cwd()).resolve()
+
+
+def line(stop: Record, start: Record | None = None, log: Path | None = None) -> str:
     """Return what a run used, by which methods and with which bands, as one line.
 
     Args:
         stop: The run's ``stop`` record.
         start: The ``start`` record of the same session, with its sources and what the run had used before.
+        log: The run log, where it is to be named.
     """
     sources = start.sources or () if start else ()
     before = (start.total or {}).get("energy_kwh") if start else None
@@ -63,6 +98,7 @@ def line(stop: Record, start: Record | None = None) -> str:
     else:
         parts = [
             f"eco2ai: {_figures(total)}",
+            _cost(total),
             duration(seconds),
             f"{amount(energy * JOULES_PER_KWH / seconds, 'W')} mean" if seconds > 0 else "",
             _ranks(stop),
@@ -76,6 +112,8 @@ def line(stop: Record, start: Record | None = None) -> str:
         groups.append(f"failed: {'; '.join(stop.failures)}")
     if stop.ended not in (None, "finished"):
         groups.append(str(stop.ended))
+    if log is not None:
+        groups.append(f"log: {log}")
     return " | ".join(group for group in groups if group)
 
 
@@ -121,6 +159,12 @@ def _figures(found: Mapping[str, Any]) -> str:
         "" if co2 is None else f"{_banded(co2, found.get('co2_band_kg'), 'g', GRAMS_PER_KG)} CO2e",
     )
     return ", ".join(figure for figure in figures if figure)
+
+
+def _cost(found: Mapping[str, Any]) -> str:
+    """Return the cost, in the currency of the price, which has no name here; empty without a price."""
+    cost = found.get("cost")
+    return "" if cost is None else f"cost {cost:.3g}"
 
 
 def _ranks(stop: Record) -> str:

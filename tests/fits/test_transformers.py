@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ transformers = pytest.importorskip("transformers")
 
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skips
 
+from eco2ai_callbacks.sinks.console import amount  # noqa: E402
 from eco2ai_callbacks.transformers import Eco2AICallback  # noqa: E402
 
 pytestmark = [
@@ -510,6 +513,43 @@ def test_one_line_is_printed_unless_transformers_is_told_to_be_quiet(capsys: pyt
     finally:
         transformers.utils.logging.set_verbosity(verbosity)
     assert "eco2ai: " not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("eval_strategy", ["no", "epoch"])
+def test_a_notebooks_table_shows_the_trainings_energy(eval_strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    display = ModuleType("IPython.display")
+    display.HTML, display.display = str, lambda *args, **kwargs: None  # type: ignore[attr-defined]
+    for name, module in (("IPython", ModuleType("IPython")), ("IPython.display", display)):
+        monkeypatch.setitem(sys.modules, name, module)
+    sys.modules["IPython"].display = display  # type: ignore[attr-defined]
+    monkeypatch.delitem(sys.modules, "transformers.utils.notebook", raising=False)
+    from transformers.utils.notebook import NotebookProgressCallback
+
+    tables = []
+
+    class Keeps(NotebookProgressCallback):  # type: ignore[misc]
+        def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+            tables.append(self.training_tracker.inner_table)
+            super().on_train_end(*args, **kwargs)
+
+    fit = trainer([Eco2AICallback(), Keeps], eval_strategy=eval_strategy, logging_strategy="epoch")
+    fit.remove_callback(transformers.PrinterCallback)
+    fit.train()
+    columns, *lines = tables[0]
+    assert columns[:2] == ["Step" if eval_strategy == "no" else "Epoch", "Training Loss"]
+    at = columns.index("Energy")
+    assert [line[at] for line in lines] == [amount(row["eco2ai/energy_kwh"] * 1e3, "Wh") for row in our_rows(fit)]
+    assert [isinstance(line[1], float) for line in lines] == [True, True]
+    assert not rows()[-1]["failures"]
+
+
+def test_printed_metrics_in_watt_hours_are_not_zero() -> None:
+    fit = trainer([Eco2AICallback(units="Wh")], eval_strategy="epoch")
+    metrics = fit.train().metrics
+    energy = rows()[-2]["total"]["energy_kwh"]
+    assert metrics["eco2ai/total_energy_wh"] == pytest.approx(energy * 1e3, rel=1e-12)
+    assert not [name for row in fit.state.log_history for name in row if name.endswith(("_kwh", "_kg"))]
+    assert all(row["eval_eco2ai/energy_wh"] > 0 for row in fit.state.log_history if "eval_loss" in row)
 
 
 def test_a_reporter_that_fails_on_our_row_does_not_stop_the_training() -> None:

@@ -89,6 +89,10 @@ def epochs(found: list[Row]) -> list[Row]:
         ]
         for name in ("energy_kwh", "co2_kg", "seconds"):
             assert close(row["epoch_total"][name], sum(part[name] for part in parts)), name
+        assert (row["epoch_energy_kwh"], row["epoch_co2_kg"]) == (
+            row["epoch_total"]["energy_kwh"],
+            row["epoch_total"]["co2_kg"],
+        )
         result.append(row)
     return result
 

@@ -10,7 +10,7 @@ from typing import Any
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.carbon.intensity import user
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record, summary
+from eco2ai_callbacks.record import Record, whole_epoch
 from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
@@ -53,7 +53,7 @@ class Written:
         self.ledger = Ledger(
             Reading(0.0, {"cpu": 0.0}),
             lambda joules, seconds: GRID.emissions(joules, self.label, seconds),
-            known.usage + carried_usage(carried or {}),
+            before=known.usage + carried_usage(carried or {}),
         )
         common = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
         self._publisher = Publisher(Writer(path, key), [], self.guard)
@@ -81,7 +81,7 @@ class Written:
         segment = Segment(stage, epoch, attempt)
         usage = self.ledger.mark(self._reading(), segment)
         if event == "epoch":
-            fields["epoch_total"] = summary(self.ledger.sum(segment) or usage)
+            fields |= whole_epoch(self.ledger.sum(segment) or usage)
         self._write(event, usage, segment, **fields)
         return usage
 

@@ -45,6 +45,8 @@ FULL = Record(
     not_covered=("TPU",),
     energy_kwh=1000 / 3.6e6,
     co2_kg=1e-4,
+    epoch_energy_kwh=1.0,
+    epoch_co2_kg=2.0,
     pue=1.2,
     intensity={"g_per_kwh": 300.0, "region": "FR"},
     cost=0.5,
@@ -158,6 +160,7 @@ class TestMeasured:
             "measured_share": 0.25,
             "energy_kwh": 400.0 / 3.6e6,
             "co2_kg": 0.04,
+            "cost": None,
         }
         assert Record(run="a", writer="b", event="stage", **found).seconds == 2.0
 

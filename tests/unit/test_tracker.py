@@ -300,6 +300,55 @@ def test_the_intensity_is_the_users_own_where_given(clock: Clock, meter: FakeMet
     assert rows()[1]["energy_kwh"] == pytest.approx(0.0011)  # the IT energy, without the overhead
 
 
+def test_the_cost_is_in_the_totals_the_scalars_and_goes_on_with_a_run(clock: Clock, meter: FakeMeter) -> None:
+    with tracker(clock, meter, price=0.5) as run:
+        clock.advance(10.0)
+        report = run.end_epoch(0)
+        clock.advance(10.0)
+    first = rows()[-1]["total"]["cost"]
+    assert report.scalars["eco2ai/cost"] == rows()[1]["epoch_total"]["cost"] == rows()[1]["cost"] > 0
+    assert report.scalars["eco2ai/total_cost"] == rows()[1]["total"]["cost"]
+    assert first == pytest.approx(sum(row["cost"] for row in rows()[1:]), rel=1e-12)
+    with tracker(clock, meter, price=0.5, run_id=run.run_id) as again:
+        clock.advance(10.0)
+    assert again.total.cost == pytest.approx(first * 1.5, rel=1e-9)
+    assert rows()[-1]["total"]["cost"] == again.total.cost
+
+
+def test_scalars_in_watt_hours_and_grams(clock: Clock, meter: FakeMeter) -> None:
+    with tracker(clock, meter, units="Wh") as run:
+        clock.advance(10.0)
+        report = run.end_epoch(0)
+        assert run.figures.totals().keys() == report.total.keys()
+        assert run.figures.stage(run.read(), "test").keys() == {"eco2ai/test_energy_wh", "eco2ai/test_co2_g"}
+    epoch = rows()[1]["epoch_total"]
+    assert report.train == {
+        "eco2ai/energy_wh": pytest.approx(epoch["energy_kwh"] * 1e3),
+        "eco2ai/co2_g": pytest.approx(epoch["co2_kg"] * 1e3),
+    }
+    assert report.total.keys() == {"eco2ai/total_energy_wh", "eco2ai/total_co2_g"}
+    with pytest.raises(SettingsError, match=r"units='J'.*'kWh' or 'Wh'"):
+        Tracker(units="J")  # type: ignore[arg-type]
+
+
+def test_an_epoch_record_holds_the_whole_epoch_beside_what_it_adds(clock: Clock, meter: FakeMeter) -> None:
+    with tracker(clock, meter) as run:
+        run.enter("train", 0)
+        clock.advance(90.0)
+        run.enter("validate", 0)
+        clock.advance(10.0)
+        run.leave()
+        clock.advance(10.0)
+        run.end_epoch(0)
+    found = rows()
+    epoch = next(row for row in found if row["event"] == "epoch")
+    assert epoch["epoch_energy_kwh"] == pytest.approx(10 * epoch["energy_kwh"])
+    assert epoch["epoch_co2_kg"] == pytest.approx(10 * epoch["co2_kg"])
+    assert epoch["epoch_energy_kwh"] == epoch["epoch_total"]["energy_kwh"]
+    assert [row["epoch_energy_kwh"] for row in found if row["event"] != "epoch"] == [None] * (len(found) - 1)
+    assert sum(row["energy_kwh"] or 0.0 for row in found) == pytest.approx(found[-1]["total"]["energy_kwh"])
+
+
 def test_a_price_gives_the_cost_with_the_overhead(clock: Clock, meter: FakeMeter) -> None:
     with tracker(clock, meter, price=0.5, pue=2.0) as run:
         clock.advance(36)

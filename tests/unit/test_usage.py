@@ -90,6 +90,17 @@ class TestUsage:
         assert (Usage(3.0, {"cpu": 3.0}, 3.0) - Usage(1.0)).grams == 3.0
         assert (Usage(3.0, {"cpu": 3.0}) - Usage(1.0, {}, 2.0)).grams is None
 
+    def test_a_cost_is_known_where_either_part_has_one(self):
+        priced, free = Usage(1.0, {"cpu": 1.0}, 1.0, 0.5), Usage(1.0, {"cpu": 1.0}, 1.0)
+        assert (priced + free).cost == (free + priced).cost == 0.5
+        assert (priced + priced).cost == 1.0
+        assert (priced - free).cost == 0.5
+        assert (priced - priced).cost == 0.0
+        assert (free - priced).cost is None
+        assert sum_parallel([priced, free, priced]).cost == 1.0
+        assert sum_parallel([free]).cost is None
+        assert pickle.loads(pickle.dumps(priced)) == Usage.from_dict(priced.to_dict()) == priced
+
     def test_it_does_not_change_with_the_mapping_it_was_made_of(self):
         joules = {"cpu": 1.0}
         used = Usage(1.0, joules)
@@ -216,18 +227,18 @@ class TestTimesOfChannels:
 
     def test_mean_power_is_over_the_time_that_each_channel_s_joules_are_of(self):
         first, missed, caught_up, after = self.readings()
-        usage = Usage(10.0, caught_up.since(missed), None, caught_up.beyond(missed))
+        usage = Usage(10.0, caught_up.since(missed), None, beyond_s=caught_up.beyond(missed))
         assert usage.beyond_s == {"gpu": 10.0}
         assert usage.power_w == pytest.approx(10.0 + 300.0)
         # What was not measured is not in the power either.
-        assert Usage(10.0, missed.since(first), None, missed.beyond(first)).power_w == pytest.approx(10.0)
-        assert Usage(10.0, {"gpu": 1.0}, None, {"gpu": -10.0}).power_w is None
-        assert Usage(10.0, after.since(caught_up), None, after.beyond(caught_up)).beyond_s == {}
+        assert Usage(10.0, missed.since(first), None, beyond_s=missed.beyond(first)).power_w == pytest.approx(10.0)
+        assert Usage(10.0, {"gpu": 1.0}, None, beyond_s={"gpu": -10.0}).power_w is None
+        assert Usage(10.0, after.since(caught_up), None, beyond_s=after.beyond(caught_up)).beyond_s == {}
 
     def test_what_was_missing_and_what_was_caught_up_cancel_out(self):
         readings = self.readings()
         parts = [
-            Usage(late.t - early.t, late.since(early), None, late.beyond(early))
+            Usage(late.t - early.t, late.since(early), None, beyond_s=late.beyond(early))
             for early, late in itertools.pairwise(readings)
         ]
         total = parts[0] + parts[1] + parts[2]
@@ -237,15 +248,15 @@ class TestTimesOfChannels:
         assert (total - parts[0]).beyond_s == {"gpu": 10.0}
 
     def test_they_survive_json_and_pickling(self):
-        usage = Usage(10.0, {"gpu": 6000.0}, None, {"gpu": 10.0})
+        usage = Usage(10.0, {"gpu": 6000.0}, None, beyond_s={"gpu": 10.0})
         assert Usage.from_dict(usage.to_dict()) == usage
         assert pickle.loads(pickle.dumps(usage)) == usage
         assert "beyond_s" not in Usage(10.0, {"gpu": 6000.0}).to_dict()
 
     def test_the_power_of_several_ranks_is_the_sum_of_theirs(self):
-        late = Usage(10.0, {"cpu": 6000.0}, None, {"cpu": 10.0})
+        late = Usage(10.0, {"cpu": 6000.0}, None, beyond_s={"cpu": 10.0})
         assert sum_parallel([late, Usage(10.0, {"cpu": 100.0})]).power_w == pytest.approx(310.0)
-        assert sum_parallel([Usage(10.0, {"cpu": 0.0}, None, {"cpu": 10.0})]).power_w == 0.0
+        assert sum_parallel([Usage(10.0, {"cpu": 0.0}, None, beyond_s={"cpu": 10.0})]).power_w == 0.0
 
 
 class TestGaps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import statistics
+import sys
 
 import pytest
 from hypothesis import assume, given
@@ -491,7 +492,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_it_has_a_line_of_its_own() -> None:
+def test_on_a_terminal_it_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delitem(sys.modules, "tqdm.std", raising=False)
     screen = Terminal()
     found = Forecast(Span(60, 50, 70), Span(3.6e6, 1.8e6, 7.2e6), Span(400, 200, 800), 1, 10, 100)
     record = Record(run="r", writer="w", event="forecast", metrics=found.to_dict())
@@ -499,6 +502,6 @@ def test_on_a_terminal_it_has_a_line_of_its_own() -> None:
     console.write(record)
     console.write(record)  # shown once
     assert screen.getvalue() == (
-        "\neco2ai: forecast of the whole run after 1 epoch (10% of it): "
+        "\r\033[Keco2ai: forecast of the whole run after 1 epoch (10% of it): "
         "1 kWh (500 Wh to 2 kWh), 400 g (200 g to 800 g) CO2e, 60 s (50 s to 70 s)\n"
     )

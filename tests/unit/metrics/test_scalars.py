@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks.metrics.scalars import (
+    UNITS,
     forecast_scalars,
     stage_scalars,
     total_scalars,
@@ -97,3 +98,36 @@ def test_all_adds_the_ends_of_its_bands():
         "eco2ai/forecast_low_seconds": 50.0,
         "eco2ai/forecast_high_seconds": 70.0,
     }
+
+
+def test_in_watt_hours_and_grams_every_name_says_so():
+    small = Usage(2.0, {"cpu": 180.0}, 0.002)
+    units = UNITS["Wh"]
+    assert train_scalars(small, level="all", units=units) == {
+        "eco2ai/energy_wh": pytest.approx(0.05),
+        "eco2ai/co2_g": pytest.approx(0.002),
+        "eco2ai/cpu_wh": pytest.approx(0.05),
+        "eco2ai/power_w": 90.0,
+    }
+    assert validation_scalars(small, units).keys() == {"eco2ai/val_energy_wh", "eco2ai/val_co2_g"}
+    assert total_scalars(small, units).keys() == {"eco2ai/total_energy_wh", "eco2ai/total_co2_g"}
+    assert stage_scalars(small, prefix="eval_", units=units).keys() == {"eval_eco2ai/energy_wh", "eval_eco2ai/co2_g"}
+    assert forecast_scalars(FORECAST | {"co2_kg": 0.5, "co2_band_kg": (0.25, 1.0)}, level="all", units=units) == {
+        "eco2ai/forecast_energy_wh": 2000.0,
+        "eco2ai/forecast_energy_low_wh": 1000.0,
+        "eco2ai/forecast_energy_high_wh": 3000.0,
+        "eco2ai/forecast_co2_g": 500.0,
+        "eco2ai/forecast_co2_low_g": 250.0,
+        "eco2ai/forecast_co2_high_g": 1000.0,
+        "eco2ai/forecast_seconds": 60.0,
+        "eco2ai/forecast_low_seconds": 50.0,
+        "eco2ai/forecast_high_seconds": 70.0,
+    }
+
+
+def test_a_price_adds_the_cost():
+    priced = Usage(10.0, {"cpu": 3.6e6}, 1.0, 0.25)
+    assert train_scalars(priced)["eco2ai/cost"] == 0.25
+    assert validation_scalars(priced)["eco2ai/val_cost"] == 0.25
+    assert total_scalars(priced)["eco2ai/total_cost"] == 0.25
+    assert stage_scalars(priced, "test")["eco2ai/test_cost"] == 0.25

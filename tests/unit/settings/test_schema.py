@@ -65,7 +65,16 @@ class TestCommand:
             assert options[name].help == f"{describe(name)} Accepted: {accepted(name)}."
 
     def test_those_about_epochs_are_none(self):
-        others = {"console", "scalars", "prog_bar", "forecast_after", "max_energy_kwh", "max_co2_kg", "sync_gpu"}
+        others = {
+            "console",
+            "scalars",
+            "units",
+            "prog_bar",
+            "forecast_after",
+            "max_energy_kwh",
+            "max_co2_kg",
+            "sync_gpu",
+        }
         assert set(NAMES) - set(COMMAND_NAMES) == others
 
 

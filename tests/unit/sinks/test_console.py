@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,6 +135,12 @@ class TestLine:
             ),
             pytest.param(stop(pue=1.25), start(RAPL), f"{HEAD} | measured: cpu by rapl | {FRANCE}, PUE 1.25", id="pue"),
             pytest.param(
+                stop(total=TOTAL | {"cost": 0.0024691}),
+                start(RAPL),
+                f"{HEAD.replace(', 3 min', ', cost 0.00247, 3 min')} | measured: cpu by rapl | {FRANCE}",
+                id="price",
+            ),
+            pytest.param(
                 stop(not_covered=("TPU", "Apple GPU")),
                 start(RAPL),
                 f"{HEAD} | measured: cpu by rapl | {FRANCE} | not covered: TPU, Apple GPU",
@@ -222,14 +234,105 @@ class TestForecast:
             console.write(self.record(epochs=epochs))
         assert stream.getvalue() == f"{forecast_line(self.record())}\n"
 
-    def test_on_a_terminal_it_does_not_stand_behind_a_progress_bar(self):
-        class Terminal(io.StringIO):
-            def isatty(self) -> bool:
-                return True
-
+    def test_on_a_terminal_it_does_not_stand_behind_a_progress_bar(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("TERM", "xterm")
         stream = Terminal()
         Console(stream).write(self.record())
-        assert stream.getvalue().startswith("\neco2ai: forecast")
+        assert stream.getvalue().startswith("\r\033[Keco2ai: forecast")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestProgressBars:
+    """What stands on the line at which a run's line is printed."""
+
+    @pytest.fixture(autouse=True)
+    def terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.delitem(sys.modules, "tqdm.std", raising=False)
+
+    def test_a_bar_that_is_left_on_a_terminal_is_erased(self):
+        stream = Terminal()
+        stream.write("50%|####")
+        Console(stream).write(stop())
+        assert stream.getvalue() == f"50%|####\r\033[K{HEAD} | {FRANCE}\n"
+
+    def test_a_file_gets_the_line_alone(self):
+        stream = io.StringIO()
+        Console(stream).write(stop())
+        assert stream.getvalue() == f"{HEAD} | {FRANCE}\n"
+
+    def test_a_terminal_that_cannot_erase_gets_the_line_alone(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("TERM", "dumb")
+        stream = Terminal()
+        Console(stream).write(stop())
+        assert stream.getvalue() == f"{HEAD} | {FRANCE}\n"
+
+    @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])
+    def test_tqdm_clears_its_bars_itself_and_draws_them_again(self, stream: Any, monkeypatch: pytest.MonkeyPatch):
+        class Bars:
+            _instances = ("a bar",)
+
+            @staticmethod
+            @contextmanager
+            def external_write_mode(file: Any) -> Iterator[None]:
+                file.write("(cleared)")
+                yield
+                file.write("(drawn)")
+
+        monkeypatch.setitem(sys.modules, "tqdm.std", SimpleNamespace(tqdm=Bars))
+        Console(stream).write(stop())
+        assert stream.getvalue() == f"(cleared){HEAD} | {FRANCE}\n(drawn)"
+
+    def test_tqdm_without_a_bar_is_left_alone(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(sys.modules, "tqdm.std", SimpleNamespace(tqdm=SimpleNamespace(_instances=())))
+        stream = io.StringIO()
+        Console(stream).write(stop())
+        assert stream.getvalue() == f"{HEAD} | {FRANCE}\n"
+
+    def test_the_real_tqdm_leaves_the_line_on_its_own(self, monkeypatch: pytest.MonkeyPatch):
+        tqdm = pytest.importorskip("tqdm.std")
+        monkeypatch.setitem(sys.modules, "tqdm.std", tqdm)
+        stream = Terminal()
+        with tqdm.tqdm(total=2, file=stream, ascii=True) as bar:
+            bar.update()
+            Console(stream).write(stop())
+        printed = [part.strip() for part in re.split(r"[\r\n]", stream.getvalue())]
+        assert f"{HEAD} | {FRANCE}" in printed
+
+
+class TestLogFile:
+    @pytest.mark.parametrize("started", ["PWD", "cwd"])
+    def test_a_log_in_the_launch_folder_is_not_named(self, tmp_path: Path, started: str, monkeypatch: Any):
+        monkeypatch.chdir(tmp_path)
+        stream = io.StringIO()
+        Console(stream, tmp_path / "eco2ai.jsonl", {"PWD": str(tmp_path)} if started == "PWD" else {}).write(stop())
+        assert stream.getvalue() == f"{HEAD} | {FRANCE}\n"
+
+    @pytest.mark.parametrize("log", ["runs/eco2ai.jsonl", "../eco2ai.jsonl"], ids=["below", "above"])
+    def test_another_is(self, tmp_path: Path, log: str):
+        stream = io.StringIO()
+        Console(stream, tmp_path / log, {"PWD": str(tmp_path)}).write(stop())
+        assert stream.getvalue() == f"{HEAD} | {FRANCE} | log: {tmp_path / log}\n"
+
+    def test_a_program_that_has_left_its_folder_finds_it_by_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        (tmp_path / "outputs").mkdir()
+        monkeypatch.chdir(tmp_path / "outputs")
+        stream = io.StringIO()
+        Console(stream, Path("eco2ai.jsonl").absolute(), {"PWD": str(tmp_path)}).write(stop())
+        assert stream.getvalue().endswith(f"| log: {tmp_path / 'outputs' / 'eco2ai.jsonl'}\n")
+
+    def test_a_link_to_the_launch_folder_is_that_folder(self, tmp_path: Path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        stream = io.StringIO()
+        Console(stream, tmp_path / "real" / "eco2ai.jsonl", {"PWD": str(tmp_path / "link")}).write(stop())
+        assert "log:" not in stream.getvalue()
 
 
 class TestFigures:
