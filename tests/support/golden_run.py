@@ -183,7 +183,7 @@ class Told:
         self.calls: list[dict[str, Any]] = []
 
     def __call__(self, call: str, returned: Any) -> Any:
-        self.calls.append({"call": call, "returned": plain(returned)})
+        self.calls.append({"call": call, "returned": masked_costs(plain(returned))})
         return returned
 
 
@@ -222,8 +222,7 @@ class Masks:
     def row(self, row: Mapping[str, Any]) -> str:
         """Return a line of the log with each field on a line of its own, in their order."""
         masked = {"pid": type(row["pid"]).__name__, "version": "version", "start": masked_time(row["start"])}
-        masked["cost"] = masked_cost(row["cost"])
-        fields = [f"    {json.dumps(name)}: {compact(value)}" for name, value in {**row, **masked}.items()]
+        fields = [f"    {json.dumps(n)}: {compact(value)}" for n, value in masked_costs({**row, **masked}).items()]
         return self.text("  {\n" + ",\n".join(fields) + "\n  }")
 
     def csv(self, text: str) -> str:
@@ -248,6 +247,13 @@ def masked_time(stamp: str) -> str:
 def masked_cost(cost: float | None) -> float | None:
     """Return money to six digits: a price depends on the time of day, which rounds it differently each time."""
     return cost and float(f"{cost:.6g}")
+
+
+def masked_costs(value: Any) -> Any:
+    """Return a value with all money in it, by its names, as ``masked_cost`` returns it."""
+    if isinstance(value, Mapping):
+        return {n: masked_cost(each) if str(n).endswith("cost") else masked_costs(each) for n, each in value.items()}
+    return value
 
 
 def compact(value: Any) -> str:
