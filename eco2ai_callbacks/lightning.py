@@ -84,9 +84,15 @@ class Eco2AICallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the samples, where the setting ``scalars`` is ``all``."""
+        """Count the samples, where ``scalars`` is ``all``, and stop where the budget is used up within an epoch."""
         if self._lifecycle.settings.scalars == "all" and (found := samples_in(batch)) is not None:
             self._samples = (self._samples or 0) + found
+        if trainer.world_size == 1 and self._lifecycle.is_over_budget(
+            lambda: trainer.global_step if len(trainer.optimizers) == 1 else None,
+            lambda: self._planned(trainer),
+            trainer.current_epoch,
+        ):
+            trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch, log its figures on every rank, and stop the fit where the budget is used up."""

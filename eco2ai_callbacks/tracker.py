@@ -71,7 +71,7 @@ class Tracker:
         self._job = JobTotals(self.guard)
         self._lifetime = Lifetime(self.settings, platform or Platform(), self.guard, self._job)
         # The whole job's figures for loggers.
-        self.figures = JobFigures(self.settings, self.guard, self._job, lambda: self.total)
+        self.figures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
 
     @property
     def run_id(self) -> str | None:

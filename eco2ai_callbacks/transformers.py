@@ -172,11 +172,18 @@ class Eco2AICallback(TrainerCallback):
     def _handler(self) -> CallbackHandler | None:
         return owner(CallbackHandler, lambda each: self in each.callbacks)
 
-    def _after_all(self, state: TrainerState, control: TrainerControl) -> None:
-        """Begin an evaluation that comes next; called when all callbacks have had a step's or an epoch's end."""
+    def _after_all(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Begin an evaluation that comes next, and stop where the budget is used up within an epoch.
+
+        Called when all callbacks have had a step's or an epoch's end.
+        """
         if control.should_evaluate:
             self._evaluate()
             self._save(state)
+        if args.world_size == 1 and self._lifecycle.is_over_budget(
+            lambda: state.global_step, lambda: state.max_steps, self._epoch
+        ):
+            control.should_training_stop = True
 
     def _leads(self, handler: CallbackHandler) -> bool:
         """Return whether this callback of ours measures: the user's before an added one, the first before others."""
@@ -252,7 +259,7 @@ class _Last(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Pass the decisions on."""
-        self._ours._after_all(state, control)
+        self._ours._after_all(args, state, control)
 
     on_epoch_end = on_step_end
 

@@ -36,6 +36,11 @@ class JobTotals:
         """Whether all ranks hold the same total, so that their decisions by it are the same."""
         return self._gather is None or self.total is not None
 
+    @property
+    def alone(self) -> bool:
+        """Whether this rank exchanges nothing with others, so that it may decide at any time."""
+        return self._gather is None
+
     def join(self, gather: Gather | None, rank: int) -> None:
         """Join the ranks of a job; without it there is only this one.
 

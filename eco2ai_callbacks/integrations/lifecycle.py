@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -119,6 +120,22 @@ class RunLifecycle:
         if done is not None:
             tracker.figures.training_begins(done)
         return tracker
+
+    def is_over_budget(
+        self, done: Callable[[], float | None], planned: Callable[[], float | None], epoch: int | None
+    ) -> bool:
+        """Return whether the budget is used up within an epoch; reads no meter more often than every few seconds.
+
+        Args:
+            done: Returns the progress of the fit, in the unit of its epochs' ends.
+            planned: Returns its planned length.
+            epoch: Number of the epoch that runs.
+        """
+        tracker = self.tracker
+        if tracker is None or not tracker.running:
+            return False
+        note = functools.partial(tracker.write, "forecast", epoch=epoch)
+        return tracker.guard.call("budget", lambda: tracker.figures.look(done, planned, note), None) is not None
 
     def end(self, ended: str | None = None) -> None:
         """Stop the tracker that runs now.

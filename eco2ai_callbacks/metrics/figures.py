@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics import scalars
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
+from eco2ai_callbacks.metrics.forecast import Band
 from eco2ai_callbacks.metrics.outlook import Outlook
 from eco2ai_callbacks.record import band_factors
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage
+
+# Seconds between two looks at the budget within an epoch: each reads all meters once.
+LOOK_S = 5.0
+
+
+class Running(Protocol):
+    """A run between two marks."""
+
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+
+    def so_far(self) -> tuple[Usage, Band, Band]:
+        """Return the usage of this process until now, and the bands of its energy and its CO2e, as factors."""
 
 
 class JobFigures:
@@ -23,16 +38,26 @@ class JobFigures:
         settings: ``scalars``, ``units``, ``forecast_after`` and the budgets.
         guard: Records failures.
         job: Exchanges usage between the ranks.
-        own: Returns this process's usage in the run.
+        own: Returns this process's usage in the run, up to the last mark.
+        running: The run between two marks; without it, nothing is checked within an epoch.
     """
 
-    def __init__(self, settings: Settings, guard: Guard, job: JobTotals, own: Callable[[], Usage]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        guard: Guard,
+        job: JobTotals,
+        own: Callable[[], Usage],
+        running: Running | None = None,
+    ) -> None:
         self.outlook = Outlook(settings)
         self._level = settings.scalars
         self._units = scalars.UNITS[settings.units]
         self._guard = guard
         self._job = job
         self._own = own
+        self._running = running
+        self._looked = -math.inf
 
     @property
     def total(self) -> Usage:
@@ -45,6 +70,7 @@ class JobFigures:
         Args:
             done: Steps, epochs or a fraction of the run, as in :meth:`end_epoch`.
         """
+        self._looked = -math.inf if self._running is None else self._running.clock()
         if self._job.synchronized:
             self._guard.call("tracker", lambda: self.outlook.reached(done, self.total, self._own()), None)
 
@@ -78,6 +104,37 @@ class JobFigures:
             stop = self._guard.call("tracker", lambda: self._over_budget(marked, complete), None)
         nothing = EpochReport(marked.usage)
         return self._guard.call("tracker", lambda: self._report(marked.usage, job, forecast, stop), nothing)
+
+    def look(
+        self,
+        done: Callable[[], float | None],
+        planned: Callable[[], float | None],
+        note: Callable[[Mapping[str, Any]], None],
+    ) -> str | None:
+        """Check the budget within an epoch, every ``LOOK_S`` seconds at most; return the sentence where it is used up.
+
+        Until enough epochs have ended, a forecast by steps is written too. Nothing is checked where ranks exchange
+        their usage: they must decide alike, and nothing of theirs meets here.
+
+        Args:
+            done: Returns the progress of the run, as in :meth:`end_epoch`.
+            planned: Returns its planned length.
+            note: Writes a forecast to the log.
+        """
+        running = self._running
+        if running is None or not self._job.alone or running.clock() - self._looked < LOOK_S:
+            return None
+        self._looked = running.clock()
+        (total, *bands), reached = running.so_far(), done()
+        if reached is not None and total.joules:
+            found = self.outlook.forecast_by_steps(reached, planned(), total, *bands)
+            if found is not None:
+                note(found.to_dict())
+        first = self.outlook.over is None
+        over = self.outlook.over_budget(total)
+        if over is not None and first:
+            self._guard.call("logging", lambda: logger.warning("%s; the run is to stop", over), None)
+        return over
 
     def stage(self, usage: Usage, stage: str = "", prefix: str = "") -> dict[str, float]:
         """Exchange the usage of one evaluation, and return its scalars.

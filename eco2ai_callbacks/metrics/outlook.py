@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eco2ai_callbacks.metrics import budget
 from eco2ai_callbacks.metrics.forecast import EXACT, Band, Forecast, Progress
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage
+
+# Stretches between two looks before a forecast by steps: the first holds what a run does once.
+_STRETCHES = 2
 
 
 class Outlook:
@@ -18,6 +23,8 @@ class Outlook:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._progress = Progress()
+        self._steps = Progress()
+        self._shown = 0.0
         # The budget that was used up first, as a sentence.
         self.over: str | None = None
         self._completed = False
@@ -30,6 +37,7 @@ class Outlook:
     def begin(self, *, continued: bool) -> None:
         """Begin a session; the progress of a continued run is unknown until the framework reports it."""
         self._progress = Progress(None if continued else 0.0)
+        self._steps, self._shown = Progress(), 0.0
 
     def resume_training(self, own: Usage) -> None:
         """Record that training resumes after an evaluation, a checkpoint or set-up.
@@ -65,6 +73,29 @@ class Outlook:
         if not (ahead and 0 < self._settings.forecast_after <= self._progress.epochs):
             return None
         return self._progress.forecast(planned, energy_band, co2_band)
+
+    def forecast_by_steps(
+        self, done: float, planned: float | None, job: Usage, energy_band: Band = EXACT, co2_band: Band = EXACT
+    ) -> Forecast | None:
+        """Return the expected usage at the run's end, before enough epochs for :meth:`forecast` have ended.
+
+        The stretches between two calls stand for epochs. ``None`` until the progress has doubled since the last one.
+
+        Args:
+            done: Steps or a fraction of the run, in the unit of :meth:`reached`.
+            planned: Planned length of the run, in the same unit.
+            job: Usage until now.
+            energy_band: As in :meth:`forecast`.
+            co2_band: As in :meth:`forecast`.
+        """
+        if planned is None or done >= planned or not self._progress.epochs < self._settings.forecast_after:
+            return None
+        self._steps = self._steps.reached(done, job, job)
+        if self._steps.epochs < _STRETCHES or done < 2 * self._shown:
+            return None
+        found = self._steps.forecast(planned, energy_band, co2_band)
+        self._shown = self._shown if found is None else done
+        return None if found is None else replace(found, epochs=self._progress.epochs)
 
     def completes(self, done: float | None, planned: float | None) -> bool:
         """Return whether the epoch that has just ended is the last one that is planned.

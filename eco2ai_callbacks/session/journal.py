@@ -9,7 +9,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record, banded, measured, summary
+from eco2ai_callbacks.record import Record, band_factors, banded, measured, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
@@ -130,6 +130,10 @@ class Journal:
         if event == "stop":
             self._stop = record
         return record
+
+    def bands(self, usage: Usage) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return the bands of a sum's energy and CO2e, as factors on its figures."""
+        return band_factors(banded(usage, self._methods(), self._grid.spread))
 
     def show(self, record: Record) -> None:
         """Send a record to the console."""

@@ -21,11 +21,14 @@ from eco2ai_callbacks.session.identity import new_id
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.usage import Usage
 
 if TYPE_CHECKING:
     from multiprocessing.util import Finalize
 
 R = TypeVar("R")
+# Lower and upper end of a band, as factors.
+Factors = tuple[float, float]
 # Seconds between two checks whether a fit has ended, where no hook reports it: at most so much is counted beyond it. A
 # check takes microseconds and reads no meter.
 WATCH_S = 0.25
@@ -56,6 +59,10 @@ class Lifetime:
         self._closed = False
         self._finalizer: Finalize | None = None
         self.session: Session | None = None
+
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+        return self._platform.clock()
 
     @property
     def started(self) -> bool:
@@ -139,6 +146,11 @@ class Lifetime:
             return default if session.stopped else fn(session)
 
         return self._worker.run(lambda: self._guard.call("tracker", use, default), default)
+
+    def so_far(self) -> tuple[Usage, Factors, Factors]:
+        """Return the usage of the run until now, and the bands of its energy and its CO2e, as factors."""
+        nothing: tuple[Usage, Factors, Factors] = Usage(), (1.0, 1.0), (1.0, 1.0)
+        return self.call("so_far", lambda session: session.so_far(), nothing, marks=False)
 
     def end(self, ended: str) -> None:
         """Stop and close the session, once; a further call goes on where that was cut short or the log did not answer.

@@ -85,6 +85,11 @@ class Session:
         """Return the usage since the last mark."""
         return self._ledger.since(self._metering.read())
 
+    def so_far(self) -> tuple[Usage, tuple[float, float], tuple[float, float]]:
+        """Return the usage of the run until now, and the bands of its energy and its CO2e, as factors."""
+        usage = self.total + self.read()
+        return usage, *self._journal.bands(usage)
+
     def mark(self, event: str, stage: str, epoch: int | None, **fields: Any) -> Usage:
         """Close the time since the last mark under a stage and an epoch, and write its record."""
         return self._mark_named(event, stage, epoch, **fields)[0]

@@ -127,8 +127,9 @@ def forecast_line(record: Record) -> str:
     low, high = found["seconds_band"]
     time = f"{duration(found['seconds'])} ({duration(low)} to {duration(high)})"
     epochs = f"{found['epochs']} epoch{'s' if found['epochs'] != 1 else ''}"
-    part = min(1.0, found["done"] / found["planned"])
-    return f"eco2ai: forecast of the whole run after {epochs} ({part:.0%} of it): " + ", ".join(
+    part = f"{min(1.0, found['done'] / found['planned']):.0%} of it"
+    after = f"{epochs} ({part})" if found["epochs"] else part
+    return f"eco2ai: forecast of the whole run after {after}: " + ", ".join(
         text for text in (_figures(found), time) if text
     )
 

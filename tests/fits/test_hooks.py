@@ -131,6 +131,27 @@ def test_a_budget_that_the_last_epoch_uses_up_ends_nothing(fit: Any, capsys: pyt
     assert "| budget" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_a_budget_stops_a_run_within_its_only_epoch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eco2ai_callbacks.metrics.figures.LOOK_S", 0.0)
+    FITS[name](1, max_energy_kwh=1e-12)
+    run = rows()
+    check_whole(run)
+    assert re.match(r"budget: the budget of 1e-12 kWh is used up: \S+ kWh$", run[-1]["ended"])
+    assert epochs(run)[0]["samples" if name == "transformers" else "epoch"] < SAMPLES
+
+
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_a_run_of_one_epoch_is_forecast_by_its_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eco2ai_callbacks.metrics.figures.LOOK_S", 0.0)
+    FITS[name](1)
+    found = [row for row in rows() if row["event"] == "forecast"]
+    assert found
+    assert all(row["metrics"]["epochs"] == 0 < row["metrics"]["done"] < row["metrics"]["planned"] for row in found)
+    assert {row["epoch"] for row in found} == {0}
+    check_whole(rows())
+
+
 def test_a_budget_that_is_not_reached_stops_nothing(fit: Any) -> None:
     assert len(fit(2, max_co2_kg=1e3)) == 2
     assert rows()[-1]["ended"] == "finished"

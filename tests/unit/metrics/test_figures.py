@@ -13,6 +13,7 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.figures import JobFigures
 from eco2ai_callbacks.settings import Settings
+from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage
 
 KWH = 3.6e6
@@ -125,3 +126,67 @@ def test_an_evaluation_and_the_totals_are_one_exchange_each() -> None:
     assert rank.figures.totals() == {"eco2ai/total_energy_kwh": 2.0, "eco2ai/total_co2_kg": 0.06}
     assert rank.order == ["exchange", "exchange"]
     assert rank.figures.total == Usage(9.0, {"cpu": 2 * KWH}, 60.0)
+
+
+class TestLook:
+    """Within an epoch."""
+
+    def figures(self, settings: Settings, *, ranks: int = 1) -> tuple[JobFigures, Clock, list[float], Guard]:
+        clock, reads, guard = Clock(), list[float](), Guard()
+        job = JobTotals(guard)
+        if ranks > 1:
+            job.join(lambda message: [message] * ranks, 0)
+
+        class Steady:
+            """1 kWh a second."""
+
+            def clock(self) -> float:
+                return clock()
+
+            def so_far(self) -> tuple[Usage, tuple[float, float], tuple[float, float]]:
+                reads.append(clock())
+                return Usage(clock() - start, {"cpu": KWH * (clock() - start)}, 1.0), (0.9, 1.1), (0.5, 2.0)
+
+        start = clock()
+        figures = JobFigures(settings, guard, job, Usage, Steady())
+        figures.outlook.begin(continued=False)
+        figures.training_begins(0)
+        return figures, clock, reads, guard
+
+    def steps(self, figures: JobFigures, clock: Clock, count: int, planned: float | None = 1000) -> list[str | None]:
+        self.notes: list[Mapping[str, Any]] = []
+        found = []
+        for step in range(1, count + 1):
+            clock.advance(1.0)
+            found.append(figures.look(lambda step=step: step, lambda: planned, self.notes.append))  # type: ignore[misc]
+        return found
+
+    def test_a_budget_that_is_used_up_in_mid_epoch_is_named_at_the_next_look(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        figures, clock, reads, _ = self.figures(Settings(max_energy_kwh=12.0))
+        found = self.steps(figures, clock, 16)
+        assert [step for step, each in enumerate(found, 1) if each] == [15]
+        assert found[14] == "the budget of 12 kWh is used up: 15 kWh"
+        assert figures.outlook.ended == "budget: the budget of 12 kWh is used up: 15 kWh"
+        assert len(reads) == 3, "meters are read too often"
+        assert [record.getMessage() for record in caplog.records] == [f"{found[14]}; the run is to stop"]
+
+    def test_the_forecast_by_steps_holds_the_bands_of_the_measurement(self) -> None:
+        figures, clock, _, _ = self.figures(Settings())
+        self.steps(figures, clock, 40)
+        assert [note["done"] for note in self.notes] == [15, 30]
+        assert self.notes[0]["energy_kwh"] == pytest.approx(1000.0)
+        assert self.notes[0]["energy_band_kwh"][0] < 900.0
+        assert self.notes[0]["epochs"] == 0
+
+    def test_without_a_run_there_is_nothing_to_look_at(self) -> None:
+        figures = JobFigures(
+            Settings(max_energy_kwh=1e-9), Guard(), JobTotals(Guard()), lambda: Usage(1.0, {"cpu": 9.0})
+        )
+        assert figures.look(lambda: 1.0, lambda: 2.0, lambda note: None) is None
+
+    def test_ranks_that_exchange_decide_at_their_epochs_ends_alone(self) -> None:
+        figures, clock, reads, _ = self.figures(Settings(max_energy_kwh=1.0), ranks=2)
+        assert self.steps(figures, clock, 20) == [None] * 20
+        assert not reads

@@ -95,3 +95,41 @@ def test_a_budget_that_nothing_measured_can_reach_is_named() -> None:
     outlook = Outlook(Settings(max_co2_kg=1.0))
     assert outlook.unenforceable_budget(used(1.0)) is None
     assert outlook.unenforceable_budget(Usage(1.0)) == "budget: nothing is measured, so the 1 kg CO2e stop nothing"
+
+
+def test_before_enough_epochs_have_ended_steps_give_a_forecast() -> None:
+    outlook = Outlook(Settings(forecast_after=2))
+    outlook.begin(continued=False)
+    outlook.reached(0, used(0.0), used(0.0))
+    found = {step: outlook.forecast_by_steps(step, 1000, used(0.5 * step)) for step in range(10, 200, 10)}
+    # The first stretch holds what a run does once; later ones are shown where the progress has doubled.
+    assert [step for step, each in found.items() if each is not None] == [30, 60, 120]
+    for each in found.values():
+        if each is not None:
+            assert each.seconds.expected == pytest.approx(500.0)
+            assert each.joules is not None
+            assert each.joules.low < each.joules.expected < each.joules.high
+            assert (each.epochs, each.planned) == (0, 1000)
+
+
+def test_what_is_done_once_at_the_start_is_not_expected_again_by_steps() -> None:
+    outlook = Outlook(Settings())
+    outlook.begin(continued=False)
+    steps = [
+        outlook.forecast_by_steps(step, 100, used(seconds)) for step, seconds in ((1, 90.0), (2, 100.0), (3, 101.0))
+    ]
+    assert steps[2] is not None
+    assert steps[2].seconds.expected == pytest.approx(101.0 + 97.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "planned", "epochs"),
+    [(Settings(forecast_after=0), 100, 0), (Settings(), None, 0), (Settings(), 3, 0), (Settings(), 100, 2)],
+    ids=["off", "no plan", "at the end", "epochs are enough"],
+)
+def test_steps_give_none(settings: Settings, planned: float | None, epochs: int) -> None:
+    outlook = Outlook(settings)
+    outlook.begin(continued=False)
+    for epoch in range(1, epochs + 1):
+        outlook.reached(epoch, used(float(epoch)), used(float(epoch)))
+    assert [outlook.forecast_by_steps(step, planned, used(10.0 + step)) for step in (3, 4, 5)] == [None] * 3

@@ -219,6 +219,10 @@ class TestForecast:
                 "2 h 05 min (2 h 00 min to 2 h 13 min)",
             ),
             (
+                {"epochs": 0},
+                "after 25% of it: 500 Wh (250 Wh to 1 kWh), 200 g CO2e, 2 h 05 min (2 h 00 min to 2 h 13 min)",
+            ),
+            (
                 {"epochs": 1, "done": 9.0, "co2_kg": None, "energy_kwh": None},
                 "after 1 epoch (100% of it): 2 h 05 min (2 h 00 min to 2 h 13 min)",
             ),
