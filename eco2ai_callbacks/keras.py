@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 import keras
 
 from eco2ai_callbacks.distributed.process_group import Group, jax_group, torch_group
-from eco2ai_callbacks.integrations.callstack import local, owner, still_running
+from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.metrics.scalars import no_forecast
 from eco2ai_callbacks.session.context import Platform
@@ -115,7 +115,7 @@ class Eco2AICallback(keras.callbacks.Callback):
             fit=fit,
             checkpoint=self._lifecycle.continued() if first_epoch > 0 else None,
             done=first_epoch if fit else None,
-            is_running=still_running(calls, "keras"),
+            call=call_of(calls, "keras"),
             rank=group and (group.rank, group.size),
             quiet=not (self.params or {}).get("verbose", 1),
             gather=group and group.gather,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_group
-from eco2ai_callbacks.integrations.callstack import still_running
+from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
@@ -177,7 +177,7 @@ class Eco2AICallback(Callback):
             fit=fit,
             checkpoint=self._restored,
             done=done,
-            is_running=still_running(calls, package),
+            call=call_of(calls, package),
             rank=(trainer.global_rank, trainer.world_size),
             quiet=not trainer.is_global_zero or not logging.getLogger(name).isEnabledFor(logging.INFO),
             gather=_gather(trainer),

@@ -11,7 +11,7 @@ from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
 
 from eco2ai_callbacks.distributed.process_group import torch_group
-from eco2ai_callbacks.integrations.callstack import owner, still_running
+from eco2ai_callbacks.integrations.callstack import call_of, owner
 from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
@@ -198,7 +198,7 @@ class Eco2AICallback(TrainerCallback):
             fit="train" in calls,
             checkpoint=checkpoint,
             done=state.global_step if "train" in calls else None,
-            is_running=still_running(calls, "transformers"),
+            call=call_of(calls, "transformers"),
             rank=(args.process_index, args.world_size),
             quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
             gather=group and group.gather,

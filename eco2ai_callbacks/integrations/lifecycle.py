@@ -10,7 +10,7 @@ from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics.model_card import TrainingType
-from eco2ai_callbacks.session.context import Platform, RunContext
+from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.session.presence import unfinished_runs
 from eco2ai_callbacks.settings import Settings, SettingsArgs, resolve
@@ -86,7 +86,7 @@ class RunLifecycle:
         fit: bool,
         checkpoint: Checkpoint | None = None,
         done: float | None = None,
-        is_running: Callable[[], bool] | None = None,
+        call: MeasuredCall | None = None,
         rank: tuple[int, int] | None = None,
         quiet: bool = False,
         gather: Gather | None = None,
@@ -97,7 +97,7 @@ class RunLifecycle:
             fit: Whether it is a fit.
             checkpoint: The run that a checkpoint names.
             done: Progress of a fit at its start: steps or epochs, in the unit of its epochs' ends.
-            is_running: Returns whether the framework's call still runs.
+            call: The framework's call.
             rank: Rank and world size, where the framework sets them.
             quiet: Whether the console line is left out.
             gather: Sends a message to all ranks; ``None`` with one rank, or without a process group.
@@ -112,9 +112,7 @@ class RunLifecycle:
             self._tracker = tracker = Tracker(self.settings, platform=self._platform)
             self._open = True
             tracker.start(
-                RunContext(
-                    base="other", checkpoint=checkpoint, rank=rank, quiet=quiet, is_running=is_running, gather=gather
-                )
+                RunContext(base="other", checkpoint=checkpoint, rank=rank, quiet=quiet, call=call, gather=gather)
             )
         # Else the same call starts again, as in Hugging Face's search for a batch size.
         if done is not None:

@@ -217,7 +217,6 @@ class PreparedSession:
         )
         self.opened.pop_all()  # the session closes it
         worker.after_each(self.publisher.deliver)
-        worker.every(session.period_s, session.sample)
         return session
 
     def _own_meters(self, starts: Sequence[RankStart]) -> list[Meter]:

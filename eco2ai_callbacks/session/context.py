@@ -6,8 +6,9 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
 from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
@@ -17,8 +18,25 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
+from eco2ai_callbacks.session.watched import WatchedCalls
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import SINKS, OpenSink
+
+
+class MeasuredCall(Protocol):
+    """A call of a framework that a tracker measures, and whose end no hook may report."""
+
+    def is_running(self) -> bool:
+        """Return whether the call still runs."""
+        ...
+
+    def when_over(self, notify: Callable[[], None], /) -> None:
+        """Call ``notify`` once the call is over; from any thread, at any point, as finalizers are called."""
+        ...
+
+    def forget(self) -> None:
+        """Watch the call no longer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +54,7 @@ class Platform:
         root: Root of the file system, where a platform's files are looked up.
         registry: Folder of the running trackers; the user's private folder by default.
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
+        watched: The trackers of this process whose measured call may end unreported.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -47,6 +66,7 @@ class Platform:
     root: Path = Path("/")
     registry: Path | None = None
     number: Callable[[], int] = itertools.count().__next__
+    watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -56,14 +76,14 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The caller's facts about the run: base stage, checkpoint, rank, verbosity, liveness check, gather.
+    """The caller's facts about the run: base stage, checkpoint, rank, verbosity, measured call, gather.
 
     Args:
         base: Stage of the time outside of all stages that are entered.
         checkpoint: The run to continue, as a checkpoint or the same object holds it.
         rank: Rank and world size; from the launcher's variables by default.
         quiet: Whether the console line is left out.
-        is_running: Returns whether the measured call still runs; the thread checks every ``WATCH_S`` seconds.
+        call: The measured call, where no hook may report its end.
         pid: Root of the measured process tree; this process by default.
         gather: Sends a message to all ranks and returns every rank's; ``None`` without a process group.
     """
@@ -72,7 +92,7 @@ class RunContext:
     checkpoint: Checkpoint | None = None
     rank: tuple[int, int] | None = None
     quiet: bool = False
-    is_running: Callable[[], bool] | None = None
+    call: MeasuredCall | None = None
     pid: int | None = None
     gather: Gather | None = None
 

@@ -16,7 +16,7 @@ from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.session.assembly import PreparedSession, open_session
-from eco2ai_callbacks.session.context import Platform, RunContext, propose_run
+from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import new_id
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.worker import Worker
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # Lower and upper end of a band, as factors.
 Factors = tuple[float, float]
-# Seconds between two checks whether a fit has ended, where no hook reports it: at most so much is counted beyond it. A
-# check takes microseconds and reads no meter.
-WATCH_S = 0.25
 # Seconds that the end of a run, and once more the end of the program, waits for a log that does not answer.
 LOG_S = 5.0
 # The trackers of this process that have begun and not ended.
@@ -55,7 +52,7 @@ class Lifetime:
         self._job = job
         self._worker = Worker(guard)
         self._pid: int | None = None
-        self._is_running: Callable[[], bool] | None = None
+        self._call: MeasuredCall | None = None
         self._closed = False
         self._finalizer: Finalize | None = None
         self.session: Session | None = None
@@ -82,7 +79,7 @@ class Lifetime:
     @property
     def call_is_running(self) -> bool:
         """Whether the measured call still runs, as far as that can be checked from outside of it."""
-        return self.started and (self._is_running is None or self._is_running())
+        return self.started and (self._call is None or self._call.is_running())
 
     def require_start(self, what: str) -> None:
         """Check that a method is called after the start.
@@ -102,8 +99,9 @@ class Lifetime:
             context: The caller's facts about the run.
         """
         self._pid = os.getpid()
-        self._is_running = context.is_running
+        self._call = context.call
         settings, platform, call = self._settings, self._platform, self._guard.call
+        call("tracker", platform.watched.close_ended, None)
         own = call("tracker", lambda: propose_run(settings, platform, context), ProposedRun(new_id()))
         run = self._job.exchange(own)[0]
         prepared = call("tracker", lambda: open_session(settings, platform, context, self._guard, run), None)
@@ -192,8 +190,10 @@ class Lifetime:
         def begin() -> None:
             with prepared:
                 self.session = prepared.begin(starts, self._worker)
-            if self._is_running is not None:
-                self._worker.every(WATCH_S, self._look)
+                self._worker.every(self.session.period_s, self._tick)
+            if self._call is not None:
+                self._platform.watched.add(self._close_if_over)
+                self._call.when_over(lambda: self._worker.post(self._over))
 
         self._remember()
         begun = False
@@ -229,13 +229,27 @@ class Lifetime:
     def _forget(self) -> None:
         """Let go of the tracker, which is over."""
         _OPEN.discard(self)
+        self._platform.watched.discard(self._close_if_over)
+        if self._call is not None:
+            self._call.forget()
         atexit.unregister(self._interrupt)
         if self._finalizer is not None:
             self._finalizer.cancel()
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
+        """Read the meters that may not go unread for long, unless the call is over; called by the thread."""
+        self._over()
+        if self.session is not None:
+            self.session.sample()
+
+    def _over(self) -> None:
         """End a run whose call has ended by an exception that no hook reported; called by the thread."""
         if self.running and not self.call_is_running:
+            self._interrupt()
+
+    def _close_if_over(self) -> None:
+        """End a run whose call is over, or wait for its end; called before another run starts."""
+        if not self.call_is_running:
             self._interrupt()
 
     def _interrupt(self) -> None:

@@ -103,6 +103,10 @@ class Worker:
             self._wait(call)
         return call.outcome()  # type: ignore[no-any-return]
 
+    def post(self, fn: Callable[[], Any]) -> None:
+        """Run ``fn`` in the thread, and wait for nothing: a finalizer may call this at any point of any thread."""
+        self._calls.put(_Call(fn, None, keeps_turn=False))
+
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
         """Leave the turn to a successor, should what follows be stuck; a thread that was succeeded ends here."""

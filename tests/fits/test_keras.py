@@ -175,11 +175,12 @@ def test_evaluate_and_predict_alone_join_the_last_run(data: Any) -> None:
     assert [session[-2]["stage"] for session in by_writer(runs[0])[1:]] == ["test", "predict"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("the user's own"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [RuntimeError("the user's own"), KeyboardInterrupt()], ids=["error", "interrupt"])
 def test_what_was_used_until_an_exception_is_in_the_log(data: Any, error: BaseException) -> None:
+    ours = Eco2AICallback(heartbeat_s=0.5)
     with pytest.raises(type(error)) as raised:
-        model().fit(*data, epochs=3, batch_size=16, callbacks=[Raises(error), Eco2AICallback()], verbose=0)
-    assert raised.value is error
+        model().fit(*data, epochs=3, batch_size=16, callbacks=[Raises(error), ours], verbose=0)
+    assert raised.value is error  # and its traceback keeps the frame of the fit
     deadline = time.monotonic() + 20
     while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -187,6 +188,36 @@ def test_what_was_used_until_an_exception_is_in_the_log(data: Any, error: BaseEx
     check_whole(run)
     assert run[-1]["ended"] == "interrupted"
     assert (run[-1]["stage"], run[-1]["epoch"]) == ("train", 1)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["dropped", "kept"])
+def test_fits_that_end_by_an_exception_are_neither_around_nor_inside_of_each_other(data: Any, kept: bool) -> None:
+    """As in a search over learning rates, whose trials have callbacks of their own and are ended by an exception."""
+    errors: list[BaseException] = []
+    for error in (FloatingPointError(), None, KeyboardInterrupt(), None):
+        callbacks = [Eco2AICallback(heartbeat_s=0.0), *([Raises(error)] if error else [])]
+        try:
+            model().fit(*data, epochs=2, batch_size=16, callbacks=callbacks, verbose=0)
+        except (FloatingPointError, KeyboardInterrupt) as found:
+            errors += [found] if kept else []
+            del error
+    check_whole(rows())
+    assert [row["parent"] for row in rows() if row["event"] == "start"] == [None] * 4
+    ended = {row["run"]: row["ended"] for row in rows() if row["event"] == "stop"}
+    assert list(ended.values()) == ["interrupted", "finished", "interrupted", "finished"]
+    assert {run: len(epochs(found)) for run, found in by_run(rows()).items()} == dict(
+        zip(ended, (1, 2, 1, 2), strict=True)
+    )
+
+
+def test_a_fit_inside_a_fit_is_a_part_of_it(data: Any) -> None:
+    class Fits(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            model().fit(*data, epochs=1, callbacks=[Eco2AICallback()], verbose=0)
+
+    model().fit(*data, epochs=1, callbacks=[Eco2AICallback(), Fits()], verbose=0)
+    outer, inner = (row for row in rows() if row["event"] == "start")
+    assert (outer["parent"], inner["parent"]) == (None, outer["run"])
 
 
 def test_a_fit_after_a_failed_fit_closes_that_and_is_counted_by_itself(data: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib
 import io
 import logging
@@ -23,6 +24,7 @@ from logcheck import Row, rows
 
 from eco2ai_callbacks.carbon.location import Place
 from eco2ai_callbacks.guard import logger
+from eco2ai_callbacks.integrations import callstack
 from eco2ai_callbacks.meters.discovery import CANDIDATES, Discovery, MeterContext, Source, discover
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
@@ -790,9 +792,9 @@ def test_the_exit_code_is_the_users_own(framework: str, exits: dict[str, subproc
     assert exits[framework].returncode == 7
 
 
-CRASHES = """
+UNDER_PRESSURE = """
 import gc, sys, threading, time
-from eco2ai_callbacks.integrations.callstack import still_running
+from eco2ai_callbacks.integrations import callstack
 
 class Cycle:
     def __init__(self):
@@ -801,17 +803,25 @@ class Cycle:
     def __del__(self):
         time.sleep(1e-5)  # lets the other thread go on
 
+def steps(left):
+    yield from range(left)
+
 def deep(left):
+    Cycle()
+    for _ in steps(2):
+        pass
     return deep(left - 1) if left else None
 
 def fit():
-    running = still_running(("fit",), "__main__")
+    global call
+    call = callstack.call_of(("fit",), "__main__")
+    call.when_over(lambda: told.append(1))
     looks = []
 
     def watch():
         while not ended.is_set():
             Cycle()
-            looks.append(running())
+            looks.append(call.is_running())
 
     ended, thread = threading.Event(), threading.Thread(target=watch)
     thread.start()
@@ -820,14 +830,30 @@ def fit():
         deep(30)
     ended.set()
     thread.join()
-    sys.exit(7 if looks and all(looks) else 1)
+    if told or not looks or not all(looks):
+        sys.exit("a false end")
 
+told = []
 sys.setswitchinterval(1e-5)
 gc.set_threshold(3)
 fit()
+sys.exit(7 if told == [1] and gc.isenabled() else 1)
 """
 
 
-def test_the_thread_that_looks_whether_a_fit_still_runs_never_crashes_it() -> None:
-    """Frames end while they are looked at, and what is collected meanwhile lets them."""
-    assert subprocess.run([sys.executable, "-c", CRASHES], check=False).returncode == 7
+def test_a_fit_that_runs_is_never_taken_for_over_and_never_crashed() -> None:
+    """Threads are switched and garbage is collected all the time, while another thread reads the stack."""
+    assert subprocess.run([sys.executable, "-c", UNDER_PRESSURE], check=False).returncode == 7
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="creating a frame object starts no collection")
+def test_a_child_that_is_forked_while_a_stack_is_read_collects_and_reads() -> None:
+    with callstack._pause().taken():
+        child = os.fork()
+        if not child:
+            collects = gc.isenabled()
+            with callstack._pause().taken() as can_read:
+                os._exit(0 if collects and can_read else 1)
+        assert not gc.isenabled()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert gc.isenabled()

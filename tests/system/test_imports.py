@@ -44,7 +44,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "presence", "metering", "gpu_work", "worker"},
         {"context", "ledger", "stages", "publishing"},
-        {"identity", "arguments", "blocks", "wrapping"},
+        {"identity", "arguments", "blocks", "wrapping", "watched"},
     ],
     "metrics": [
         {"__init__"},

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
-from eco2ai_callbacks.integrations.callstack import callers, owner, still_running
+import pytest
+
+from eco2ai_callbacks.integrations import callstack
+from eco2ai_callbacks.integrations.callstack import Call, call_of, callers, owner
 
 
 class Trainer:
@@ -53,66 +57,75 @@ class TestOwner:
         assert Trainer().fit(lambda: owner(threading.Thread, lambda thread: True)) is None
 
 
-class TestStillRunning:
-    def test_it_holds_within_the_call_and_not_after_it(self):
-        looks = []
+def found() -> Call:
+    call = call_of({"fit"}, "keras")
+    assert call is not None
+    return call
+
+
+def in_thread(ask: Callable[[], bool], asks: str) -> bool:
+    """The answer to a question that this thread asks, or another one."""
+    if asks == "its own thread":
+        return ask()
+    seen: list[bool] = []
+    thread = threading.Thread(target=lambda: seen.append(ask()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+def fail_in(fit: Callable[..., Any], hook: Callable[[], Any]) -> FloatingPointError:
+    """The exception with which a hook ends a fit, kept with its traceback."""
+
+    def fails() -> None:
+        hook()
+        raise FloatingPointError
+
+    try:
+        fit(fails)
+    except FloatingPointError as error:
+        return error
+    raise AssertionError
+
+
+class TestCall:
+    def test_it_runs_within_the_call_and_not_after_it(self):
+        calls = []
 
         def hook() -> bool:
-            looks.append(still_running({"fit"}, "keras"))
-            return looks[0]()
+            calls.append(found())
+            return calls[0].is_running()
 
         assert keras_fit(hook) is True
-        assert looks[0]() is False
+        assert calls[0].is_running() is False
 
     def test_a_call_of_another_name_or_package_is_none(self):
-        assert keras_fit(lambda: still_running({"evaluate"}, "keras")) is None
-        assert other_fit(lambda: still_running({"fit"}, "keras")) is None
+        assert keras_fit(lambda: call_of({"evaluate"}, "keras")) is None
+        assert other_fit(lambda: call_of({"fit"}, "keras")) is None
 
-    def test_it_holds_from_another_thread(self):
-        def hook() -> bool:
-            look = still_running({"fit"}, "keras")
-            seen: list[bool] = []
-            thread = threading.Thread(target=lambda: seen.append(look()))
-            thread.start()
-            thread.join()
-            return seen[0]
-
-        assert keras_fit(hook) is True
-
-    def test_it_does_not_hold_once_its_thread_has_ended(self):
-        looks = []
-        thread = threading.Thread(target=keras_fit, args=(lambda: looks.append(still_running({"fit"}, "keras")),))
-        thread.start()
-        thread.join()
-        assert looks[0]() is False
+    def test_it_runs_as_another_thread_sees_it(self):
+        assert keras_fit(lambda: in_thread(found().is_running, "another thread")) is True
 
     def test_a_second_call_of_the_same_function_is_not_taken_for_the_first(self):
         # Frames are soon allocated at the same address again, so that their numbers say nothing.
-        looks: list[Callable[[], bool]] = []
+        calls: list[Call] = []
 
         def hook() -> list[bool]:
-            looks.append(still_running({"fit"}, "keras"))
-            return [look() for look in looks]
+            calls.append(found())
+            return [call.is_running() for call in calls]
 
         for number in range(20):
             assert keras_fit(hook) == [False] * number + [True]
 
-    def test_looks_at_one_call_agree(self):
-        def hook() -> list[bool]:
-            looks = [still_running({"fit"}, "keras") for _ in range(2)]
-            return [look() for look in looks]
-
-        assert keras_fit(hook) == [True, True]
+    def test_two_of_one_call_agree(self):
+        assert keras_fit(lambda: [call.is_running() for call in (found(), found())]) == [True, True]
 
     def test_a_call_within_a_call_of_the_same_function_is_the_one_meant(self):
-        looks = []
-
-        def inner() -> None:
-            looks.append(still_running({"fit"}, "keras"))
+        calls: list[Call] = []
 
         def outer() -> bool:
-            keras_fit(inner)
-            return looks[0]()
+            keras_fit(lambda: calls.append(found()))
+            return calls[0].is_running()
 
         assert keras_fit(outer) is False
 
@@ -120,12 +133,136 @@ class TestStillRunning:
         kept = []
 
         def fit(model: Trainer) -> None:
-            kept.append(still_running({"fit"}, __name__.partition(".")[0]))
+            kept.append(call_of({"fit"}, __name__.partition(".")[0]))
 
         model = Trainer()
         gone = weakref.ref(model)
-        fit(model)
-        del model
-        gc.collect()
-        assert kept[0] is not None
-        assert gone() is None
+        gc.disable()
+        try:
+            fit(model)
+            del model
+            assert kept[0] is not None
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+class TestEnd:
+    """The end of a call is reported once, at once where nothing keeps its frame, and never too early."""
+
+    @pytest.fixture(autouse=True)
+    def no_collection(self) -> Iterator[None]:
+        gc.disable()
+        yield
+        gc.enable()
+
+    def test_a_return_is_reported_at_once(self):
+        told: list[str] = []
+        calls: list[Call] = []
+
+        def hook() -> None:
+            calls.append(found())
+            calls[0].when_over(lambda: told.append("over"))
+            told.append("inside")
+
+        keras_fit(hook)
+        assert told == ["inside", "over"]
+
+    def test_an_exception_that_nobody_keeps_is_reported_at_once(self):
+        told: list[str] = []
+        calls: list[Call] = []
+
+        def hook() -> None:
+            calls.append(found())
+            calls[0].when_over(lambda: told.append("over"))
+
+        fail_in(keras_fit, hook)
+        assert told == ["over"]
+
+    @pytest.mark.parametrize("asks", ["its own thread", "another thread"])
+    def test_an_exception_that_is_kept_is_found_by_who_asks(self, asks: str):
+        told: list[str] = []
+        calls: list[Call] = []
+
+        def hook() -> None:
+            calls.append(found())
+            calls[0].when_over(lambda: told.append("over"))
+            assert in_thread(calls[0].is_running, asks) is True
+
+        error = fail_in(keras_fit, hook)
+        assert told == []
+        assert in_thread(calls[0].is_running, asks) is False
+        assert told == ["over"]
+        assert error.__traceback__ is not None
+
+    def test_a_call_whose_thread_has_ended_is_over_also_where_its_exception_is_kept(self):
+        calls: list[Call] = []
+        kept: list[FloatingPointError] = []
+        thread = threading.Thread(target=lambda: kept.append(fail_in(keras_fit, lambda: calls.append(found()))))
+        thread.start()
+        thread.join()
+        assert calls[0].is_running() is False
+        assert kept[0].__traceback__ is not None
+
+    def test_a_call_that_is_forgotten_reports_nothing(self):
+        told: list[str] = []
+        calls: list[Call] = []
+
+        def hook() -> None:
+            calls.append(found())
+            calls[0].when_over(lambda: told.append("over"))
+            calls[0].forget()
+
+        keras_fit(hook)
+        assert (told, calls[0].is_running()) == ([], False)
+
+    def test_a_call_that_is_over_before_it_is_watched_is_reported(self):
+        calls: list[Call] = []
+        told: list[str] = []
+        keras_fit(lambda: calls.append(found()))
+        calls[0].when_over(lambda: told.append("over"))
+        assert told == ["over"]
+
+    def test_a_stack_that_does_not_end_at_the_outermost_frame_proves_nothing(self, monkeypatch: Any):
+        """As of a suspended generator, or of another greenlet: a fit that it interrupts is not on the stack."""
+        calls: list[Call] = []
+        error = fail_in(keras_fit, lambda: calls.append(found()))
+
+        def suspended() -> Iterator[None]:
+            yield
+
+        generator = suspended()
+        next(generator)
+        monkeypatch.setattr(sys, "_current_frames", lambda: {threading.main_thread().ident: generator.gi_frame})
+        assert in_thread(calls[0].is_running, "another thread") is True
+        monkeypatch.setattr(sys, "_current_frames", dict)
+        assert in_thread(calls[0].is_running, "another thread") is True
+        monkeypatch.undo()
+        assert in_thread(calls[0].is_running, "another thread") is False
+        assert error.__traceback__ is not None
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="creating a frame object starts no collection")
+class TestCollectionPause:
+    def test_a_look_from_another_thread_pauses_collection_and_resumes_it(self, monkeypatch: Any):
+        seen: list[bool] = []
+        frames = sys._current_frames
+        monkeypatch.setattr(sys, "_current_frames", lambda: seen.append(gc.isenabled()) or frames())
+        keras_fit(lambda: in_thread(found().is_running, "another thread"))
+        assert (seen, gc.isenabled()) == ([False], True)
+        gc.disable()
+        try:
+            keras_fit(lambda: in_thread(found().is_running, "another thread"))
+            assert not gc.isenabled()
+        finally:
+            gc.enable()
+
+    def test_one_thread_looks_at_a_time_and_the_other_waits_for_nothing(self):
+        calls: list[Call] = []
+        error = fail_in(keras_fit, lambda: calls.append(found()))
+        with callstack._pause().taken() as can_read:
+            assert can_read
+            assert in_thread(calls[0].is_running, "another thread") is True
+        assert gc.isenabled()
+        assert in_thread(calls[0].is_running, "another thread") is False
+        assert error.__traceback__ is not None

@@ -6,10 +6,10 @@ import pickle
 from pathlib import Path
 
 import pytest
+from fake_call import FakeCall
 from logcheck import by_run, rows
 
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.integrations.callstack import still_running
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.identity import Checkpoint
 
@@ -46,15 +46,15 @@ def test_what_stands_alone_joins_the_last_run() -> None:
 
 def test_a_fit_that_still_runs_is_begun_again_as_the_same_run() -> None:
     fits = RunLifecycle(QUIET)
-    first = fits.begin(fit=True, is_running=lambda: True)
-    assert fits.begin(fit=True, is_running=lambda: True) is first
+    first = fits.begin(fit=True, call=FakeCall())
+    assert fits.begin(fit=True, call=FakeCall()) is first
     fits.end()
 
 
 def test_a_fit_that_nobody_saw_end_is_closed_by_the_next() -> None:
-    fits, alive = RunLifecycle(QUIET), [True]
-    first = fits.begin(fit=True, is_running=lambda: alive[0])
-    alive[0] = False
+    fits, call = RunLifecycle(QUIET), FakeCall()
+    first = fits.begin(fit=True, call=call)
+    call.end(reported=False)
     second = fits.begin(fit=True)
     assert not first.running
     assert second is not first
@@ -90,12 +90,21 @@ def test_a_run_that_somebody_writes_is_none_to_continue() -> None:
     writing.end()
 
 
-def test_a_call_is_seen_to_run_and_to_have_ended() -> None:
-    def fit() -> object:
-        look = still_running({"fit"}, __name__.partition(".")[0])
-        assert look is not None
-        assert look()
-        return look
+def test_a_fit_of_another_callback_is_closed_before_the_next_begins_and_is_not_around_it() -> None:
+    call = FakeCall()
+    RunLifecycle(QUIET).begin(fit=True, call=call)
+    call.end(reported=False)
+    second = RunLifecycle(QUIET)
+    second.begin(fit=True)
+    second.end()
+    assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted", "finished"]
+    assert [row["parent"] for row in rows() if row["event"] == "start"] == [None, None]
 
-    assert not fit()()  # type: ignore[operator]
-    assert still_running({"no_such_function"}, "keras") is None
+
+def test_a_fit_inside_a_fit_that_still_runs_is_a_part_of_it() -> None:
+    outer, inner = RunLifecycle(QUIET), RunLifecycle(QUIET)
+    around = outer.begin(fit=True, call=FakeCall()).run_id
+    inner.begin(fit=True, call=FakeCall())
+    inner.end()
+    outer.end()
+    assert [row["parent"] for row in rows() if row["event"] == "start"] == [None, around]

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from fake_call import FakeCall
 from logcheck import rows
 
 from eco2ai_callbacks.distributed.job import JobTotals
@@ -139,13 +140,41 @@ def test_a_process_that_has_not_started_does_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_whether_the_call_goes_on_is_what_the_context_says() -> None:
-    clock, alive = Clock(), [True]
+    clock, call = Clock(), FakeCall()
     life, _ = lifetime(clock)
-    life.start(RunContext(is_running=lambda: alive[0]))
+    life.start(RunContext(call=call))
     assert life.call_is_running
-    alive[0] = False
+    call.end(reported=False)
     assert not life.call_is_running
     life.end("interrupted")
+
+
+def test_the_end_of_a_call_that_no_hook_reports_ends_the_session() -> None:
+    clock, call = Clock(), FakeCall()
+    life, guard = lifetime(clock)
+    life.start(RunContext(call=call))
+    call.end()
+    assert life._ended.wait(30)
+    assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted"]
+    assert guard.failures == ()
+
+
+def test_a_start_first_closes_the_trackers_of_this_process_whose_call_is_over() -> None:
+    clock, over, runs = Clock(), FakeCall(), FakeCall()
+    ended, (outer, _) = lifetime(clock)[0], lifetime(clock)
+    ended.start(RunContext(call=over))
+    outer.start(RunContext(call=runs))
+    over.end(reported=False)
+    inner, _ = lifetime(clock)
+    inner.start(RunContext())
+    assert (ended.ending, outer.running, inner.running) == (True, True, True)
+    inner.end("finished")
+    outer.end("finished")
+    runs_of = {row["writer"]: row["run"] for row in rows()}
+    assert len(runs_of) == 3
+    parents = [row["parent"] for row in rows() if row["event"] == "start"]
+    assert parents[2] == rows()[1]["run"]  # of the two around it, the one that still runs
+    assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted", "finished", "finished"]
 
 
 def test_where_no_session_can_be_opened_everything_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
