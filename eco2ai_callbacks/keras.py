@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Self, Unpack
 
@@ -11,7 +10,6 @@ import keras
 from eco2ai_callbacks.distributed.process_group import Group, jax_group, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
-from eco2ai_callbacks.metrics.scalars import no_forecast
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -35,8 +33,6 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False
-        self._first = 0
-        self._names: set[str] = set()
 
     @classmethod
     def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
@@ -67,8 +63,6 @@ class Eco2AICallback(keras.callbacks.Callback):
         """Begin an epoch, and the run with the first one."""
         if self._fitting:
             self._fitting = False
-            self._first = epoch
-            self._names = set()
             self._begin(fit=True, first_epoch=epoch)
         if tracker := self._lifecycle.tracker:
             tracker.enter("train", epoch)
@@ -80,8 +74,7 @@ class Eco2AICallback(keras.callbacks.Callback):
             planned = (self.params or {}).get("epochs") or 0
             report = tracker.end_epoch(epoch, samples=samples, planned=planned)
             if logs is not None:
-                found = report.scalars | (report.forecast or self._no_forecast(planned))
-                logs.update(self._missed(found, logs) | found)
+                logs.update(report.scalars)
             if report.stop:
                 self.model.stop_training = True
 
@@ -120,25 +113,6 @@ class Eco2AICallback(keras.callbacks.Callback):
             quiet=not (self.params or {}).get("verbose", 1),
             gather=group and group.gather,
         )
-
-    def _no_forecast(self, planned: int) -> dict[str, float]:
-        """Return a forecast's names with NaN, unless the fit is too short for a forecast.
-
-        History keeps a list for each name; lists of unequal lengths cannot form a table.
-        """
-        settings = self._lifecycle.settings
-        comes = 0 < settings.forecast_after < planned - self._first
-        return no_forecast(level=settings.scalars) if comes else {}
-
-    def _missed(self, found: Mapping[str, float], logs: Mapping[str, Any]) -> dict[str, float]:
-        """Return, with NaN, the names that earlier epochs had and this one lacks, such as after a meter's failure.
-
-        Names of a validation are left out where this epoch had none.
-        """
-        validated = any(name.startswith("val_") for name in logs)
-        missed = {name for name in self._names if validated or not name.startswith("eco2ai/val_")} - found.keys()
-        self._names |= found.keys()
-        return dict.fromkeys(missed, math.nan)
 
     def _samples(self) -> int | None:
         """Return the number of an epoch's samples, which only the calling loop holds; ``None`` for generators."""

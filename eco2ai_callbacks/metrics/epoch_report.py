@@ -38,7 +38,8 @@ class EpochReport:
         train: Scalars of the epoch's training; with ``scalars="all"`` its components, power and efficiency too.
         validation: Scalars of the epoch's validation; empty where there was none.
         total: Scalars of the run so far.
-        forecast: Scalars expected at the run's end; empty while no forecast is known, and at the end.
+        forecast: Scalars expected at the run's end, in every epoch; at the end the total. Empty where the end is not
+            known, or no forecast is wanted.
         stop: A sentence that names the budget that is used up, where the loop is to stop; ``None`` where none is.
 
     Example:

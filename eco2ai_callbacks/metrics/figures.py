@@ -167,12 +167,14 @@ class JobFigures:
         self, marked: MarkedEpoch, done: float, planned: float | None, note: Callable[[Mapping[str, Any]], None]
     ) -> dict[str, float]:
         self.outlook.reached(done, self.total, self._own())
-        found = self.outlook.forecast(planned, self.total, *band_factors(marked.total))
-        if found is None:
-            return {}
-        if marked.speaks:
+        bands = band_factors(marked.total)
+        found = self.outlook.forecast(planned, self.total, *bands)
+        if found is not None and marked.speaks:
             note(found.to_dict())
-        return scalars.forecast_scalars(found.to_dict(), level=self._level, units=self._units)
+        shown = self.outlook.expected(planned, self.total, *bands)
+        if shown is None:
+            return {}
+        return scalars.forecast_scalars(shown.to_dict(), level=self._level, units=self._units)
 
     def _over_budget(self, marked: MarkedEpoch, complete: bool) -> str | None:
         """Return why the run is to stop; nothing where its last epoch has used the budget up."""

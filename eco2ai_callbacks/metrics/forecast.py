@@ -161,7 +161,9 @@ class Progress:
         energy_band: tuple[float, float] = EXACT,
         co2_band: tuple[float, float] = EXACT,
     ) -> Forecast | None:
-        """Return the expected usage at the run's end; ``None`` where the end is unknown, or no epoch has ended.
+        """Return the expected usage at the run's end, and at the end the total.
+
+        ``None`` where the end is unknown, or no epoch has ended.
 
         Args:
             planned: Planned length of the run, in the unit of ``done``.
@@ -178,7 +180,8 @@ class Progress:
                 spans.append(None)  # without a measurement there is no expectation
                 continue
             rest, off = _ahead(costs, ahead)
-            rest += math.fsum(epoch_cost.between[index] for epoch_cost in self.recent) / len(self.recent)
+            if ahead:
+                rest += math.fsum(epoch_cost.between[index] for epoch_cost in self.recent) / len(self.recent)
             spans.append(_span(used, rest, off, band))
         seconds, joules, grams = spans
         assert seconds is not None

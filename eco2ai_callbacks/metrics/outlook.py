@@ -69,8 +69,26 @@ class Outlook:
             co2_band: The same for CO2e.
         """
         done = self._progress.done
-        ahead = job.seconds > 0 and (planned is None or done is None or done < planned)
-        if not (ahead and 0 < self._settings.forecast_after <= self._progress.epochs):
+        ahead = planned is None or done is None or done < planned
+        if not (ahead and self._settings.forecast_after <= self._progress.epochs):
+            return None
+        return self.expected(planned, job, energy_band, co2_band)
+
+    def expected(
+        self, planned: float | None, job: Usage, energy_band: Band = EXACT, co2_band: Band = EXACT
+    ) -> Forecast | None:
+        """Return the figure that loggers show from the first epoch to the last; ``None`` without a plan or a forecast.
+
+        A logger that watches a name needs a figure in every epoch. Before :meth:`forecast` has one, it is the
+        expectation by fewer epochs, the first of which includes set-up; at the end it is the total.
+
+        Args:
+            planned: Planned length of the run, in the unit of ``done``.
+            job: Usage of all ranks until now.
+            energy_band: Lower and upper end of the measured energy's band, as factors.
+            co2_band: The same for CO2e.
+        """
+        if not (job.seconds > 0 and self._settings.forecast_after):
             return None
         return self._progress.forecast(planned, energy_band, co2_band)
 

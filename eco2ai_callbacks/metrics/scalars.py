@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,13 +109,6 @@ def forecast_scalars(forecast: Mapping[str, Any], *, level: str = "basic", units
             for end, value in zip(("low", "high"), forecast.get(band) or (), strict=False):
                 found[f"{PREFIX}forecast_{figure}{end}{unit}"] = value * per
     return _known(found)
-
-
-def no_forecast(*, level: str = "basic", units: Units = _DEFAULT) -> dict[str, float]:
-    """Return the names of :func:`forecast_scalars` without figures (NaN), for logs whose epochs have equal names."""
-    bands = dict.fromkeys(("energy_band_kwh", "co2_band_kg", "seconds_band"), (math.nan, math.nan))
-    figures = dict.fromkeys(("energy_kwh", "co2_kg", "seconds"), math.nan)
-    return forecast_scalars(figures | bands, level=level, units=units)
 
 
 def _figures(usage: Usage | None, name: str, units: Units) -> dict[str, float | None]:

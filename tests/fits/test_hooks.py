@@ -104,7 +104,7 @@ def keras_fit(epochs_: int, **settings: Any) -> list[dict[str, float]]:
     ).history  # fmt: skip
     names = [name for name in seen if name.startswith("eco2ai/")]
     assert {len(values) for values in seen.values()} == {len(seen["loss"])}, "no table can be made of this"
-    return [{n: seen[n][e] for n in names if not math.isnan(seen[n][e])} for e in range(len(seen["loss"]))]
+    return [{n: seen[n][e] for n in names} for e in range(len(seen["loss"]))]
 
 
 FITS = {"lightning": lightning_fit, "transformers": transformers_fit, "keras": keras_fit}
@@ -162,8 +162,10 @@ def test_the_rest_of_the_run_is_forecast_from_the_second_epoch_on(fit: Any, caps
     run = rows()
     told = [row["metrics"] for row in run if row["event"] == "forecast"]
     assert [row["epoch"] for row in run if row["event"] == "forecast"] == [1, 2, 3]
-    by_epoch = [row.get("eco2ai/forecast_energy_kwh") for row in seen]
-    assert by_epoch[0] is None
+    by_epoch = [row["eco2ai/forecast_energy_kwh"] for row in seen]
+    assert all(math.isfinite(value) for row in seen for value in row.values())
+    assert by_epoch[0] > seen[0]["eco2ai/total_energy_kwh"]
+    assert by_epoch[-1] == pytest.approx(seen[-1]["eco2ai/total_energy_kwh"], rel=1e-6)
     for shown, record in zip(by_epoch[1:4], told, strict=True):
         assert shown == pytest.approx(record["energy_kwh"], rel=1e-6)
     used = [row["total"]["energy_kwh"] for row in epochs(run)]

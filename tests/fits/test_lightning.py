@@ -315,6 +315,24 @@ def test_early_stopping_and_checkpoints_can_watch_the_scalars(pl: ModuleType) ->
     assert saver.best_model_score == pytest.approx(single(epochs(rows())[0]["total"]["co2_kg"]), rel=1e-6)
 
 
+@pytest.mark.parametrize("planned", [1, 4])
+def test_early_stopping_that_insists_on_its_name_finds_a_forecast_in_the_first_epoch(
+    pl: ModuleType, planned: int
+) -> None:
+    stopper = importlib.import_module(f"{pl.__name__}.callbacks").EarlyStopping(
+        "eco2ai/forecast_energy_kwh",
+        mode="min",
+        patience=9,
+        strict=True,
+        check_finite=True,
+        check_on_train_epoch_end=True,
+    )
+    fit = trainer(pl, [stopper, Eco2AICallback()], max_epochs=planned)
+    fit.fit(model(pl), loader(64))
+    assert fit.current_epoch == planned
+    assert stopper.best_score > 0
+
+
 def test_one_line_is_printed_and_the_logger_level_silences_it(
     pl: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -447,7 +465,7 @@ def test_nothing_is_counted_after_a_fit_that_nobody_saw_end(pl: ModuleType) -> N
         def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
             raise ValueError("in the hook")
 
-    ours = Eco2AICallback()
+    ours = Eco2AICallback(heartbeat_s=0.5)
     with pytest.raises(ValueError, match="in the hook"):
         trainer(pl, [Breaks(), ours]).fit(model(pl, fail_at=5), loader())
     deadline = time.monotonic() + 20

@@ -26,6 +26,33 @@ def test_a_forecast_comes_after_as_many_epochs_as_the_setting_says() -> None:
     assert found[1].seconds.expected == pytest.approx(40.0)
 
 
+def test_loggers_get_a_figure_in_every_epoch_and_at_the_end_the_total() -> None:
+    outlook = Outlook(Settings(forecast_after=3))
+    outlook.begin(continued=False)
+    found = []
+    for epoch, seconds in enumerate((30.0, 40.0, 50.0, 61.0), 1):
+        outlook.reached(epoch, used(seconds), used(seconds))
+        shown = outlook.expected(4, used(seconds), (0.9, 1.2))
+        assert shown is not None
+        assert shown.joules is not None
+        found.append(shown.seconds.expected)
+    assert found == pytest.approx([120.0, 60.0, 60.0, 61.0])
+    assert shown.joules.expected == 6100.0
+    assert (shown.joules.low, shown.joules.high) == pytest.approx((0.9 * 6100, 1.2 * 6100))  # the measurement's own
+    assert outlook.forecast(4, used(61.0)) is None  # nothing is left to tell
+
+
+def test_what_came_between_two_epochs_comes_no_more_after_the_last() -> None:
+    outlook = Outlook(Settings())
+    outlook.begin(continued=False)
+    for epoch in (1, 2, 3):
+        outlook.resume_training(used(13.0 * epoch - 10.0))  # an evaluation of 3 s
+        outlook.reached(epoch, used(13.0 * epoch), used(13.0 * epoch))
+    found = outlook.expected(3, used(39.0))
+    assert found is not None
+    assert found.seconds.expected == 39.0
+
+
 @pytest.mark.parametrize("settings", [Settings(forecast_after=0), Settings()])
 def test_without_a_plan_or_with_the_setting_off_there_is_none(settings: Settings) -> None:
     outlook = Outlook(settings)
@@ -33,7 +60,9 @@ def test_without_a_plan_or_with_the_setting_off_there_is_none(settings: Settings
     for epoch in range(1, 4):
         outlook.reached(epoch, used(10.0 * epoch), used(10.0 * epoch))
     assert outlook.forecast(None, used(30.0)) is None
-    assert (outlook.forecast(9, used(30.0)) is None) is (settings.forecast_after == 0)
+    assert outlook.expected(None, used(30.0)) is None
+    for found in (outlook.forecast(9, used(30.0)), outlook.expected(9, used(30.0))):
+        assert (found is None) is (settings.forecast_after == 0)
 
 
 def test_how_far_a_run_that_goes_on_has_come_its_framework_says() -> None:
