@@ -106,7 +106,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         group = _GROUPS.get(keras.backend.backend(), lambda: None)()
         return self._lifecycle.begin(
             fit=fit,
-            checkpoint=self._lifecycle.continued() if first_epoch > 0 else None,
+            checkpoint=self._lifecycle.continued(first_epoch) if first_epoch > 0 else None,
             done=first_epoch if fit else None,
             call=call_of(calls, "keras"),
             rank=group and (group.rank, group.size),

@@ -62,17 +62,23 @@ class RunLifecycle:
         """Return the model card's field for the run that was started last; ``None`` where nothing was measured."""
         return None if self._tracker is None else self._tracker.model_card(training_type)
 
-    def continued(self) -> Checkpoint | None:
+    def continued(self, first_epoch: int = 0) -> Checkpoint | None:
         """Return the run that a fit continues, where the framework's checkpoint cannot name one.
 
-        It is the one that the settings name, else the last of this callback, else the only unfinished one of this
-        project and host in the log without a living writer; ``None``, with a warning, where there is not exactly one.
+        It is the one that the settings name, else the last of this callback, else the only one of this project and
+        host in the log that was killed or interrupted, also by an exception in this process; ``None``, with a warning,
+        where there is not exactly one.
+
+        Args:
+            first_epoch: The first epoch of the fit.
         """
+        platform = self._platform or Platform()
         if self.settings.run_id is not None or self.last is not None:
             return self.last if self.settings.run_id is None else Checkpoint(self.settings.run_id)
         nothing: list[str] = []
         guard = Guard()
-        found = guard.call("log file", lambda: unfinished_runs(self.settings, self._platform or Platform()), nothing)
+        guard.call("tracker", platform.watched.close_ended, None)  # the run may be one whose call is over
+        found = guard.call("log file", lambda: unfinished_runs(self.settings, platform, first_epoch), nothing)
         if len(found) == 1:
             return Checkpoint(found[0])
         known = f"the log holds {len(found)} unfinished runs" if found else "the log holds no unfinished run"

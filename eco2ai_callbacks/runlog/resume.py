@@ -6,7 +6,7 @@ A log is read backwards until they are found, and as a whole only where its reco
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,12 @@ from eco2ai_callbacks.runlog.attempts import latest_attempts
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.read import lines
-from eco2ai_callbacks.runlog.tail import lines_from_end, record_in
+from eco2ai_callbacks.runlog.tail import lines_from_end, record_in, writer_of
 from eco2ai_callbacks.runlog.tally import Tally, carried_usage
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage, sum_parallel
 
 # Bytes at the end of a log that are always read: sessions of one run that overlap show there, and are summed exactly.
 _OVERLAP = 2**20
-# Bytes at the end of a log in which a run without an end is looked for.
-UNFINISHED_BYTES = 16 * 2**20
-_WRITER = b'"writer":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ def _ends_in(file: Path, run: str) -> dict[int, _Last] | None:
             if distance >= _OVERLAP and _is_complete(ends):
                 break
             continue
-        writer = _text_after(_WRITER, line)
+        writer = writer_of(line)
         if writer in behind:
             return None
         last = by_writer.get(writer)
@@ -177,11 +174,6 @@ def _usage_of(total: Mapping[str, Any]) -> Usage:
     return Usage(total.get("seconds") or 0.0, joules, None if co2 is None else co2 * GRAMS_PER_KG, total.get("cost"))
 
 
-def _text_after(key: bytes, line: bytes) -> str:
-    begin = line.find(key) + len(key)
-    return line[begin : line.find(b'"', begin)].decode("utf-8", "replace")
-
-
 # --- the sum of all records -----------------------------------------------------------------------------------------
 
 
@@ -215,70 +207,3 @@ def _summed(path: Path, run: str, rank: int, world_size: int) -> PriorUsage:
     # Writers' own files have no order: the writer that no other continues wrote last.
     ends = [writer for writer in last if writer not in continued] or list(last)
     return PriorUsage(own.usage, attempts, {"writer": ends[-1], "hash": last[ends[-1]]}, job)
-
-
-# --- runs without an end --------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Run:
-    """What the end of a log shows of one run."""
-
-    fits: bool = False
-    lives: bool = False
-    stopped: set[str] = field(default_factory=set)
-    continued: set[str] = field(default_factory=set)
-
-
-def unfinished(path: Path, project: str, host: str, living: Collection[str]) -> list[str]:
-    """Return runs of a project on this host that have no ``stop`` and no living writer, the oldest first.
-
-    They are looked for in the last 16 MiB of the log, or of the files that were written last.
-
-    Args:
-        path: The log.
-        project: The project's name.
-        host: Hash of the host's boot id.
-        living: Writers that are still running.
-
-    Raises:
-        OSError: A file exists and cannot be read.
-    """
-    runs: dict[str, _Run] = {}
-    left = UNFINISHED_BYTES
-    for file in sorted(files_of(path), key=lambda file: file.stat().st_mtime, reverse=True):
-        left -= _look_for_ends(file, runs, project, host, living, left)
-        if left <= 0:
-            break
-    return [
-        name for name, run in reversed(runs.items()) if run.fits and not run.lives and not run.stopped - run.continued
-    ]
-
-
-def _look_for_ends(
-    file: Path, runs: dict[str, _Run], project: str, host: str, living: Collection[str], most: int
-) -> int:
-    """Add what the end of a file shows of its runs; return how many bytes were read."""
-    seen: set[str] = set()
-    distance = 0
-    for distance, line in lines_from_end(file, _WRITER):
-        if line is None:
-            if distance >= most:
-                break
-            continue
-        writer = _text_after(_WRITER, line)
-        if writer in seen and b'"event":"start"' not in line:
-            continue
-        values = record_in(line)
-        if values is None:
-            continue
-        seen.add(writer)
-        # In the order of the runs' first lines: a run whose earlier line is found moves behind those seen so far.
-        run = runs[values["run"]] = runs.pop(values["run"], _Run())
-        run.fits = run.fits or (values.get("project") == project and values.get("host") == host)
-        run.lives = run.lives or writer in living
-        if values["event"] == "stop":
-            run.stopped.add(writer)
-        if values.get("continues"):
-            run.continued.add(values["continues"]["writer"])
-    return distance

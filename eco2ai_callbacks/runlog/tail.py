@@ -13,6 +13,9 @@ from eco2ai_callbacks.runlog.validate import is_record
 # Bytes of the first block; each one is twice the one before, up to the largest.
 _FIRST, _LARGEST = 2**16, 2**20
 
+# What stands before the writer's id in a line.
+WRITER = b'"writer":"'
+
 
 def lines_from_end(file: Path, needle: bytes) -> Iterator[tuple[int, bytes | None]]:
     """Return the lines that hold some bytes, the last one first, each with the bytes from the file's end to its block.
@@ -58,3 +61,9 @@ def _with(block: bytes, begin: int, needle: bytes) -> Iterator[bytes]:
         end = max(block.rfind(b"\n", begin, hit) + 1, begin)
         stop = block.find(b"\n", hit)
         yield block[end:] if stop < 0 else block[end:stop]
+
+
+def writer_of(line: bytes) -> str:
+    """Return the writer that a line names, without parsing it."""
+    begin = line.find(WRITER) + len(WRITER)
+    return line[begin : line.find(b'"', begin)].decode("utf-8", "replace")

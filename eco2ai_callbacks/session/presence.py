@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import process_image, process_started
 from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
-from eco2ai_callbacks.runlog.resume import unfinished
+from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import SessionIdentity
 from eco2ai_callbacks.settings import Settings
@@ -137,10 +137,16 @@ def runs_around(registry: Registry, run: str, guard: Guard) -> tuple[str, ...]:
     return guard.call("registry", find, ())
 
 
-def unfinished_runs(settings: Settings, platform: Platform) -> list[str]:
-    """Return the runs of this project and host in the log that have no ``stop`` and no living writer."""
+def unfinished_runs(settings: Settings, platform: Platform, first_epoch: int = 0) -> list[str]:
+    """Return the runs of this project and host in the log that a fit may continue: killed or interrupted ones.
+
+    Args:
+        settings: The settings in force.
+        platform: The outside world.
+        first_epoch: The first epoch of the fit.
+    """
     if settings.log_file is None:
         return []
     host = platform.host().hash
     writers = {entry.writer for entry in Registry(host, platform.registry).living()}
-    return unfinished(settings.log_file.absolute(), settings.project, host, writers)
+    return unfinished(settings.log_file.absolute(), settings.project, host, writers, first_epoch)

@@ -280,20 +280,21 @@ def test_an_evaluation_after_a_failed_fit_is_not_part_of_it(data: Any) -> None:
     assert second[-2]["stage"] == "test"
 
 
-def test_backup_and_restore_goes_on_with_the_run(data: Any) -> None:
-    with pytest.raises(RuntimeError):
-        model().fit(
-            *data, epochs=3, batch_size=16, verbose=0,
-            callbacks=[keras.callbacks.BackupAndRestore("backup"), Eco2AICallback(), Raises(RuntimeError())],
-        )  # fmt: skip
-    deadline = time.monotonic() + 20
-    while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    ours = Eco2AICallback(run_id=rows()[0]["run"])
-    model().fit(*data, epochs=3, batch_size=16, verbose=0, callbacks=[keras.callbacks.BackupAndRestore("backup"), ours])
+@pytest.mark.parametrize("error", [RuntimeError("the user's own"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "found"])
+def test_backup_and_restore_goes_on_with_the_run(data: Any, error: BaseException, named: bool) -> None:
+    def fit(*more: Any, **settings: Any) -> None:
+        ours = Eco2AICallback(heartbeat_s=0.0, **settings)
+        backup = keras.callbacks.BackupAndRestore("backup")
+        model().fit(*data, epochs=3, batch_size=16, verbose=0, callbacks=[backup, ours, *more])
+
+    with pytest.raises(type(error)):
+        fit(Raises(error))
+    fit(**({"run_id": rows()[0]["run"]} if named else {}))
     assert len(by_run(rows())) == 1
     check_whole(rows())
     assert [(row["epoch"], row["attempt"]) for row in epochs(rows())] == [(0, 1), (1, 2), (2, 1)]
+    assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted", "finished"]
 
 
 def test_one_line_is_printed_and_verbose_0_silences_it(data: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"verify", "write"},
         {"aggregate", "run_check", "line_check", "writable"},
-        {"resume", "chain_check"},
+        {"resume", "unfinished", "chain_check"},
         {"tail"},
         {"read", "sums"},
         {"attempts", "tally", "validate", "paths", "hashing"},

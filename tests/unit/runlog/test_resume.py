@@ -1,23 +1,17 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
+from long_logs import count_blocks, fill
 from sessions import Written
 
 from eco2ai_callbacks.runlog import resume
 from eco2ai_callbacks.runlog.hashing import canonical
 from eco2ai_callbacks.runlog.read import lines, records, total
-from eco2ai_callbacks.runlog.resume import (
-    PriorUsage,
-    inheriting_rank,
-    load_prior,
-    unfinished,
-)
+from eco2ai_callbacks.runlog.resume import PriorUsage, inheriting_rank, load_prior
 from eco2ai_callbacks.runlog.tail import record_in
 from eco2ai_callbacks.usage import Usage
 
@@ -101,49 +95,6 @@ class TestBefore:
         # Of the job every rank knows the same: energies add up, the time is the first rank's.
         assert {known.job for known in (*alone, new)} == {Usage(2.0, {"cpu": 108.0}, new.job.grams)}
         assert [inheriting_rank(rank, 2) for rank in range(4)] == [0, 1, 0, 0]
-
-
-class TestUnfinished:
-    def find(self, log: Path, living: tuple[str, ...] = ()) -> list[str]:
-        return unfinished(log, "demo", "host", living)
-
-    def test_a_run_that_was_interrupted_without_a_word_is(self, log: Path):
-        Written(log, run="killed").mark()
-        Written(log, run="whole").stop()
-        assert self.find(log) == ["killed"]
-
-    def test_the_oldest_comes_first(self, log: Path):
-        for run in ("b", "a", "c"):
-            Written(log, run=run)
-        assert self.find(log) == ["b", "a", "c"]
-
-    def test_one_that_somebody_writes_is_not(self, log: Path):
-        session = Written(log)
-        assert self.find(log, (session.writer,)) == []
-
-    def test_one_of_another_project_or_host_is_not(self, log: Path):
-        Written(log, run="a", project="other")
-        Written(log, run="b", host="other")
-        assert self.find(log) == []
-
-    def test_one_that_was_resumed_and_ended_is_not(self, log: Path):
-        Written(log).mark()
-        Written(log, host="another").stop()
-        assert self.find(log) == []
-
-    def test_one_that_was_resumed_and_killed_again_is(self, log: Path):
-        Written(log).stop("interrupted")
-        assert self.find(log) == []
-        Written(log).mark()
-        assert self.find(log) == ["run"]
-
-    @pytest.mark.parametrize("names", ["01", "10"])
-    def test_the_order_of_files_does_not_matter(self, log: Path, names: str):
-        Written(log).mark()
-        log.rename(own(log, names[0]))
-        Written(log).stop()
-        log.rename(own(log, names[1]))
-        assert self.find(log) == []
 
 
 class TestFromTheEnd:
@@ -240,61 +191,3 @@ class TestFromTheEnd:
         assert load_prior(log, "run", 0, 1).usage.seconds == 8.0
         Written(log, rank=0, world_size=1).mark()
         assert load_prior(log, "run", 0, 1).usage.seconds == 10.0
-
-    def test_a_run_without_an_end_is_looked_for_in_a_bounded_part(
-        self, log: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr(resume, "UNFINISHED_BYTES", 2**20)
-        fill(log, 4 * 2**20)
-        Written(log, run="killed").mark()
-        read.clear()
-        assert unfinished(log, "demo", "host", ()) == ["killed"]
-        assert sum(read) < 2.5 * 2**20
-
-    def test_of_many_files_those_that_were_written_last_are_looked_at(
-        self, log: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
-    ):
-        monkeypatch.setattr(resume, "UNFINISHED_BYTES", 2**20)
-        for digit in "0123":
-            fill(own(log, digit), 2**20)
-            os.utime(own(log, digit), (1, 1))
-        Written(log, run="killed").mark()
-        read.clear()
-        assert unfinished(log, "demo", "host", ()) == ["killed"]
-        assert sum(read) < 2.5 * 2**20
-
-
-def fill(log: Path, size: int) -> None:
-    """Append lines of another run, of another project."""
-    other = log.with_name("other.txt")
-    Written(other, run="filler", project="other", writer="f" * 16).stop()
-    data = other.read_bytes()
-    with log.open("ab") as file:
-        file.write(data * (size // len(data)))
-
-
-def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that gets the size of each read from a file that is open in binary."""
-    sizes: list[int] = []
-    plain = Path.open
-
-    class Counted:
-        def __init__(self, raw: Any) -> None:
-            self._raw = raw
-
-        def __enter__(self) -> Counted:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._raw.close()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._raw, name)
-
-        def read(self, size: int = -1) -> bytes:
-            data: bytes = self._raw.read(size)
-            sizes.append(len(data))
-            return data
-
-    monkeypatch.setattr(Path, "open", lambda path, mode="r", **rest: Counted(plain(path, mode, **rest)))
-    return sizes

@@ -1,0 +1,45 @@
+"""Long logs, and what is read of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sessions import Written
+
+
+def fill(log: Path, size: int) -> None:
+    """Append lines of another run, of another project."""
+    other = log.with_name("other.txt")
+    Written(other, run="filler", project="other", writer="f" * 16).stop()
+    data = other.read_bytes()
+    with log.open("ab") as file:
+        file.write(data * (size // len(data)))
+
+
+def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the size of each read from a file that is open in binary."""
+    sizes: list[int] = []
+    plain = Path.open
+
+    class Counted:
+        def __init__(self, raw: Any) -> None:
+            self._raw = raw
+
+        def __enter__(self) -> Counted:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._raw.close()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._raw, name)
+
+        def read(self, size: int = -1) -> bytes:
+            data: bytes = self._raw.read(size)
+            sizes.append(len(data))
+            return data
+
+    monkeypatch.setattr(Path, "open", lambda path, mode="r", **rest: Counted(plain(path, mode, **rest)))
+    return sizes
