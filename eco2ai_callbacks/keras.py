@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, Self, Unpack
 
 import keras
 
-from eco2ai_callbacks.distributed.process_group import Group, jax_group, torch_group
+from eco2ai_callbacks.distributed.process_group import (
+    RANKS,
+    Group,
+    Ranks,
+    find_group,
+    jax_group,
+    torch_agreement,
+    torch_group,
+    torch_rank,
+)
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
+# torch's wrappers that synchronise the ranks in every step.
+_SYNCHRONIZED = ("DistributedDataParallel", "FullyShardedDataParallel")
+
 
 class Eco2AICallback(keras.callbacks.Callback):
     """A Keras callback that adds every epoch's energy and CO2 to its logs, for History and all other callbacks.
 
     Args:
+        ranks: Framework whose process group the ranks exchange figures over: ``torch``, ``jax`` or ``auto``. All ranks
+            must then run the same fits with the same epochs. By default they exchange where Keras synchronises them:
+            with a distribution of ``keras.distribution`` on jax, and with a layer that torch runs data-parallel.
         settings: See :class:`~eco2ai_callbacks.settings.Settings`.
 
     Raises:
@@ -28,16 +44,19 @@ class Eco2AICallback(keras.callbacks.Callback):
         >>> model.fit(x, y, epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
     """
 
-    def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
+    def __init__(self, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
+        if ranks not in RANKS:
+            raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
+        self._ranks = ranks
         self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False
 
     @classmethod
-    def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
+    def on_platform(cls, platform: Platform, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> Self:
         """Return a callback that measures a given platform in place of this machine; tests pass a fake."""
-        callback = cls(**settings)
+        callback = cls(ranks=ranks, **settings)
         callback._lifecycle = RunLifecycle(settings, platform)
         return callback
 
@@ -103,16 +122,31 @@ class Eco2AICallback(keras.callbacks.Callback):
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _begin(self, *, fit: bool, first_epoch: int = 0, calls: tuple[str, ...] = ("fit",)) -> Tracker:
-        group = _GROUPS.get(keras.backend.backend(), lambda: None)()
+        group = self._group() if fit else None
         return self._lifecycle.begin(
             fit=fit,
             checkpoint=self._lifecycle.continued(first_epoch) if first_epoch > 0 else None,
             done=first_epoch if fit else None,
             call=call_of(calls, "keras"),
-            rank=group and (group.rank, group.size),
+            rank=(group.rank, group.size) if group else torch_rank(),
             quiet=not (self.params or {}).get("verbose", 1),
             gather=group and group.gather,
+            agree=torch_agreement(),
         )
+
+    def _group(self) -> Group | None:
+        """Return the ranks to exchange with: those that the user names, else those that the fit synchronises.
+
+        A process group alone does not make Keras synchronise: each process may run fits of its own.
+        """
+        if self._ranks is not None:
+            return find_group(self._ranks, Guard())
+        backend = keras.backend.backend()
+        if backend == "torch" and any(type(part).__name__ in _SYNCHRONIZED for part in self.model.modules()):
+            return torch_group()
+        if backend == "jax" and keras.distribution.distribution() is not None:
+            return jax_group()
+        return None
 
     def _samples(self) -> int | None:
         """Return the number of an epoch's samples, which only the calling loop holds; ``None`` for generators."""
@@ -137,10 +171,6 @@ class Eco2AICallback(keras.callbacks.Callback):
             if self._alone:
                 self._lifecycle.end()
         self._alone = False
-
-
-# The process group of each backend; workers of tensorflow exchange nothing, and each writes its own figures.
-_GROUPS: Mapping[str, Callable[[], Group | None]] = {"torch": torch_group, "jax": jax_group}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from eco2ai_callbacks.distributed.messages import Gather
-from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_group
+from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_agreement, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
@@ -180,7 +180,8 @@ class Eco2AICallback(Callback):
             call=call_of(calls, package),
             rank=(trainer.global_rank, trainer.world_size),
             quiet=not trainer.is_global_zero or not logging.getLogger(name).isEnabledFor(logging.INFO),
-            gather=_gather(trainer),
+            gather=_gather(trainer) if fit else None,
+            agree=torch_agreement(),
         )
 
     def _done(self, trainer: Trainer, epochs: int) -> float:

@@ -107,7 +107,7 @@ class Tracker:
         """
         if not self._lifetime.started:
             context = (context or RunContext()).in_group(self._ranks, self.guard)
-            self._job.join(context.gather, context.rank[0] if context.rank else 0)
+            self._job.join(context.gather, context.rank[0] if context.rank else 0, context.meet)
             run = self._lifetime.start(context)
             self.figures.outlook.begin(continued=run.continued)
         return self
@@ -119,9 +119,8 @@ class Tracker:
             ended: What stopped the run; by default the budget that is used up, else ``finished``.
         """
         self._lifetime.end(ended or self.figures.outlook.ended)
-        # Where this rank was interrupted, the others may not get here.
-        if ended != "interrupted" and self._lifetime.started:
-            self._job.finish(self.total)
+        if self._lifetime.started:
+            self._job.finish(self.total, interrupted=ended == "interrupted")
         self._lifetime.show_summary()
         return self.total
 
@@ -231,7 +230,7 @@ class Tracker:
         session = self._lifetime.session
         if session is None:
             return None
-        return self.guard.call("model card", lambda: session.card.field(self.figures.total, training_type), None)
+        return self.guard.call("model card", lambda: session.card.field(self.figures.latest, training_type), None)
 
 
 class _Track:

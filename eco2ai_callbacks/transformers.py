@@ -10,7 +10,7 @@ from transformers.integrations import INTEGRATION_TO_CALLBACK, integration_utils
 from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
 
-from eco2ai_callbacks.distributed.process_group import torch_group
+from eco2ai_callbacks.distributed.process_group import torch_agreement, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of, owner
 from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
@@ -193,7 +193,7 @@ class Eco2AICallback(TrainerCallback):
     def _begin(
         self, args: TrainingArguments, state: TrainerState, calls: tuple[str, ...], checkpoint: Checkpoint | None
     ) -> Tracker:
-        group = torch_group() if args.world_size > 1 else None
+        group = torch_group() if "train" in calls and args.world_size > 1 else None
         return self._lifecycle.begin(
             fit="train" in calls,
             checkpoint=checkpoint,
@@ -202,6 +202,7 @@ class Eco2AICallback(TrainerCallback):
             rank=(args.process_index, args.world_size),
             quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
             gather=group and group.gather,
+            agree=torch_agreement(),
         )
 
     def _counts(self, args: TrainingArguments, state: TrainerState, loader: Any) -> tuple[int, int | None]:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from typing import TypeVar
 
-from eco2ai_callbacks.distributed.messages import Gather, RankStart, RankUsage, remote_failures, sum_ranks
+from eco2ai_callbacks.distributed.messages import Gather, Meet, RankStart, RankUsage, remote_failures, sum_ranks
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.usage import Usage
 
@@ -23,6 +23,7 @@ class JobTotals:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._gather: Gather | None = None
+        self._meet: Meet | None = None
         self._rank = 0
         self._pid = os.getpid()
         self._finished = False
@@ -41,14 +42,15 @@ class JobTotals:
         """Whether this rank exchanges nothing with others, so that it may decide at any time."""
         return self._gather is None
 
-    def join(self, gather: Gather | None, rank: int) -> None:
+    def join(self, gather: Gather | None, rank: int, meet: Meet | None = None) -> None:
         """Join the ranks of a job; without it there is only this one.
 
         Args:
             gather: Sends a message to all ranks and returns every rank's; ``None`` without a process group.
             rank: Number of this rank.
+            meet: Finds out whether all ranks come to the end; ``None`` where they exchange nothing there.
         """
-        self._gather, self._rank, self._pid = gather, rank, os.getpid()
+        self._gather, self._rank, self._meet, self._pid = gather, rank, meet, os.getpid()
 
     def exchange(self, message: M) -> list[M]:
         """Send a message to all ranks and return every rank's, in the order of the ranks.
@@ -87,15 +89,17 @@ class JobTotals:
         self.others = Usage(0.0, others.joules, others.grams, others.cost)
         return job
 
-    def finish(self, total: Usage) -> None:
-        """Exchange the totals of a run that has ended, once.
+    def finish(self, total: Usage, *, interrupted: bool = False) -> None:
+        """Exchange the totals of a run that has ended, once, where all ranks come to its end.
 
         Args:
             total: This rank's.
+            interrupted: Whether this rank ended early: then it exchanges nothing, and the others do not wait for it.
         """
         if not self._finished:
             self._finished = True
-            self.add(RankUsage(total=total))
+            if self._meet is not None and os.getpid() == self._pid and self._meet(not interrupted):
+                self.add(RankUsage(total=total))
 
     def _reasons(self) -> tuple[str, ...]:
         """Return the failures to send to the other ranks: why this one does not measure everything."""

@@ -13,6 +13,10 @@ from eco2ai_callbacks.usage import Usage, sum_parallel
 CARRIED = "carried"
 # Sends one rank's message and returns every rank's, in the order of the ranks. Returns when all ranks have called it.
 Gather = Callable[[Any], list[Any]]
+# Called by each rank at its end with whether it can still exchange; returns whether all can. Does not wait for long.
+Meet = Callable[[bool], bool]
+# Returns, for a key and a value, the value that some rank gave first for the key. Waits for no other rank.
+Agree = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import importlib
 import pickle
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from eco2ai_callbacks.distributed.messages import Gather
+from eco2ai_callbacks.distributed.messages import Agree, Gather, Meet
 from eco2ai_callbacks.guard import Guard, logger
 
 # The framework whose process group the ranks of a custom loop exchange their figures over.
@@ -22,6 +22,8 @@ RANKS: tuple[Ranks, ...] = ("auto", "torch", "jax", None)
 # Seconds to wait for the other ranks. They start a training together: the framework has just synchronised them.
 WAIT_S = 30.0
 _LOOK_S = 0.01
+# Key that a rank sets when it ends early: nobody waits for it.
+_GONE = "eco2ai/gone"
 
 
 class Group(NamedTuple):
@@ -31,11 +33,13 @@ class Group(NamedTuple):
         rank: Number of this process.
         size: Number of processes.
         gather: Sends a message to all of them, and returns the message of each.
+        meet: Finds out whether all of them come to the end.
     """
 
     rank: int
     size: int
     gather: Gather
+    meet: Meet = lambda able: able
 
 
 def find_group(ranks: Ranks, guard: Guard, modules: Mapping[str, Any] = sys.modules) -> Group | None:
@@ -82,22 +86,70 @@ def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S
     group = modules["torch"].distributed
     if group.get_world_size() < 2:
         return None
-    store = getattr(getattr(group, "distributed_c10d", None), "_get_default_store", None)
+    store = _store(group)
     size = group.get_world_size()
     if store is not None and not Guard().call("ranks", lambda: all_ask(store(), size, wait_s), True):
         logger.warning("not all %d ranks measure, or not at the same time: each knows its own part alone", size)
         return None
+
+    def meet(able: bool) -> bool:
+        if store is None:
+            return able
+        if not able:
+            Guard().call("ranks", lambda: store().set(_GONE, "yes"), None)
+            return False
+        return Guard().call("ranks", lambda: all_ask(store(), size, wait_s), False)
 
     def gather(told: Any) -> list[Any]:
         heard: list[Any] = [None] * group.get_world_size()
         group.all_gather_object(heard, told)
         return heard
 
-    return Group(group.get_rank(), group.get_world_size(), gather)
+    return Group(group.get_rank(), group.get_world_size(), gather, meet)
+
+
+def torch_rank(modules: Mapping[str, Any] = sys.modules) -> tuple[int, int] | None:
+    """Return rank and size of the group of ``torch.distributed``; ``None`` without one. Waits for no other rank.
+
+    Args:
+        modules: The loaded modules.
+    """
+    if not has_torch_group(modules):
+        return None
+    group = modules["torch"].distributed
+    return group.get_rank(), group.get_world_size()
+
+
+def torch_agreement(modules: Mapping[str, Any] = sys.modules) -> Agree | None:
+    """Return an agreement in the store of ``torch.distributed``, for ranks that nothing synchronises.
+
+    ``None`` where there is one process, no group or no store.
+
+    Args:
+        modules: The loaded modules.
+    """
+    found = torch_rank(modules)
+    store = None if found is None or found[1] < 2 else _store(modules["torch"].distributed)
+    if store is None:
+        return None
+
+    def agree(key: str, value: str) -> str:
+        # The first one sets it: an absent key is compared as if it held the empty text.
+        return str(store().compare_set(f"eco2ai/{key}", "", value).decode())
+
+    return agree
+
+
+def _store(group: Any) -> Callable[[], Any] | None:
+    """Return what opens the group's store; ``None`` where this version of torch has none."""
+    found: Callable[[], Any] | None = getattr(getattr(group, "distributed_c10d", None), "_get_default_store", None)
+    return found
 
 
 def all_ask(store: Any, size: int, wait_s: float) -> bool:
     """Return whether all ranks call this at about the same time; the result is the same on all that do.
+
+    Once a rank has ended early, those that are waiting wait no longer.
 
     Args:
         store: A store of ``torch.distributed`` that they share.
@@ -112,7 +164,7 @@ def all_ask(store: Any, size: int, wait_s: float) -> bool:
         store.add("eco2ai/turn", 1)
         store.compare_set(answer, "", "all")
     while not store.check([answer]):
-        if time.monotonic() > until:
+        if time.monotonic() > until or store.check([_GONE]):
             # The first answer is kept, if the last rank arrives at this very moment.
             store.compare_set(answer, "", "some")
             store.add("eco2ai/turn", 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eco2ai_callbacks.carbon import grid
-from eco2ai_callbacks.distributed.messages import Gather
+from eco2ai_callbacks.distributed.messages import Agree, Gather
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics.model_card import TrainingType
 from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext
@@ -96,6 +96,7 @@ class RunLifecycle:
         rank: tuple[int, int] | None = None,
         quiet: bool = False,
         gather: Gather | None = None,
+        agree: Agree | None = None,
     ) -> Tracker:
         """Start the tracker of a fit, or of a validation, test or prediction outside of one.
 
@@ -106,7 +107,9 @@ class RunLifecycle:
             call: The framework's call.
             rank: Rank and world size, where the framework sets them.
             quiet: Whether the console line is left out.
-            gather: Sends a message to all ranks; ``None`` with one rank, or without a process group.
+            gather: Sends a message to all ranks, where the framework synchronises them in the fit. It is not used
+                outside of a fit, where a rank may be alone.
+            agree: Gives ranks that nothing synchronises a common run.
         """
         tracker = self.tracker
         if tracker is None or not tracker.call_is_running:
@@ -118,7 +121,16 @@ class RunLifecycle:
             self._tracker = tracker = Tracker(self.settings, platform=self._platform)
             self._open = True
             tracker.start(
-                RunContext(base="other", checkpoint=checkpoint, rank=rank, quiet=quiet, call=call, gather=gather)
+                RunContext(
+                    base="other",
+                    checkpoint=checkpoint,
+                    rank=rank,
+                    quiet=quiet,
+                    call=call,
+                    gather=gather if fit else None,
+                    alone=not fit,
+                    agree=agree,
+                )
             )
         # Else the same call starts again, as in Hugging Face's search for a batch size.
         if done is not None:

@@ -64,6 +64,11 @@ class JobFigures:
         """Usage of all ranks at the last exchange, the same on all of them; this rank's own without an exchange."""
         return self._own() if self._job.total is None else self._job.total
 
+    @property
+    def latest(self) -> Usage:
+        """Usage of all ranks, this one's until now and the others' at the last exchange."""
+        return self._own() + self._job.others
+
     def training_begins(self, done: float) -> None:
         """Set the run's progress where its training starts or restarts; the forecast counts from there.
 

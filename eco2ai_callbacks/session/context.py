@@ -12,7 +12,7 @@ from typing import Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
 from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
-from eco2ai_callbacks.distributed.messages import Gather, ProposedRun
+from eco2ai_callbacks.distributed.messages import Agree, Gather, Meet, ProposedRun
 from eco2ai_callbacks.distributed.process_group import Ranks, find_group
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
@@ -54,6 +54,7 @@ class Platform:
         root: Root of the file system, where a platform's files are looked up.
         registry: Folder of the running trackers; the user's private folder by default.
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
+        evaluations: The same for evaluations outside of a fit, which a rank may run alone.
         watched: The trackers of this process whose measured call may end unreported.
     """
 
@@ -66,6 +67,7 @@ class Platform:
     root: Path = Path("/")
     registry: Path | None = None
     number: Callable[[], int] = itertools.count().__next__
+    evaluations: Callable[[], int] = itertools.count().__next__
     watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
 
     @property
@@ -85,7 +87,10 @@ class RunContext:
         quiet: Whether the console line is left out.
         call: The measured call, where no hook may report its end.
         pid: Root of the measured process tree; this process by default.
-        gather: Sends a message to all ranks and returns every rank's; ``None`` without a process group.
+        gather: Sends a message to all ranks and returns every rank's; ``None`` where nothing synchronises them.
+        meet: Finds out whether all ranks come to the end, where they are to exchange there too.
+        alone: Whether it is an evaluation outside of a fit, which a rank may run alone.
+        agree: Gives ranks that nothing synchronises a common run; ``None`` where they share no store.
     """
 
     base: str = "train"
@@ -95,6 +100,9 @@ class RunContext:
     call: MeasuredCall | None = None
     pid: int | None = None
     gather: Gather | None = None
+    meet: Meet | None = None
+    alone: bool = False
+    agree: Agree | None = None
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
         """Return the context with a process group to exchange over, where no framework's callback has set one.
@@ -106,7 +114,9 @@ class RunContext:
         if self.gather is not None or ranks is None:
             return self
         group = guard.call("ranks", lambda: find_group(ranks, guard), None)
-        return self if group is None else replace(self, rank=(group.rank, group.size), gather=group.gather)
+        if group is None:
+            return self
+        return replace(self, rank=(group.rank, group.size), gather=group.gather, meet=group.meet)
 
 
 def propose_run(settings: Settings, platform: Platform, context: RunContext) -> ProposedRun:
@@ -116,7 +126,11 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
         return ProposedRun(continued, True)
     environ = platform.variables
     if context.gather is None and (context.rank or rank_from(environ))[1] > 1:
-        launched = launched_id(environ, platform.host().hash, platform.number())
+        # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
+        number = -1 - platform.evaluations() if context.alone else platform.number()
+        launched = launched_id(environ, platform.host().hash, number)
+        if context.agree is not None:
+            return ProposedRun(context.agree(f"run/{number}", launched or new_id()))
         if launched is not None:
             return ProposedRun(launched)
     return ProposedRun(new_id())

@@ -132,7 +132,8 @@ def begin(
 ) -> Tracker:
     """Start a tracker as an adapter does; ``saved`` is a result of :func:`checkpoint`."""
     known = None if saved is None else Checkpoint.from_dict(saved)
-    return run.start(RunContext(base=base, checkpoint=known, rank=rank, gather=gather))
+    meet = None if gather is None else lambda able: able
+    return run.start(RunContext(base=base, checkpoint=known, rank=rank, gather=gather, meet=meet))
 
 
 def figures(report: EpochReport) -> dict[str, float]:

@@ -80,11 +80,39 @@ def test_a_rank_that_could_not_start_takes_part_all_the_same() -> None:
     assert len(sent) == 1
 
 
-def test_the_end_is_exchanged_once() -> None:
+def ending(answer: bool) -> tuple[JobTotals, list[Any], list[bool]]:
+    """A job whose ranks are to meet at its end, and whether they do."""
     job, _, sent = joined(OTHER)
+    asked: list[bool] = []
+
+    def meet(able: bool) -> bool:
+        asked.append(able)
+        return able and answer
+
+    assert job._gather is not None
+    job.join(job._gather, 0, meet)
+    return job, sent, asked
+
+
+def test_the_end_is_exchanged_once_where_all_ranks_come_to_it() -> None:
+    job, sent, asked = ending(answer=True)
     job.finish(MINE.total)
     job.finish(MINE.total)
-    assert sent == [RankUsage(total=MINE.total)]
+    assert (sent, asked) == ([RankUsage(total=MINE.total)], [True])
+
+
+@pytest.mark.parametrize(("answer", "interrupted"), [(False, False), (True, True)], ids=["other", "this one"])
+def test_nothing_is_exchanged_at_the_end_where_a_rank_was_interrupted(answer: bool, interrupted: bool) -> None:
+    job, sent, asked = ending(answer)
+    job.finish(MINE.total, interrupted=interrupted)
+    assert (sent, asked) == ([], [not interrupted])
+
+
+def test_ranks_that_are_to_meet_only_where_their_framework_synchronises_them_exchange_nothing_at_the_end() -> None:
+    job, _, sent = joined(OTHER)
+    job.add(MINE)
+    job.finish(MINE.total)
+    assert sent == [MINE]
 
 
 def test_what_the_framework_s_collective_raises_is_raised() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import types
 
-from fake_torch import Torch
+from fake_torch import Store, Torch
 
-from eco2ai_callbacks.distributed.process_group import jax_group, torch_group
+from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_agreement, torch_group, torch_rank
 
 
 def test_a_single_process_tells_nobody() -> None:
@@ -23,3 +23,39 @@ def test_torch_s_default_group_is_used() -> None:
     assert group is not None
     assert (group.rank, group.size) == (1, 3)
     assert group.gather("told") == [(0, "told"), (1, "told"), (2, "told")]
+
+
+def test_rank_and_agreement_wait_for_nobody() -> None:
+    store = Store()
+    one, two = ({"torch": Torch(2, store=store)} for _ in range(2))
+    assert torch_rank(one) == (1, 2)
+    agree = torch_agreement(one)
+    again = torch_agreement(two)
+    assert agree is not None
+    assert again is not None
+    assert (agree("run/0", "first"), again("run/0", "second"), again("run/1", "third")) == ("first", "first", "third")
+
+
+def test_without_a_group_or_a_store_there_is_nothing_to_agree_in() -> None:
+    assert torch_rank({}) is None
+    for modules in (
+        {},
+        {"torch": Torch(1, store=Store())},
+        {"torch": Torch(2)},
+        {"torch": Torch(2, initialised=False)},
+    ):
+        assert torch_agreement(modules) is None
+
+
+def test_nobody_waits_for_a_rank_that_has_ended_early() -> None:
+    store = Store()
+    assert all_ask(store, 1, wait_s=30.0)
+    group = torch_group({"torch": Torch(2)})
+    assert group is not None
+    assert group.meet(True)  # without a store the ranks are taken at their word
+    asks = Torch(2, store=store)
+    store.add("eco2ai/1/asking", 1)  # the other rank
+    started = torch_group({"torch": asks})
+    assert started is not None
+    assert started.meet(False) is False
+    assert all_ask(store, 2, wait_s=3600.0) is False  # this returns
