@@ -20,7 +20,8 @@ if not os.environ.get("KERAS_BACKEND"):
 keras = pytest.importorskip("keras")
 np = pytest.importorskip("numpy")
 
-from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402 - after the skips
+from eco2ai_callbacks.errors import SettingsError  # noqa: E402 - after the skips
+from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform  # noqa: E402
 
 pytestmark = [
@@ -333,3 +334,34 @@ def test_a_used_callback_pickles_and_copies_without_its_model(data: Any) -> None
         model().fit(*data, epochs=1, callbacks=[copied], verbose=0)
     assert {row["project"] for row in rows()} == {"mine"}
     assert len(by_run(rows())) == 3
+
+
+def test_ranks_are_exchanged_with_only_where_the_fit_synchronises_them_or_the_user_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from eco2ai_callbacks import keras as adapter
+
+    group = object()
+    monkeypatch.setattr(adapter, "torch_group", lambda: group)
+    monkeypatch.setattr(adapter, "jax_group", lambda: group)
+    monkeypatch.setattr(adapter, "find_group", lambda ranks, guard: (ranks, group))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+
+    class DistributedDataParallel: ...
+
+    def model_of(*parts: object) -> Any:
+        return type("Model", (), {"modules": lambda self: iter(parts)})()
+
+    ours = Eco2AICallback()
+    ours._model = model_of(object())
+    assert ours._group() is None
+    ours._model = model_of(object(), DistributedDataParallel())
+    assert ours._group() is group
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: None)
+    assert ours._group() is None
+    monkeypatch.setattr(keras.distribution, "distribution", object)
+    assert ours._group() is group
+    assert Eco2AICallback(ranks="torch")._group() == ("torch", group)
+    with pytest.raises(SettingsError, match=r"ranks='all' \(from argument\) is not accepted"):
+        Eco2AICallback(ranks="all")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,3 +96,26 @@ def test_the_platform_s_environment_counts(monkeypatch: pytest.MonkeyPatch) -> N
     assert fake_platform(Clock(), environ={"A": "1"}).variables == {"A": "1"}
     monkeypatch.setenv("ECO2AI_TEST", "x")
     assert module.Platform().variables["ECO2AI_TEST"] == "x"
+
+
+def test_ranks_that_nothing_synchronises_agree_on_the_first_one_s_run() -> None:
+    held: dict[str, str] = {}
+    context = RunContext(rank=(0, 2), agree=held.setdefault)
+    one, two = (proposed(replace(context, rank=(rank, 2))) for rank in (0, 1))
+    assert one == two
+    assert list(held) == ["run/0"]
+    assert proposed(RunContext(rank=(0, 1), agree=held.setdefault)).run != one.run
+
+
+def test_an_evaluation_of_one_rank_does_not_shift_the_numbers_of_its_fits() -> None:
+    counts = {"number": itertools.count().__next__, "evaluations": itertools.count().__next__}
+    platform = fake_platform(Clock(), environ={}, **counts)
+    asked: list[str] = []
+
+    def agree(key: str, value: str) -> str:
+        asked.append(key)
+        return value
+
+    for alone in (True, False, True, False):
+        propose_run(resolve({"region": "FR"}), platform, RunContext(rank=(0, 2), alone=alone, agree=agree))
+    assert asked == ["run/-1", "run/0", "run/-2", "run/1"]
