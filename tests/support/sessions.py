@@ -66,6 +66,7 @@ class Written:
             self.guard,
             methods=lambda: METHODS,
             attempts=known.attempts,
+            parent=lambda: fields.get("parent"),
         )
         self._write("start", Usage(), Segment(), continues=known.continues, carried=carried)
 
