@@ -20,6 +20,7 @@ from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
@@ -52,6 +53,9 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False
+        self._exchanges = False
+        self._epoch = 0
+        self._steps = 0
 
     @classmethod
     def on_platform(cls, platform: Platform, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> Self:
@@ -71,6 +75,9 @@ class Eco2AICallback(keras.callbacks.Callback):
         if found is not None:
             found.callbacks.remove(self)
             found.callbacks.insert(0, self)
+            for each in found.callbacks:
+                if isinstance(each, keras.callbacks.ProgbarLogger):
+                    self._keep_from(each)
 
     # --- fit -------------------------------------------------------------------------------------------------------
 
@@ -83,8 +90,20 @@ class Eco2AICallback(keras.callbacks.Callback):
         if self._fitting:
             self._fitting = False
             self._begin(fit=True, first_epoch=epoch)
+        self._epoch, self._steps = epoch, 0
         if tracker := self._lifecycle.tracker:
             tracker.enter("train", epoch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop where the budget is used up within an epoch."""
+        params = self.params or {}
+        self._steps = batch + 1
+        if not self._exchanges and self._lifecycle.is_over_budget(
+            lambda: self._epoch + self._steps / params["steps"] if params.get("steps") else None,
+            lambda: params.get("epochs"),
+            self._epoch,
+        ):
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the epoch, add its figures to its logs, and stop the fit where the budget is used up."""
@@ -123,6 +142,7 @@ class Eco2AICallback(keras.callbacks.Callback):
 
     def _begin(self, *, fit: bool, first_epoch: int = 0, calls: tuple[str, ...] = ("fit",)) -> Tracker:
         group = self._group() if fit else None
+        self._exchanges = group is not None
         return self._lifecycle.begin(
             fit=fit,
             checkpoint=self._lifecycle.continued(first_epoch) if first_epoch > 0 else None,
@@ -148,12 +168,23 @@ class Eco2AICallback(keras.callbacks.Callback):
             return jax_group()
         return None
 
+    def _keep_from(self, line: keras.callbacks.ProgbarLogger) -> None:
+        """Keep the figures from the progress line; with ``prog_bar`` it shows the epoch's energy and CO2."""
+        settings, show = self._lifecycle.settings, line.on_epoch_end
+        shown = UNITS[settings.units].of(PREFIX) if settings.prog_bar else {}
+
+        def on_epoch_end(epoch: int, logs: dict[str, Any] | None = None) -> None:
+            show(epoch, {name: value for name, value in (logs or {}).items() if name in shown or PREFIX not in name})
+
+        line.on_epoch_end = on_epoch_end
+
     def _samples(self) -> int | None:
         """Return the number of an epoch's samples, which only the calling loop holds; ``None`` for generators."""
         data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
         steps: int | None = (self.params or {}).get("steps")
         if data is None or steps is None or not data.batch_size or data.num_batches is None:
             return None
+        steps = min(steps, self._steps or steps)  # fewer where the epoch was cut short
         missing: int = data.batch_size - data.partial_batch_size if data.has_partial_batch else 0
         return steps * int(data.batch_size) - (missing if steps >= data.num_batches else 0)
 

@@ -20,7 +20,8 @@ from typing import Any
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash
 from eco2ai_callbacks.runlog.read import lines
-from eco2ai_callbacks.runlog.resume import load_prior, unfinished
+from eco2ai_callbacks.runlog.resume import load_prior
+from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.runlog.verify import verify
 
 SECONDS, JOULES = 2.0, 36.0

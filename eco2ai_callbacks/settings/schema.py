@@ -76,7 +76,11 @@ class Settings:
         ),
     )
     prog_bar: bool = field(
-        default=False, metadata=_entry("Whether the scalars also go to Lightning's progress bar.", forms.flag())
+        default=False,
+        metadata=_entry(
+            "Whether Lightning's progress bar shows the scalars too, and Keras's the epoch's energy and CO2.",
+            forms.flag(),
+        ),
     )
     region: str | None = field(
         default=None,

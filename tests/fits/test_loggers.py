@@ -425,7 +425,7 @@ def keras() -> ModuleType:
     return pytest.importorskip("keras")
 
 
-def keras_fit(keras: ModuleType, first: bool, other: Any, **kwargs: Any) -> Any:
+def keras_fit(keras: ModuleType, first: bool, other: Any, *, prog_bar: bool = False, **kwargs: Any) -> Any:
     import numpy as np
 
     from eco2ai_callbacks.keras import Eco2AICallback
@@ -434,7 +434,7 @@ def keras_fit(keras: ModuleType, first: bool, other: Any, **kwargs: Any) -> Any:
     net.compile("sgd", "sparse_categorical_crossentropy")
     random = np.random.default_rng(0)
     data = random.random((256, 16)).astype("float32"), random.integers(0, 2, 256)
-    ours = Eco2AICallback()
+    ours = Eco2AICallback(prog_bar=prog_bar)
     callbacks = [ours, other] if first else [other, ours]
     fitted = {"epochs": 2, "batch_size": 8, "validation_split": 0.5, "verbose": 0, **kwargs}
     return net.fit(*data, callbacks=callbacks, **fitted)
@@ -473,13 +473,20 @@ def test_wandb_s_metrics_logger_for_keras_gets_every_epoch(keras: ModuleType, fi
 
 
 @FIRST_AND_LAST
+@pytest.mark.parametrize("prog_bar", [False, True])
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_the_progress_line_of_keras_shows_every_epoch(
-    keras: ModuleType, first: bool, verbose: int, capsys: pytest.CaptureFixture[str]
+def test_the_progress_line_of_keras_shows_every_epoch_where_that_is_asked_for(
+    keras: ModuleType, first: bool, verbose: int, prog_bar: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keras_fit(keras, first, keras.callbacks.ProgbarLogger(), verbose=verbose)
+    fitted = keras_fit(keras, first, keras.callbacks.ProgbarLogger(), verbose=verbose, prog_bar=prog_bar)
     shown = capsys.readouterr().out
-    for name, values in figures(rows()).items():
+    assert "loss: " in shown
+    expected = figures(rows())
+    assert fitted.history.keys() >= expected.keys()
+    wanted = {"eco2ai/energy_kwh", "eco2ai/co2_kg"} if prog_bar else set()
+    assert set(re.findall(r" (\S*eco2ai/\S+): ", shown)) == wanted
+    for name in wanted:
+        values = expected[name]
         found = re.findall(rf" {re.escape(name)}: ([\d.e+-]+)", shown)
         # Five digits are shown.
         assert [float(value) for value in found] == pytest.approx(values, rel=6e-5), name

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks.runlog.read import lines
-from eco2ai_callbacks.runlog.resume import load_prior, unfinished
+from eco2ai_callbacks.runlog.resume import load_prior
+from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.runlog.verify import verify
 
 TOOL = Path(__file__).parents[2] / "tools" / "long_log.py"
