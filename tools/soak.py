@@ -3,8 +3,8 @@
     python tools/soak.py --minutes 120 [--seed N]
 
 Every round is one run with some of the troubles below. After it the log must be whole, and its sum that of the tracker.
-At the end threads, open files, children and memory must be where they were after the first rounds. The exit code is 1
-where they are not; the seed, which is printed first, repeats the same schedule.
+At the end threads, open files, children and memory must be where they were half-way. The exit code is 1 where they are
+not; the seed, which is printed first, repeats the same schedule.
 """
 
 from __future__ import annotations
@@ -32,11 +32,9 @@ from eco2ai_callbacks import Tracker, track
 from eco2ai_callbacks.runlog.read import records, total
 from eco2ai_callbacks.runlog.verify import verify
 
-# How much the process may have grown since the first rounds, in bytes. Python's allocator keeps what it once had: this
-# is several times what rounds after the first differ by, and far less than a record a round would take in an hour.
-GROWTH_BYTES = 4 * 2**20
-# Rounds after which the process is taken to be warm.
-WARM = 50
+# How much the process may grow in the second half, in bytes. In some 600 rounds Python's allocator and the C library
+# take what the largest rounds need, and keep it; after that one round differs from the next by less than this.
+GROWTH_BYTES = 2 * 2**20
 
 VICTIM = """
 import sys, time
@@ -241,9 +239,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
-    chance, until = random.Random(args.seed), time.monotonic() + 60 * args.minutes
-    done, played, warm = 0, Counter[str](), state()
-    while time.monotonic() < until or done < WARM + 1:
+    chance, began, until = random.Random(args.seed), time.monotonic(), time.monotonic() + 60 * args.minutes
+    done, played = 0, Counter[str]()
+    half: dict[str, int] | None = None
+    while half is None or time.monotonic() < until:
         folder = Path(tempfile.mkdtemp(prefix="eco2ai-soak-"))
         now = Round(random.Random(chance.random()), folder)
         try:
@@ -255,15 +254,15 @@ def main() -> int:
         played.update(trouble.__name__ for trouble in now.troubles)
         played.update([f"signal: {now.on_signal.__name__}"] if now.on_signal is not None else [])
         done += 1
-        if done == WARM:
-            warm = state()
+        if half is None and time.monotonic() >= (began + until) / 2:
+            half = state()
+            print(f"half-way, after {done} rounds: {half}", flush=True)
         if done % 100 == 0:
             print(f"{done} rounds: {state()}", flush=True)
     end = state()
     print(f"{done} rounds: " + ", ".join(f"{name} {number}" for name, number in sorted(played.items())))
-    print(f"after {WARM} rounds: {warm}")
     print(f"at the end: {end}")
-    kept = {name: end[name] - warm[name] for name in end}
+    kept = {name: end[name] - half[name] for name in end}
     lasting = [name for name in ("threads", "open files", "children") if kept[name] > 0]
     if kept["bytes"] > GROWTH_BYTES:
         lasting.append("bytes")
