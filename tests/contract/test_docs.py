@@ -152,6 +152,13 @@ def test_what_a_page_names_is_there(page: Path) -> None:
         assert is_there(name), f"{page.name}: {name} is not in the package"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_file_that_a_page_names_is_there(page: Path) -> None:
+    found = re.findall(r"`((?:tests|tools|docs|examples)/[\w./]+)`", page.read_text(encoding="utf-8"))
+    assert [path for path in found if not (DOCS.parent / path).exists()] == []
+    assert found or page.name != "promises.md"
+
+
 def is_there(name: str) -> bool:
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
