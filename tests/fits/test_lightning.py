@@ -24,6 +24,7 @@ PACKAGES = [name for name in ("lightning.pytorch", "pytorch_lightning") if impor
 if not PACKAGES:
     pytest.skip("neither lightning nor pytorch_lightning is installed", allow_module_level=True)
 
+from eco2ai_callbacks import track  # noqa: E402 - after the skips
 from eco2ai_callbacks.errors import SettingsError  # noqa: E402 - after the skips
 from eco2ai_callbacks.lightning import Eco2AICallback  # noqa: E402
 
@@ -356,6 +357,21 @@ def test_the_progress_bar_shows_the_scalars_where_that_is_asked_for(pl: ModuleTy
         fit = trainer(pl, [Eco2AICallback(prog_bar=wanted)], max_epochs=1)
         fit.fit(model(pl), loader(64))
         assert ("eco2ai/energy_kwh" in fit.progress_bar_metrics) is wanted
+
+
+def test_what_a_tuner_tries_is_measured_by_a_track_around_it_and_not_taken_for_an_epoch(pl: ModuleType) -> None:
+    net = model(pl)
+    net.lr = 0.1
+    fit = trainer(pl, [Eco2AICallback(region="FR")], max_epochs=1)
+    tuner = importlib.import_module(f"{pl.__name__}.tuner").Tuner(fit)
+    with track(region="FR", project="tuning", console=False):
+        tuner.lr_find(net, train_dataloaders=loader(64), num_training=4, update_attr=False)
+    fit.fit(net, loader(64))
+    tuning, fitted = by_run(rows()).values()
+    assert {row["project"] for row in tuning} == {"tuning"}
+    assert sum(row["energy_kwh"] or 0.0 for row in tuning) > 0
+    assert [row["parent"] for row in fitted if row["event"] == "start"] == [None]
+    assert len(epochs(fitted)) == 1
 
 
 def test_the_data_is_not_loaded_out_of_turn(pl: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
