@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # Lower and upper end of a band, as factors.
 Factors = tuple[float, float]
+# Seconds between two looks whether a framework's call still runs whose frame is not freed at its end, as an exception
+# holds it: in a variable, or in a cycle until the garbage collector finds it. A look reads no meter.
+LOOK_S = 2.0
 # Seconds that the end of a run, and once more the end of the program, waits for a log that does not answer.
 LOG_S = 5.0
 # The trackers of this process that have begun and not ended.
@@ -193,6 +196,7 @@ class Lifetime:
                 self._worker.every(self.session.period_s, self._tick)
             if self._call is not None:
                 self._platform.watched.add(self._close_if_over)
+                self._worker.every(LOOK_S, self._over)
                 self._call.when_over(lambda: self._worker.post(self._over))
 
         self._remember()

@@ -20,6 +20,7 @@ transformers = pytest.importorskip("transformers")
 
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skips
 
+from eco2ai_callbacks.session.lifetime import LOOK_S  # noqa: E402
 from eco2ai_callbacks.sinks.console import amount  # noqa: E402
 from eco2ai_callbacks.transformers import Eco2AICallback  # noqa: E402
 
@@ -420,13 +421,13 @@ def test_a_failed_fit_in_a_notebook_does_not_go_on_counting() -> None:
     with pytest.raises(RuntimeError):
         trainer([Eco2AICallback()], data=Failing(100, RuntimeError("first"))).train()
     failed = time.time()
-    busy = time.process_time() + 3
+    busy = time.process_time() + LOOK_S + 2
     while time.process_time() < busy:
         pass
     last = rows()[-1]
     assert last["event"] == "stop"
     counted_until = datetime.fromisoformat(last["start"]).timestamp() + last["seconds"]
-    assert counted_until < failed + 1.5, "time after the failure was counted"
+    assert counted_until < failed + LOOK_S + 1, "time after the failure was counted"
 
 
 def test_evaluation_and_prediction_alone_join_the_last_run() -> None:
