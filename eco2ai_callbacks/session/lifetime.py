@@ -148,6 +148,16 @@ class Lifetime:
 
         return self._worker.run(lambda: self._guard.call("tracker", use, default), default)
 
+    def post(self, fn: Callable[[Session], object]) -> None:
+        """Let the thread call ``fn`` with the session, and wait for nothing."""
+        session = self.session
+
+        def use() -> None:
+            if session is not None and not session.stopped:
+                self._guard.call("tracker", lambda: fn(session), None)
+
+        self._worker.post(use)
+
     def so_far(self) -> tuple[Usage, Factors, Factors]:
         """Return the usage of the run until now, and the bands of its energy and its CO2e, as factors."""
         nothing: tuple[Usage, Factors, Factors] = Usage(), (1.0, 1.0), (1.0, 1.0)
@@ -169,16 +179,15 @@ class Lifetime:
         def finish() -> None:
             self._guard.call("tracker", lambda: session.stop(ended), None)
             # These have their turn after the record is written, also where the caller's wait is cut short.
-            self._worker.run(lambda: self._guard.call("tracker", session.close, None), None)
+            self._worker.run(lambda: self._close(session), None)
             self._worker.run(self._worker.retire, None)
 
         self._worker.run(finish, None)
-        self._release_children(session)
+        for child in self._children(session):
+            child.call("leave", Session.leave_ended_parents, None, marks=False)
         self._worker.run(lambda: None, None)
         self._worker.join()
-        if session.wait_for_log(LOG_S):
-            self._closed = True
-            self._forget()
+        self._forget_once_written(session, LOG_S)
 
     def show_summary(self) -> None:
         """Show the line of a run that has ended, once."""
@@ -213,11 +222,23 @@ class Lifetime:
                 self._worker.join()
                 self._forget()
 
-    def _release_children(self, session: Session) -> None:
-        """Let the trackers of this process that began inside of this run count on their own from here on."""
-        for other in list(_OPEN):
-            if other is not self and other.session is not None and other.session.parent == session.identity.id:
-                other.call("leave", Session.leave_ended_parents, None, marks=False)
+    def _close(self, session: Session) -> None:
+        """Close what the session holds; called by the thread, also where no caller waits for it."""
+        self._guard.call("tracker", session.close, None)
+        for child in self._children(session):
+            child.post(Session.leave_ended_parents)
+        self._forget_once_written(session, 0.0)
+
+    def _children(self, session: Session) -> list[Lifetime]:
+        """Return the trackers of this process that are measured inside of this run; they go on alone at its end."""
+        others = [other for other in list(_OPEN) if other is not self and other.session is not None]
+        return [other for other in others if other.session and other.session.parent == session.identity.id]
+
+    def _forget_once_written(self, session: Session, timeout_s: float) -> None:
+        """Let go of the tracker once it has stopped and the log has got everything."""
+        if not self._closed and session.stopped and session.wait_for_log(timeout_s):
+            self._closed = True
+            self._forget()
 
     def _remember(self) -> None:
         """End the session when the process exits."""
