@@ -460,7 +460,8 @@ def test_transformers_under_torchrun_counts_four_ranks_once() -> None:
     saved = sorted(Path("out").glob("checkpoint-*/trainer_state.json"), key=lambda path: path.stat().st_mtime)[-1]
     state = json.loads(saved.read_text())["stateful_callbacks"]["eco2ai"]["attributes"]
     assert state["run_id"] == job.run
-    assert close(state["energy_kwh"], logged[1]["eco2ai/total_energy_kwh"])
+    # This rank has marked again since the ranks exchanged their totals.
+    assert logged[1]["eco2ai/total_energy_kwh"] * (1 - 1e-9) <= state["energy_kwh"] <= fitted.total.energy_kwh
 
 
 def test_a_loop_with_accelerate_counts_four_ranks_and_their_workers_once() -> None:
