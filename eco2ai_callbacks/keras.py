@@ -22,7 +22,7 @@ from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
 from eco2ai_callbacks.session.context import Platform
-from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.settings import SettingsArgs, by_name
 from eco2ai_callbacks.tracker import Tracker
 
 # torch's wrappers that synchronise the ranks in every step.
@@ -45,8 +45,10 @@ class Eco2AICallback(keras.callbacks.Callback):
         >>> model.fit(x, y, epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
     """
 
-    def __init__(self, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> None:
+    def __init__(self, by_position: object = None, /, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
+        if by_position is not None:
+            raise by_name("Eco2AICallback", by_position)
         if ranks not in RANKS:
             raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
         self._ranks = ranks

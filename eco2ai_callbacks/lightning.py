@@ -14,7 +14,7 @@ from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
-from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.settings import SettingsArgs, by_name
 from eco2ai_callbacks.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class Eco2AICallback(Callback):
     # Set on the callback that ECO2AI_AUTO adds.
     automatic = False
 
-    def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
+    def __init__(self, by_position: object = None, /, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
+        if by_position is not None:
+            raise by_name("Eco2AICallback", by_position)
         self._lifecycle = RunLifecycle(settings)
         self._restored: Checkpoint | None = None
         self._samples: int | None = None

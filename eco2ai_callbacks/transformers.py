@@ -17,7 +17,7 @@ from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
-from eco2ai_callbacks.settings import SettingsArgs
+from eco2ai_callbacks.settings import SettingsArgs, by_name
 from eco2ai_callbacks.tracker import Tracker
 
 # Key of the run in checkpoints: not the class's name, under which Trainer would look for an object to restore.
@@ -40,7 +40,9 @@ class Eco2AICallback(TrainerCallback):
     # Set on the callback that the user has not made.
     automatic = False
 
-    def __init__(self, **settings: Unpack[SettingsArgs]) -> None:
+    def __init__(self, by_position: object = None, /, **settings: Unpack[SettingsArgs]) -> None:
+        if by_position is not None:
+            raise by_name("Eco2AICallback", by_position)
         self._lifecycle = RunLifecycle(settings)
         self._born = time.monotonic_ns()
         self._epoch: int | None = None

@@ -87,6 +87,10 @@ class Round:
         # What could not be written while the disk was full is written now.
         room_for_all()
         used = self.run.stop(self.chance.choice(["finished", "interrupted"]))
+        # What a signal cut short goes on in its thread.
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread():
+                thread.join()
         spent = time.monotonic() - before
         for victim in self.victims:
             victim.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import re
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from logcheck import check_whole, epochs, rows
+
+from eco2ai_callbacks.errors import SettingsError
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -227,3 +230,13 @@ def test_the_card_of_an_evaluation_alone_is_left_as_it_is() -> None:
     trainer = transformers_trainer(1, {})
     trainer.evaluate()
     assert "create_model_card" not in vars(trainer)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_setting_without_its_name_is_refused_in_one_sentence(name: str) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    pytest.importorskip(name)
+    module = importlib.import_module(f"eco2ai_callbacks.{name}")
+    said = "Eco2AICallback takes settings by name, such as Eco2AICallback(project='demo'); it was given 'demo'"
+    with pytest.raises(SettingsError, match=f"^{re.escape(said)} without one.$"):
+        module.Eco2AICallback("demo")
