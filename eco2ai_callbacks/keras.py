@@ -45,6 +45,9 @@ class Eco2AICallback(keras.callbacks.Callback):
         >>> model.fit(x, y, epochs=3, callbacks=[Eco2AICallback()])  # doctest: +SKIP
     """
 
+    # Keras may go on with the next batch while a batch's end is still being reported.
+    async_safe = True
+
     def __init__(self, by_position: object = None, /, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
         if by_position is not None:
@@ -57,7 +60,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._alone = False
         self._exchanges = False
         self._epoch = 0
-        self._steps = 0
+        self._cut_short = False
 
     @classmethod
     def on_platform(cls, platform: Platform, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> Self:
@@ -92,20 +95,19 @@ class Eco2AICallback(keras.callbacks.Callback):
         if self._fitting:
             self._fitting = False
             self._begin(fit=True, first_epoch=epoch)
-        self._epoch, self._steps = epoch, 0
+        self._epoch, self._cut_short = epoch, False
         if tracker := self._lifecycle.tracker:
             tracker.enter("train", epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop where the budget is used up within an epoch."""
         params = self.params or {}
-        self._steps = batch + 1
         if not self._exchanges and self._lifecycle.is_over_budget(
-            lambda: self._epoch + self._steps / params["steps"] if params.get("steps") else None,
+            lambda: self._epoch + (batch + 1) / params["steps"] if params.get("steps") else None,
             lambda: params.get("epochs"),
             self._epoch,
         ):
-            self.model.stop_training = True
+            self._cut_short = self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the epoch, add its figures to its logs, and stop the fit where the budget is used up."""
@@ -181,12 +183,16 @@ class Eco2AICallback(keras.callbacks.Callback):
         line.on_epoch_end = on_epoch_end
 
     def _samples(self) -> int | None:
-        """Return the number of an epoch's samples, which only the calling loop holds; ``None`` for generators."""
+        """Return the number of an epoch's samples, which only the calling loop holds.
+
+        ``None`` for generators, and where the epoch was cut short: Keras may have gone on for some batches.
+        """
+        if self._cut_short:
+            return None
         data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
         steps: int | None = (self.params or {}).get("steps")
         if data is None or steps is None or not data.batch_size or data.num_batches is None:
             return None
-        steps = min(steps, self._steps or steps)  # fewer where the epoch was cut short
         missing: int = data.batch_size - data.partial_batch_size if data.has_partial_batch else 0
         return steps * int(data.batch_size) - (missing if steps >= data.num_batches else 0)
 

@@ -141,8 +141,10 @@ def test_a_budget_stops_a_run_within_its_only_epoch(name: str, monkeypatch: pyte
     run = rows()
     check_whole(run)
     assert re.match(r"budget: the budget of 1e-12 kWh is used up: \S+ kWh$", run[-1]["ended"])
-    if name != "lightning":  # it knows its samples with scalars="all" alone
+    if name == "transformers":  # Lightning counts them with scalars="all" alone, and Keras does not know how many
         assert epochs(run)[0]["samples"] < SAMPLES
+    else:
+        assert epochs(run)[0]["samples"] is None
 
 
 @pytest.mark.parametrize("name", FITS)
