@@ -48,10 +48,10 @@ class Eco2AICallback(keras.callbacks.Callback):
     # Keras may go on with the next batch while a batch's end is still being reported.
     async_safe = True
 
-    def __init__(self, by_position: object = None, /, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> None:
+    def __init__(self, *by_position: object, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
-        if by_position is not None:
-            raise by_name("Eco2AICallback", by_position)
+        if by_position:
+            raise by_name("Eco2AICallback", by_position[0])
         if ranks not in RANKS:
             raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
         self._ranks = ranks

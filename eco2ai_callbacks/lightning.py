@@ -50,10 +50,10 @@ class Eco2AICallback(Callback):
     # Set on the callback that ECO2AI_AUTO adds.
     automatic = False
 
-    def __init__(self, by_position: object = None, /, **settings: Unpack[SettingsArgs]) -> None:
+    def __init__(self, *by_position: object, **settings: Unpack[SettingsArgs]) -> None:
         super().__init__()
-        if by_position is not None:
-            raise by_name("Eco2AICallback", by_position)
+        if by_position:
+            raise by_name("Eco2AICallback", by_position[0])
         self._lifecycle = RunLifecycle(settings)
         self._restored: Checkpoint | None = None
         self._samples: int | None = None

@@ -40,9 +40,9 @@ class Eco2AICallback(TrainerCallback):
     # Set on the callback that the user has not made.
     automatic = False
 
-    def __init__(self, by_position: object = None, /, **settings: Unpack[SettingsArgs]) -> None:
-        if by_position is not None:
-            raise by_name("Eco2AICallback", by_position)
+    def __init__(self, *by_position: object, **settings: Unpack[SettingsArgs]) -> None:
+        if by_position:
+            raise by_name("Eco2AICallback", by_position[0])
         self._lifecycle = RunLifecycle(settings)
         self._born = time.monotonic_ns()
         self._epoch: int | None = None
