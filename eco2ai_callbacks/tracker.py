@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -247,7 +248,12 @@ class _Track:
         return cls(resolve(args), platform)
 
     def __enter__(self) -> Tracker:
-        return self._blocks.enter(self._tracker().start(), sys._getframe(1))
+        tracker = self._tracker()
+        with ExitStack() as interrupted:  # before the block is entered, nobody else would end the run
+            interrupted.callback(tracker.stop, "interrupted")
+            self._blocks.enter(tracker.start(), sys._getframe(1))
+            interrupted.pop_all()
+        return tracker
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -90,7 +90,7 @@ class Round:
         # What a signal cut short goes on in its thread.
         for thread in threading.enumerate():
             if thread is not threading.current_thread():
-                thread.join()
+                thread.join(60.0)
         spent = time.monotonic() - before
         for victim in self.victims:
             victim.kill()

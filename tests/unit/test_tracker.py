@@ -23,6 +23,7 @@ from eco2ai_callbacks.record import FIELDS
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.read import total as log_total
 from eco2ai_callbacks.runlog.verify import verify
+from eco2ai_callbacks.session.blocks import Blocks
 from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform
@@ -639,6 +640,19 @@ def test_tasks_share_a_track_and_each_has_its_own_tracker(clock: Clock, meter: F
 
     assert asyncio.run(main()) == [True] * 3
     assert [ended for _, ended in stops()] == ["finished"] * 4
+
+
+def test_a_block_that_is_interrupted_before_it_is_entered_leaves_no_run_behind(
+    clock: Clock, meter: FakeMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(blocks: object, opened: object, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Blocks, "enter", interrupt)
+    with pytest.raises(KeyboardInterrupt), tracked(clock, meter):
+        raise AssertionError("the block was entered")
+    assert [ended for _, ended in stops()] == ["interrupted"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "eco2ai"]
 
 
 def test_a_track_inside_of_itself_measures_both(clock: Clock, meter: FakeMeter) -> None:
