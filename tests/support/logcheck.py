@@ -20,6 +20,11 @@ def rows(path: Path | str = "eco2ai.jsonl") -> list[Row]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
+def rows_so_far(path: Path | str = "eco2ai.jsonl") -> list[Row]:
+    """Return the lines of a log that is being written: a reader may see the beginning of the last one alone."""
+    return [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
+
+
 def by_run(found: list[Row]) -> dict[str, list[Row]]:
     """Return the lines of each run, in the order of the runs' first lines."""
     runs: dict[str, list[Row]] = defaultdict(list)

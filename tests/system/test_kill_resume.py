@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logcheck import ADDING, Row, by_run, by_writer, close, epochs, rows
+from logcheck import ADDING, Row, by_run, by_writer, close, epochs, rows, rows_so_far
 
 from eco2ai_callbacks.runlog.verify import Verdict, verify
 
@@ -172,7 +172,7 @@ def kill(framework: str, folder: Path) -> float:
     if child == 0:
         train_and_be_killed(framework, folder)
     deadline = time.monotonic() + 60
-    while not (log.exists() and beats_of(rows(log))):
+    while not (log.exists() and beats_of(rows_so_far(log))):
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "the training has ended by itself"
         assert time.monotonic() < deadline, "there is no heartbeat"
         time.sleep(0.01)

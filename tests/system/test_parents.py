@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logcheck import by_run, rows
+from logcheck import by_run, rows, rows_so_far
 from steady import steady
 
 from eco2ai_callbacks.runlog.verify import verify
@@ -96,7 +96,7 @@ def test_a_process_that_outlives_the_tracker_around_it_counts_on_its_own_after_a
         process.stdin.close()
         assert process.stdout.readline() == "ended\n"
         deadline = time.monotonic() + LIMIT_S
-        while rows("inner.jsonl")[-1]["parent"] is not None:
+        while rows_so_far("inner.jsonl")[-1]["parent"] is not None:
             assert time.monotonic() < deadline
         go.write("\n")
         go.flush()

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import pytest
-from logcheck import Row, by_run, check_whole, rows
+from logcheck import Row, by_run, check_whole, rows, rows_so_far
 from steady import steady
 
 from eco2ai_callbacks import Usage, track
@@ -67,7 +67,7 @@ def test_a_program_that_ends_without_stop_is_closed_at_its_exit(then: str, code:
 
 
 def beats_after_the_mark() -> list[Row]:
-    found = rows()
+    found = rows_so_far()
     (mark,) = [number for number, row in enumerate(found) if row["event"] == "epoch"]
     return [row for row in found[mark + 1 :] if row["event"] == "heartbeat"]
 
