@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logcheck import by_run, by_writer, check_whole, epochs, rows, stage_sum
+from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
 
 if not os.environ.get("KERAS_BACKEND"):
     # Keras would take tensorflow, which may be missing.
@@ -224,7 +224,7 @@ def test_what_was_used_until_an_exception_is_in_the_log(data: Any, error: BaseEx
         model().fit(*data, epochs=3, batch_size=16, callbacks=[Raises(error), ours], verbose=0)
     assert raised.value is error  # and its traceback keeps the frame of the fit
     deadline = time.monotonic() + 20
-    while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
+    while rows_so_far()[-1]["event"] != "stop" and time.monotonic() < deadline:
         time.sleep(0.05)
     run = rows()
     check_whole(run)

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from logcheck import by_run, by_writer, check_whole, epochs, rows, stage_sum
+from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
 
 torch = pytest.importorskip("torch")
 np = pytest.importorskip("numpy")
@@ -486,6 +486,6 @@ def test_nothing_is_counted_after_a_fit_that_nobody_saw_end(pl: ModuleType) -> N
     with pytest.raises(ValueError, match="in the hook"):
         trainer(pl, [Breaks(), ours]).fit(model(pl, fail_at=5), loader())
     deadline = time.monotonic() + 20
-    while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
+    while rows_so_far()[-1]["event"] != "stop" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert rows()[-1]["ended"] == "interrupted"

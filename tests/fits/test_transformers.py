@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from logcheck import by_run, by_writer, check_whole, epochs, rows, stage_sum
+from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -397,7 +397,7 @@ def test_what_was_used_until_an_exception_is_in_the_log(error: BaseException) ->
         trainer([ours], data=Failing(100, error)).train()
     assert raised.value is error
     deadline = time.monotonic() + 20
-    while rows()[-1]["event"] != "stop" and time.monotonic() < deadline:
+    while rows_so_far()[-1]["event"] != "stop" and time.monotonic() < deadline:
         time.sleep(0.05)
     run = rows()
     check_whole(run)
