@@ -114,6 +114,20 @@ def lines_of(pipe: Path, file: Path) -> threading.Thread:
     return thread
 
 
+def started(program: str, *says: str) -> subprocess.Popen[str]:
+    """Start a program, and wait until it has said these lines."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert tuple(process.stdout.readline() for _ in says) == says
+    return process
+
+
 def test_a_log_that_does_not_answer_keeps_no_training_waiting_and_gets_all_of_it_later(pipe: Path) -> None:
     program = (
         STUCK
@@ -128,15 +142,7 @@ sys.stdin.readline()
 print(run.stop().total_j)
 """
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert [process.stdout.readline() for _ in range(2)] == ["full\n", "marked\n"]
+    process = started(program, "full\n", "marked\n")
     reader = lines_of(pipe, Path("whole.jsonl"))
     told, warned = process.communicate("\n", timeout=LIMIT_S)
     reader.join(LIMIT_S)
@@ -178,15 +184,7 @@ for thread in threading.enumerate():
         thread.join()  # nobody need ask it to end
 """
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert [process.stdout.readline() for _ in range(2)] == ["full\n", "twice\n"]
+    process = started(program, "full\n", "twice\n")
     reader = lines_of(pipe, Path("whole.jsonl"))
     process.communicate("\n", timeout=LIMIT_S)
     reader.join(LIMIT_S)

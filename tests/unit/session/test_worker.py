@@ -41,33 +41,29 @@ def guard() -> Guard:
     return Guard()
 
 
-@pytest.fixture
-def worker(guard: Guard) -> Iterator[Worker]:
-    worker = Worker(guard, SOON_S)
+def serving(guard: Guard, patience_s: float) -> Iterator[Worker]:
+    worker = Worker(guard, patience_s)
     worker.start()
     yield worker
     worker.run(worker.retire, None)
     worker.join()
+
+
+@pytest.fixture
+def worker(guard: Guard) -> Iterator[Worker]:
+    yield from serving(guard, SOON_S)
     assert not [thread for thread in threading.enumerate() if thread.name == "eco2ai"]
 
 
 @pytest.fixture
 def patient(guard: Guard) -> Iterator[Worker]:
-    worker = Worker(guard, LATE_S)
-    worker.start()
-    yield worker
-    worker.run(worker.retire, None)
-    worker.join()
+    yield from serving(guard, LATE_S)
 
 
 @pytest.fixture
 def waiting(guard: Guard) -> Iterator[Worker]:
     """A worker whose callers look for signals every half second: one that comes just before they wait is seen then."""
-    worker = Worker(guard, 0.5)
-    worker.start()
-    yield worker
-    worker.run(worker.retire, None)
-    worker.join()
+    yield from serving(guard, 0.5)
 
 
 @pytest.fixture
