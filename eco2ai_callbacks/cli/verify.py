@@ -11,6 +11,7 @@ import click
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.verify import CheckedRun, Verdict
 from eco2ai_callbacks.runlog.verify import verify as verdict_on
+from eco2ai_callbacks.sinks.console import duration
 from eco2ai_callbacks.usage import Usage
 
 KEY = "ECO2AI_LOG_KEY"
@@ -134,7 +135,7 @@ def _used(usage: Usage) -> str:
     parts = ["nothing measured" if energy is None else _scaled(energy, "kWh", "Wh", "mWh")]
     if co2 is not None:
         parts.append(f"{_scaled(co2, 'kg', 'g', 'mg')} CO2e")
-    return ", ".join([*parts, _duration(usage.seconds)])
+    return ", ".join([*parts, duration(usage.seconds, minutes_from=60.0)])
 
 
 def _scaled(value: float, *units: str) -> str:
@@ -144,14 +145,6 @@ def _scaled(value: float, *units: str) -> str:
             return f"{value:.4g} {unit}" if abs(value) < 10_000 else f"{value:,.0f} {unit}"
         value *= 1000
     return f"{value:.4g} {units[-1]}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def _conclusion(verdict: Verdict) -> str:

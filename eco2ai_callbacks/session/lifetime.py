@@ -231,8 +231,8 @@ class Lifetime:
 
     def _children(self, session: Session) -> list[Lifetime]:
         """Return the trackers of this process that are measured inside of this run; they go on alone at its end."""
-        others = [other for other in list(_OPEN) if other is not self and other.session is not None]
-        return [other for other in others if other.session and other.session.parent == session.identity.id]
+        sessions = [(other, other.session) for other in list(_OPEN) if other is not self]
+        return [other for other, inner in sessions if inner is not None and inner.parent == session.identity.id]
 
     def _forget_once_written(self, session: Session, timeout_s: float) -> None:
         """Let go of the tracker once it has stopped and the log has got everything."""

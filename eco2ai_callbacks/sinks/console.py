@@ -134,9 +134,14 @@ def forecast_line(record: Record) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """Return seconds in units that fit their size: ``8.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
-    if seconds < 100:
+def duration(seconds: float, minutes_from: float = 100.0) -> str:
+    """Return seconds in units that fit their size: ``8.2 s``, ``3 min 20 s``, ``2 h 05 min``.
+
+    Args:
+        seconds: The seconds.
+        minutes_from: Seconds from which on minutes are given.
+    """
+    if seconds < minutes_from:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
