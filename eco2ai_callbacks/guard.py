@@ -7,7 +7,7 @@ import logging
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -123,7 +123,7 @@ class Guard:
         try:
             return Outcome(fn())
         except Exception as error:
-            if _is_a_signal_handlers(error):
+            if is_a_signal_handlers(error):
                 raise
             failure = _sentence(error)
             # A refusal of the system (a full disk, a missing right) needs a sentence; any other error a traceback.
@@ -145,7 +145,7 @@ class Guard:
             new = self._place(failure, remote=False)
             self._renew()
         if new:
-            with contextlib.suppress(Exception):  # a log handler of the user's may raise
+            with suppressed(Exception):  # a log handler of the user's may raise
                 logger.warning("%s; training goes on", new, exc_info=trace if new is failure else None)
 
     def _place(self, failure: str, remote: bool) -> str | None:
@@ -203,8 +203,29 @@ def _source(failure: str) -> str:
     return source if colon else ""
 
 
-def _is_a_signal_handlers(error: BaseException) -> bool:
-    """Return whether a signal handler has raised this, such as torch's where a worker of a DataLoader was killed."""
+@contextlib.contextmanager
+def suppressed(*kinds: type[Exception]) -> Iterator[None]:
+    """Suppress exceptions of these kinds, as ``contextlib.suppress`` does, but for those of a signal handler.
+
+    Args:
+        kinds: Classes of exceptions.
+
+    Example:
+        >>> with suppressed(ZeroDivisionError):
+        ...     1 / 0
+    """
+    try:
+        yield
+    except kinds as error:
+        if is_a_signal_handlers(error):
+            raise
+
+
+def is_a_signal_handlers(error: BaseException) -> bool:
+    """Return whether a signal handler has raised this, such as torch's where a worker of a DataLoader was killed.
+
+    Whoever catches an exception in the main thread asks this first: a handler may run in the middle of any call.
+    """
     if threading.current_thread() is not threading.main_thread():
         return False
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]

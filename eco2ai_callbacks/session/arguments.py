@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import reprlib
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.guard import Guard, is_a_signal_handlers, suppressed
 
 # The highest number that other readers of the log can be expected to hold: a signed 64-bit integer.
 _HIGHEST = 2**63 - 1
@@ -92,7 +91,7 @@ def _whole(value: Any) -> int | None:
             value = item()
         if isinstance(value, bool):
             return None
-        with contextlib.suppress(TypeError):
+        with suppressed(TypeError):
             number = operator.index(value)
             return number if 0 <= number <= _HIGHEST else None
         # Compared first: a Decimal may be an integer that would fill the memory.
@@ -100,7 +99,9 @@ def _whole(value: Any) -> int | None:
             return None
         number = int(value)
         return number if number == value else None
-    except (TypeError, ValueError, ArithmeticError, RuntimeError):
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        if is_a_signal_handlers(error):
+            raise
         return None
 
 

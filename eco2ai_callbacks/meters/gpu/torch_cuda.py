@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from eco2ai_callbacks.guard import is_a_signal_handlers
+
 
 def synchronize(modules: Mapping[str, Any] = sys.modules) -> None:
     """Wait for the work that torch has queued on its CUDA devices, so that its energy counts before a mark.
@@ -55,5 +57,7 @@ def _in_use(cuda: Any) -> list[int]:
     """
     try:
         return [index for index in range(cuda.device_count()) if cuda.max_memory_reserved(index) > 0]
-    except RuntimeError:  # a custom allocator has no statistics
+    except RuntimeError as error:  # a custom allocator has no statistics
+        if is_a_signal_handlers(error):
+            raise
         return [int(cuda.current_device())]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -107,3 +108,36 @@ def test_metrics_are_copied_and_what_is_no_mapping_is_left_out():
     assert found is not metrics
     assert Arguments(guard).given(metrics=5)["metrics"] is None  # type: ignore[arg-type]
     assert guard.failures == ("tracker: metrics are left out: 'int' object is not iterable (TypeError)",)
+
+
+class Signalled:
+    """A number during whose conversion a signal comes."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def item(self) -> int:
+        if self.method == "item":
+            signal.raise_signal(signal.SIGALRM)
+        return self
+
+    def __index__(self) -> int:
+        if self.method == "index":
+            signal.raise_signal(signal.SIGALRM)
+        raise TypeError
+
+
+@pytest.mark.parametrize("method", ["item", "index"])
+@pytest.mark.parametrize("kind", [RuntimeError, TypeError, ValueError], ids=lambda kind: kind.__name__)
+def test_what_a_signal_handler_raises_meanwhile_reaches_the_program(method: str, kind: type[Exception]):
+    def handler(*_: object) -> None:
+        raise kind("the program's")
+
+    guard, before = Guard(), signal.getsignal(signal.SIGALRM)
+    signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(kind, match=r"^the program's$"):
+            Arguments(guard).given(epoch=Signalled(method))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert guard.failures == ()
