@@ -11,7 +11,8 @@ import pytest
 from proc_tree import FORBIDDEN, ProcTree
 
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses, OwnProcess, PsutilProcesses, process_table
+from eco2ai_callbacks.meters.cpu.process_tables import OwnProcess, PsutilProcesses, process_table
+from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses
 
 
 @pytest.fixture(params=[True, False], ids=["listed", "scanned"])
@@ -81,7 +82,7 @@ def test_a_child_that_ends_between_being_found_and_being_read_is_passed_over(tmp
 def test_a_moment_in_which_nothing_can_be_opened_ends_no_process(
     tree: ProcTree, monkeypatch: pytest.MonkeyPatch, call: str, code: int
 ) -> None:
-    tree.put(100, 1, user=50)
+    tree.put(100, 1, user=50, threads=2)  # whose children are listed by thread
     tree.put(101, 100, user=30)
     job = JobBusy(100, tree.root)
     real, left = getattr(os, call), 1
