@@ -184,18 +184,7 @@ def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float
 
     A later process with the same id has another start time.
     """
-    pid = os.getpid() if pid is None else pid
-    if _namespace(os.getpid(), proc).own is None:
-        return _running(pid)
-    fields = _process_status(pid, proc)
-    if fields:
-        return None if fields[0] in "ZX" else float(fields[19])
-    if (proc / "stat").exists():
-        return None
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+    return process_identity(pid, proc)[0]
 
 
 def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
@@ -204,15 +193,34 @@ def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
     It is the address at which the stack begins, which Linux chooses by chance for each program, and shows to the
     process's own user (proc_pid_stat(5)).
     """
-    fields = _process_status(os.getpid() if pid is None else pid, proc)
-    return int(fields[25]) if len(fields) > 25 else 0
+    return process_identity(pid, proc)[1]
 
 
-def _process_status(pid: int, proc: Path) -> list[str]:
-    """Return the fields after a process's name; empty where there are none."""
-    stat = _text(proc / str(_namespace(os.getpid(), proc).shown(pid)) / "stat")
+def process_identity(pid: int | None = None, proc: Path = Path("/proc")) -> tuple[float | None, int]:
+    """Return what :func:`process_started` and :func:`process_image` tell of a process, by one look."""
+    pid = os.getpid() if pid is None else pid
+    namespace = _namespace(os.getpid(), proc)
+    if namespace.own is None:
+        return _running(pid), 0
     # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
-    return stat.rpartition(")")[2].split()
+    fields = _status(f"{proc}/{namespace.shown(pid)}/stat").rpartition(")")[2].split()
+    if fields:
+        return None if fields[0] in "ZX" else float(fields[19]), int(fields[25]) if len(fields) > 25 else 0
+    if (proc / "stat").exists():
+        return None, 0
+    try:
+        return float(psutil.Process(pid).create_time()), 0
+    except psutil.Error:
+        return None, 0
+
+
+def _status(path: str) -> str:
+    """Return a process's status; empty where it cannot be read. Many are read at once: a Path object costs as much."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 @functools.lru_cache(maxsize=2)
