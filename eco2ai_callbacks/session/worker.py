@@ -7,7 +7,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from eco2ai_callbacks.guard import Guard, captured
@@ -107,18 +107,9 @@ class Worker:
         """Run ``fn`` in the thread, and wait for nothing: a finalizer may call this at any point of any thread."""
         self._calls.put(_Call(fn, None, keeps_turn=False))
 
-    @contextlib.contextmanager
-    def outside(self) -> Iterator[None]:
+    def outside(self) -> _Outside:
         """Leave the turn to a successor, should what follows be stuck; a thread that was succeeded ends here."""
-        call = self._current
-        if threading.current_thread() is not self._thread or (call is not None and call.keeps_turn):
-            yield
-            return
-        self._turn.release()
-        try:
-            yield
-        finally:
-            self._take_turn()
+        return _Outside(self)
 
     def retire(self) -> None:
         """End the thread after this call and those that wait; called by the thread."""
@@ -179,7 +170,7 @@ class Worker:
 
     def _serve(self) -> None:
         try:
-            self._take_turn()
+            self.take_turn()
             while not self._retired:
                 self._serve_one(self._current or self._next())
             while not self._calls.empty():
@@ -217,14 +208,22 @@ class Worker:
         with contextlib.suppress(queue.Empty):
             call = self._calls.get(timeout=wait_s)
         try:
-            self._take_turn()
+            self.take_turn()
         except _SucceededError:
             if call is not None:
                 self._calls.put(call)
             raise
         return call
 
-    def _take_turn(self) -> None:
+    def leave_turn(self) -> bool:
+        """Leave the turn, if the calling thread has it and may leave it, and return whether it did."""
+        call = self._current
+        if threading.current_thread() is not self._thread or (call is not None and call.keeps_turn):
+            return False
+        self._turn.release()
+        return True
+
+    def take_turn(self) -> None:
         """Take the turn.
 
         Raises:
@@ -234,6 +233,23 @@ class Worker:
         if threading.current_thread() is not self._thread:
             self._turn.release()
             raise _SucceededError
+
+
+class _Outside:
+    """What surrounds that which may be stuck: a context manager made of slots, for each mark enters two."""
+
+    __slots__ = ("_left", "_worker")
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._left = False
+
+    def __enter__(self) -> None:
+        self._left = self._worker.leave_turn()
+
+    def __exit__(self, *_: object) -> None:
+        if self._left:
+            self._worker.take_turn()
 
 
 class _SucceededError(BaseException):
