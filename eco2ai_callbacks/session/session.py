@@ -224,8 +224,7 @@ class Session:
 
     def _close_segment(self, segment: Segment) -> Usage:
         """Close the time since the last mark; less than ``_SHORTEST_S`` between two stages is left to the next one."""
-        reading = self._metering.read()
         between = segment.stage in ("train", "other")
-        if between and reading.t - self._ledger.marked.t < _SHORTEST_S:
+        if between and self._metering.now() - self._ledger.marked.t < _SHORTEST_S:
             return Usage()
-        return self._mark_reading("stage", segment, reading)[0]
+        return self._mark_reading("stage", segment, self._metering.read())[0]
