@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from eco2ai_callbacks.host.limits import limits
 from eco2ai_callbacks.host.namespace import PidNamespace
 from eco2ai_callbacks.host.processor import linux_processor, other_processor
@@ -93,7 +91,7 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     vendor = vendor or _text(sys / "firmware/devicetree/base/compatible").replace("\0", " ").strip()
     flags = info.get("flags", "").split()
     kernel = _text(proc / "version")
-    threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or psutil.cpu_count() or 1
+    threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or _cpu_count()
     processor = linux_processor(info, threads, sys)
     return Host(
         boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),
@@ -127,7 +125,7 @@ def _is_guest(vendor: str, kernel: str, sys: Path) -> bool:
 
 def _read_elsewhere() -> Host:
     system = platform.system()
-    threads = psutil.cpu_count() or 1
+    threads = _cpu_count()
     processor = other_processor(system)
     return Host(
         boot_id=_fallback_boot_id(),
@@ -143,7 +141,15 @@ def _read_elsewhere() -> Host:
     )
 
 
+def _cpu_count() -> int:
+    import psutil  # not needed under Linux
+
+    return psutil.cpu_count() or 1
+
+
 def _fallback_boot_id() -> str:
+    import psutil  # not needed under Linux
+
     return f"{platform.node()}-{int(psutil.boot_time())}"
 
 
@@ -202,16 +208,41 @@ def process_identity(pid: int | None = None, proc: Path = Path("/proc")) -> tupl
     namespace = _namespace(os.getpid(), proc)
     if namespace.own is None:
         return _running(pid), 0
-    # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
-    fields = _status(f"{proc}/{namespace.shown(pid)}/stat").rpartition(")")[2].split()
+    fields = _fields(str(namespace.shown(pid)), proc)
     if fields:
         return None if fields[0] in "ZX" else float(fields[19]), int(fields[25]) if len(fields) > 25 else 0
     if (proc / "stat").exists():
         return None, 0
+    import psutil  # not needed under Linux
+
     try:
         return float(psutil.Process(pid).create_time()), 0
     except psutil.Error:
         return None, 0
+
+
+def ancestors(proc: Path = Path("/proc")) -> list[int]:
+    """Return the ids of this process's ancestors, the nearest first.
+
+    Args:
+        proc: Mount point of procfs.
+    """
+    if _namespace(os.getpid(), proc).depth or not (proc / "stat").exists():
+        import psutil  # not needed under Linux
+
+        return [process.pid for process in psutil.Process().parents()]
+    found: list[int] = []
+    pid = os.getpid()
+    # 0 is the parent of the first process, and one that is in another namespace; an id that was reused ends no search.
+    while (fields := _fields(str(pid), proc)) and (pid := int(fields[1])) and pid not in found:
+        found.append(pid)
+    return found
+
+
+def _fields(pid: str, proc: Path) -> list[str]:
+    """Return the fields of a process's status after its name; empty where there are none."""
+    # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
+    return _status(f"{proc}/{pid}/stat").rpartition(")")[2].split()
 
 
 def _status(path: str) -> str:

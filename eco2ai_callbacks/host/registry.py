@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from eco2ai_callbacks.host.machine import process_identity
+from eco2ai_callbacks.host.machine import ancestors, process_identity
 from eco2ai_callbacks.host.private import is_private, own_folder, read_own
 
 # Largest entry, in bytes: a list of all GPUs of a host has less than a tenth of it.
@@ -230,10 +230,7 @@ def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
 
 def lineage() -> list[int]:
     """Return the ids of this process and its ancestors, the nearest first."""
-    import psutil  # not needed by those who only look
-
-    here = psutil.Process()
-    return [here.pid, *(process.pid for process in here.parents())]
+    return [os.getpid(), *ancestors()]
 
 
 @functools.lru_cache(maxsize=2)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method, Scope
 
@@ -79,7 +77,7 @@ class RamModel:
         """Do nothing: nothing is held."""
 
     def _power(self) -> float:
-        held = psutil.virtual_memory().total if self._pids is None else self._memory.held(self._pids())
+        held = _installed() if self._pids is None else self._memory.held(self._pids())
         return self._w_per_gib * held / GIB
 
 
@@ -290,7 +288,15 @@ def mapped_bytes(meminfo: str) -> list[int]:
     return [sum(map(int, found.values())) * 1024] if len(found) == 2 else []
 
 
+def _installed() -> int:
+    import psutil  # not needed for a job's processes under Linux
+
+    return int(psutil.virtual_memory().total)
+
+
 def _rss(pid: int) -> int:
+    import psutil
+
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

@@ -115,9 +115,7 @@ class Presence:
     def same_run(self) -> list[Entry]:
         """Return the other trackers of this host that write for the same run."""
         mine = self.entry
-        return living(
-            self._registry, self._guard, lambda other: other.run == mine.run and other.writer != mine.writer
-        )
+        return living(self._registry, self._guard, lambda other: other.run == mine.run and other.writer != mine.writer)
 
     def shared_with(self) -> tuple[str, ...]:
         """Return other runs that measure one of our devices now or a moment ago, apart from those around and inside."""

@@ -126,8 +126,8 @@ class JobBusy:
         return self._high
 
     def _advance(self) -> float:
-        # This may raise, and so may the next, as with no file descriptor left: nothing has changed by then, and the next
-        # scan goes on.
+        # This and the look at the foreign may raise, as with no file descriptor left: nothing has changed by then, and
+        # the next scan goes on.
         now = self._family()
         before = self._members
         same = now.keys() == before.keys()

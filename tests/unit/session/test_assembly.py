@@ -19,7 +19,7 @@ from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
-from eco2ai_callbacks.session.assembly import open_session, package_version
+from eco2ai_callbacks.session.assembly import open_session
 from eco2ai_callbacks.session.context import Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.session.worker import Worker
