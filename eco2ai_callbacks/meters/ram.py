@@ -19,8 +19,9 @@ GIB = 2**30
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # 0.375 W per GiB is eco2AI's figure; servers measured with RAPL drew 0.05 to 0.10 W per GiB installed.
 RAM_BAND = (0.15, 1.1)
-# Memory changes slowly; between two reads the power is interpolated linearly.
-MAX_GAP_S = 10.0
+# Memory changes slowly; between two reads the power is interpolated linearly. No shorter than the time between two
+# heartbeats: a thread that wakes up for this alone costs more than it finds.
+MAX_GAP_S = 60.0
 # A walk through a process's page tables tells its proportional share. It costs 1 to 20 ms per GiB, under the process's
 # memory lock. One look begins no walk once it has walked for so long.
 WALK_LIMIT_S = 0.005

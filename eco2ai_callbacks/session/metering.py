@@ -59,7 +59,9 @@ class Metering:
         Args:
             heartbeat_s: Longest time between two readings for another reason.
         """
-        return max(SHORTEST_S, min([heartbeat_s, *(slot.meter.max_gap_s for slot in self._slots)]))
+        for slot in self._slots:
+            heartbeat_s = min(heartbeat_s, slot.meter.max_gap_s)
+        return max(SHORTEST_S, heartbeat_s)
 
     def now(self) -> float:
         """Return monotonic seconds, as readings have them."""

@@ -61,15 +61,14 @@ class Worker:
         with self._turn:
             self._guard.call("thread", self._start, False)
 
-    def every(self, period_s: float, fn: Callable[[], None]) -> None:
+    def every(self, period_s: Callable[[], float], fn: Callable[[], None]) -> None:
         """Run ``fn`` in the thread each time that a period has passed; called by the thread.
 
         Args:
-            period_s: Seconds between two calls; infinite for none.
+            period_s: Returns the seconds between two calls, infinite for none; it may change from call to call.
             fn: What to call; its failures are recorded.
         """
-        if math.isfinite(period_s):
-            self._timers.append(_Timer(period_s, fn))
+        self._timers.append(_Timer(period_s, fn))
 
     def after_each(self, deliver: Callable[[], None]) -> None:
         """Run ``deliver`` outside of the turn after each call: it may be stuck, and callers wait for it only so long.
@@ -290,17 +289,22 @@ class _Call:
 class _Timer:
     """A call by the clock."""
 
-    __slots__ = ("_period_s", "due_s", "fn")
+    __slots__ = ("_period_s", "_since_s", "fn")
 
-    def __init__(self, period_s: float, fn: Callable[[], None]) -> None:
+    def __init__(self, period_s: Callable[[], float], fn: Callable[[], None]) -> None:
         self._period_s = period_s
         self.fn = fn
-        self.due_s = time.monotonic() + period_s
+        self._since_s = time.monotonic()
+
+    @property
+    def due_s(self) -> float:
+        """Monotonic seconds of the next call."""
+        return self._since_s + self._period_s()
 
     def is_due(self) -> bool:
         """Return whether the period has passed, and begin the next one if so."""
         now = time.monotonic()
         due = now >= self.due_s
         if due:
-            self.due_s = now + self._period_s
+            self._since_s = now
         return due

@@ -74,7 +74,11 @@ class CpuShare:
         self._banded = cpu.method
         self.name = cpu.name
         self.covers = cpu.covers
-        self.max_gap_s = cpu.max_gap_s
+
+    @property
+    def max_gap_s(self) -> float:
+        """The longest that the machine's meter may go unread now, in seconds."""
+        return self._cpu.max_gap_s
 
     @property
     def methods(self) -> Mapping[str, Method]:

@@ -13,6 +13,7 @@ from logcheck import rows
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.messages import RankStart
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.discovery import Discovery
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
