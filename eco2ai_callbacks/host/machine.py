@@ -13,6 +13,7 @@ from pathlib import Path
 from eco2ai_callbacks.host.limits import limits
 from eco2ai_callbacks.host.namespace import PidNamespace
 from eco2ai_callbacks.host.processor import linux_processor, other_processor
+from eco2ai_callbacks.host.procfs import content_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +247,9 @@ def _fields(pid: str, proc: Path) -> list[str]:
 
 
 def _status(path: str) -> str:
-    """Return a process's status; empty where it cannot be read. Many are read at once: a Path object costs as much."""
+    """Return a process's status; empty where it cannot be read."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read().decode(errors="replace")
+        return content_of(path).decode(errors="replace")
     except OSError:
         return ""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from eco2ai_callbacks.host.procfs import content_of
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method, Scope
 
@@ -176,7 +177,7 @@ class Memory:
     """
 
     def __init__(self, proc: Path, clock: Callable[[], float], timer: Callable[[], float] = time.thread_time) -> None:
-        self._proc = proc
+        self._proc = str(proc)
         self._linux = (proc / "stat").exists()
         self._clock, self._timer = clock, timer
         self._members: dict[int, _Member] = {}
@@ -193,13 +194,17 @@ class Memory:
             held = member.private if member and statm is None else private_bytes(statm or "")
             if held is not None:
                 private[pid] = held
-        self._part(self._members.keys() - private.keys())
+        if gone := self._members.keys() - private.keys():
+            self._part(gone)
         self._meet(private)
         self._walk()
+        held = sum(member.held for member in self._members.values())
+        if len(self._members) < 2:
+            return held
         meminfo = self._text("meminfo")
         self._mapped = self._mapped if meminfo is None else mapped_bytes(meminfo)
         # Private pages that a fork has not copied yet count in each process. In the machine's own sum they count once.
-        return min([sum(member.held for member in self._members.values()), *self._mapped])
+        return min([held, *self._mapped])
 
     def _part(self, pids: Collection[int]) -> None:
         leaving = [(pid, self._members.pop(pid).family) for pid in pids]
@@ -220,6 +225,8 @@ class Memory:
                     continue
             if member is not None:
                 member.private = held
+        if not new:
+            return
         self._part([pid for _, pid in new if pid in self._members])
         for kin, pid in sorted(new):  # a parent before its children
             # Who may not know the image may not know the proportional share either: alone, all that is private counts.
@@ -245,7 +252,7 @@ class Memory:
     def _text(self, path: str, absent: Collection[int] = _GONE) -> str | None:
         """Return a file's text, empty where it fails with one of the errors ``absent``, ``None`` where with another."""
         try:
-            return (self._proc / path).read_text(encoding="ascii", errors="replace")
+            return content_of(f"{self._proc}/{path}").decode("ascii", errors="replace")
         except OSError as error:
             return "" if error.errno in absent else None
 

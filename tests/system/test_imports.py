@@ -61,6 +61,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"floor"},
         {"model"},
         {"counters", "table", "busy"},
+        {"process_tables"},
         {"steps", "failures", "processes", "designation"},
         {"powercap"},
     ],
@@ -92,8 +93,8 @@ INSIDE: dict[str, list[set[str]]] = {
     "host": [
         {"__init__"},
         {"registry"},
-        {"machine", "private"},
-        {"processor", "limits", "namespace"},
+        {"machine", "private", "package"},
+        {"processor", "limits", "namespace", "procfs"},
         {"arm", "smbios"},
     ],
 }

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from eco2ai_callbacks.host.procfs import content_of
 from eco2ai_callbacks.meters.cpu.process_tables import process_table
-from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, ProcessTimes, Snapshot, content_of
+from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, ProcessTimes, Snapshot
 
 # Differences of floored tick counts (user and system, at both ends) are off by less than two ticks.
 _SLACK_S = 2 * TICK_S

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from eco2ai_callbacks.host.namespace import PidNamespace
+from eco2ai_callbacks.host.procfs import content_of
 
 # ruff: noqa: PTH110, PTH208  read at every mark: bare paths and descriptors cost half of what Path objects do
 
 TICK_S = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
-_CHUNK, _HALF_PAGE = 1 << 14, 1 << 11
 # Up to this many threads, reading the children of each costs less than counting all processes.
 _FEW_THREADS = 32
 # Children of every kind, also those whose end sends no SIGCHLD (__WALL in wait(2)).
@@ -269,22 +269,3 @@ def waited_s() -> float:
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def content_of(path: str, *, whole: bool = True) -> bytes:
-    """Return the content of a file of procfs.
-
-    Args:
-        path: The file.
-        whole: Whether all of it is read, however long it is; else at least its first line.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        content = chunk = os.read(descriptor, _CHUNK)
-        # The kernel may give a list in parts of a page; what is shorter than half of one is whole.
-        while whole and len(chunk) >= _HALF_PAGE:
-            chunk = os.read(descriptor, _CHUNK)
-            content += chunk
-        return content
-    finally:
-        os.close(descriptor)
