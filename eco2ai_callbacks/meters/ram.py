@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import errno
 import math
-import os
-import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from eco2ai_callbacks.host.memory import Kin, kin_of, mapped_bytes, private_bytes, pss_bytes, uss_bytes
 from eco2ai_callbacks.host.procfs import content_of
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method, Scope
 
 GIB = 2**30
-PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # 0.375 W per GiB is eco2AI's figure; servers measured with RAPL drew 0.05 to 0.10 W per GiB installed.
 RAM_BAND = (0.15, 1.1)
 # Memory changes slowly; between two reads the power is interpolated linearly. No shorter than the time between two
@@ -255,45 +253,6 @@ class Memory:
             return content_of(f"{self._proc}/{path}").decode("ascii", errors="replace")
         except OSError as error:
             return "" if error.errno in absent else None
-
-
-class Kin(NamedTuple):
-    """What tells whom a process was forked from."""
-
-    started: int  # in ticks
-    image: tuple[int, ...]  # where its code and stack begin: kept by a fork, changed by an exec; empty if untold
-    parent: int
-
-
-def kin_of(stat: str) -> Kin:
-    """Return a process's kin, from ``/proc/<pid>/stat``; zeros where it is empty."""
-    fields = stat.rpartition(")")[2].split() or ["0"] * 26
-    # proc_pid_stat(5): ppid, starttime, startcode, startstack are fields 4, 22, 26, 28; the first item is field 3.
-    image = (int(fields[23]), int(fields[25]))
-    return Kin(int(fields[19]), image if image[1] else (), int(fields[1]))
-
-
-def private_bytes(statm: str) -> int | None:
-    """Return resident minus shared bytes, from ``/proc/<pid>/statm``; ``None`` where it is empty."""
-    fields = statm.split()
-    return max(0, int(fields[1]) - int(fields[2])) * PAGE if len(fields) > 2 else None
-
-
-def pss_bytes(rollup: str) -> int | None:
-    """Return the proportional set size in bytes, from ``/proc/<pid>/smaps_rollup``; ``None`` where it has none."""
-    match = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
-
-
-def uss_bytes(rollup: str) -> int:
-    """Return the bytes that no other process maps, from ``/proc/<pid>/smaps_rollup``."""
-    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.MULTILINE))) * 1024
-
-
-def mapped_bytes(meminfo: str) -> list[int]:
-    """Return the bytes that all processes hold together, from ``/proc/meminfo``; empty where it has no such figure."""
-    found = dict(re.findall(r"^(AnonPages|Mapped):\s+(\d+) kB", meminfo, re.MULTILINE))
-    return [sum(map(int, found.values())) * 1024] if len(found) == 2 else []
 
 
 def _installed() -> int:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from eco2ai_callbacks.guard import Guard, captured
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.session.calls import Call, SucceededError, Timer
 
 R = TypeVar("R")
 
@@ -40,16 +41,16 @@ class Worker:
     def __init__(self, guard: Guard, patience_s: float = PATIENCE_S) -> None:
         self._guard = guard
         self._patience_s = patience_s
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
-        self._timers: list[_Timer] = []
+        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._timers: list[Timer] = []
         self._deliver: Callable[[], None] | None = None
         # Guards all that the calls change. Held by the thread that serves, except outside and while it waits for calls.
         self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
         # The call that runs and has returned nothing yet.
-        self._current: _Call | None = None
+        self._current: Call | None = None
         # The call for which a caller has waited in vain: while it runs, nobody waits.
-        self._given_up: _Call | None = None
+        self._given_up: Call | None = None
         # Whether the last delivery took long, so that callers do not wait for the next.
         self._late = False
         self._retired = False
@@ -68,7 +69,7 @@ class Worker:
             period_s: Returns the seconds between two calls, infinite for none; it may change from call to call.
             fn: What to call; its failures are recorded.
         """
-        self._timers.append(_Timer(period_s, fn))
+        self._timers.append(Timer(period_s, fn))
 
     def after_each(self, deliver: Callable[[], None]) -> None:
         """Run ``deliver`` outside of the turn after each call: it may be stuck, and callers wait for it only so long.
@@ -96,7 +97,7 @@ class Worker:
             return default
         if self._retired or self._thread is None:
             return self._run_here(fn)
-        call = _Call(fn, default, keeps_turn)
+        call = Call(fn, default, keeps_turn)
         self._calls.put(call)
         if threading.current_thread() is not self._thread:
             self._wait(call)
@@ -104,7 +105,7 @@ class Worker:
 
     def post(self, fn: Callable[[], Any]) -> None:
         """Run ``fn`` in the thread, and wait for nothing: a finalizer may call this at any point of any thread."""
-        self._calls.put(_Call(fn, None, keeps_turn=False))
+        self._calls.put(Call(fn, None, keeps_turn=False))
 
     def outside(self) -> _Outside:
         """Leave the turn to a successor, should what follows be stuck; a thread that was succeeded ends here."""
@@ -130,7 +131,7 @@ class Worker:
         self._thread = thread
         return True
 
-    def _wait(self, call: _Call) -> None:
+    def _wait(self, call: Call) -> None:
         """Wait until a call has returned and its records are delivered, or for as long as it makes sense."""
         waits, successors = 0, 0
         while not call.done.acquire(timeout=self._patience_s):
@@ -174,11 +175,11 @@ class Worker:
                 self._serve_one(self._current or self._next())
             while not self._calls.empty():
                 self._serve_one(self._calls.get())
-        except _SucceededError:
+        except SucceededError:
             return
         self._turn.release()
 
-    def _serve_one(self, call: _Call | None) -> None:
+    def _serve_one(self, call: Call | None) -> None:
         self._current = call
         if call is None:
             for timer in self._timers:
@@ -198,7 +199,7 @@ class Worker:
         if call is not None and not late:
             call.done.release()
 
-    def _next(self) -> _Call | None:
+    def _next(self) -> Call | None:
         """Wait for the next call, without the turn; return ``None`` where a timer is due first."""
         call = None
         due_s = min((timer.due_s for timer in self._timers), default=math.inf)
@@ -208,7 +209,7 @@ class Worker:
             call = self._calls.get(timeout=wait_s)
         try:
             self.take_turn()
-        except _SucceededError:
+        except SucceededError:
             if call is not None:
                 self._calls.put(call)
             raise
@@ -226,12 +227,12 @@ class Worker:
         """Take the turn.
 
         Raises:
-            _SucceededError: Another thread has taken over.
+            SucceededError: Another thread has taken over.
         """
         self._turn.acquire()
         if threading.current_thread() is not self._thread:
             self._turn.release()
-            raise _SucceededError
+            raise SucceededError
 
 
 class _Outside:
@@ -249,62 +250,3 @@ class _Outside:
     def __exit__(self, *_: object) -> None:
         if self._left:
             self._worker.take_turn()
-
-
-class _SucceededError(BaseException):
-    """Ends a thread whose work another one has taken over; no handler of errors on the way may catch it."""
-
-
-class _Call:
-    """A call: the function, and what it returned or raised."""
-
-    __slots__ = ("_error", "_fn", "_value", "done", "keeps_turn", "returned")
-
-    def __init__(self, fn: Callable[[], Any], default: Any, keeps_turn: bool) -> None:
-        self._fn = fn
-        self.keeps_turn = keeps_turn
-        self._value = default
-        self._error: BaseException | None = None
-        self.returned = False
-        # Released once the caller need not wait any longer.
-        self.done = threading.Lock()
-        self.done.acquire()
-
-    def run(self) -> None:
-        """Run the function."""
-        value, self._error = captured(self._fn)
-        if isinstance(self._error, _SucceededError):
-            raise self._error
-        if self._error is None:
-            self._value = value
-        self.returned = True
-
-    def outcome(self) -> Any:
-        """Return what the function returned, or the default; raise what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
-class _Timer:
-    """A call by the clock."""
-
-    __slots__ = ("_period_s", "_since_s", "fn")
-
-    def __init__(self, period_s: Callable[[], float], fn: Callable[[], None]) -> None:
-        self._period_s = period_s
-        self.fn = fn
-        self._since_s = time.monotonic()
-
-    @property
-    def due_s(self) -> float:
-        """Monotonic seconds of the next call."""
-        return self._since_s + self._period_s()
-
-    def is_due(self) -> bool:
-        """Return whether the period has passed, and begin the next one if so."""
-        now = time.monotonic()
-        due = now >= self.due_s
-        if due:
-            self._since_s = now
-        return due

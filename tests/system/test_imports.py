@@ -44,7 +44,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "presence", "metering", "gpu_work", "worker"},
         {"context", "ledger", "stages", "publishing"},
-        {"identity", "arguments", "blocks", "wrapping", "watched"},
+        {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
     "metrics": [
         {"__init__"},
@@ -94,7 +94,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"registry"},
         {"machine", "private", "package"},
-        {"processor", "limits", "namespace", "procfs"},
+        {"processor", "limits", "namespace", "procfs", "memory"},
         {"arm", "smbios"},
     ],
 }

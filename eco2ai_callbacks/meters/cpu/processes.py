@@ -202,11 +202,12 @@ class LinuxProcesses:
 
     def _add_listed(self, found: dict[ProcessKey, ProcessTimes], known: Snapshot) -> None:
         """Follow the list of each thread's children; one that is missed while another ends is in the next scan."""
-        queue = list(found)
+        queue, inside = list(found), {key.pid for key in found}
         while queue:
             key = queue.pop()
             for pid in self._children(key.pid, found[key].threads):
-                if self._add(pid, found, known):
+                if pid not in inside and self._add(pid, found, known):
+                    inside.add(pid)
                     queue.append(next(reversed(found)))
 
     def _children(self, pid: int, threads: int) -> Iterable[int]:

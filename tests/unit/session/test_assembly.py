@@ -13,7 +13,6 @@ from logcheck import rows
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.messages import RankStart
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.discovery import Discovery
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
@@ -205,7 +204,3 @@ def test_ranks_that_exchange_nothing_resume_without_counting_each_other_again(lo
     assert total == pytest.approx(1000.0 + (0.0 if lost else 200.0) + 100.0 + 20.0)
     carried = [row["carried"] for row in rows() if row["event"] == "start"]
     assert [each is not None for each in carried] == ([True, False] if lost else [False] * 4)
-
-
-def test_the_version_is_the_installed_one() -> None:
-    assert package_version() != "unknown"

@@ -236,7 +236,7 @@ class TestStuck:
 
         from eco2ai_callbacks.session import worker as module
 
-        made = module._Call(call, 0, False)
+        made = module.Call(call, 0, False)
         real, made.done = made.done, Noting()  # type: ignore[assignment]
         made.done.release = lambda: None  # type: ignore[method-assign]
         worker._calls.put(made)
