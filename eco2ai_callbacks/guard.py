@@ -130,7 +130,7 @@ class Guard:
 
     def _failure(self, source: str, error: Exception) -> str:
         """Record an exception that was caught, and return the reason; raise it if it is a signal handler's."""
-        if _is_a_signal_handlers(error):
+        if is_a_signal_handlers(error):
             raise error
         failure = _sentence(error)
         # A refusal of the system (a full disk, a missing right) needs a sentence; any other error a traceback.
@@ -210,7 +210,7 @@ def _source(failure: str) -> str:
     return source if colon else ""
 
 
-def _is_a_signal_handlers(error: BaseException) -> bool:
+def is_a_signal_handlers(error: BaseException) -> bool:
     """Return whether a signal handler has raised this, such as torch's where a worker of a DataLoader was killed."""
     if threading.current_thread() is not threading.main_thread():
         return False

@@ -252,7 +252,7 @@ def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
         points.append((behind + work / 2, cost / work))
         behind += work
     score = 0
-    # Costs are differences of growing sums: the rounding error between equal costs is not a step. Costs are not negative.
+    # Costs are differences of growing sums, so none is negative, and the rounding error between equal ones is no step.
     for earlier, later in combinations([rate for _, rate in points], 2):
         if later - earlier > _SAME * later:
             score += 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import reprlib
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.guard import Guard, is_a_signal_handlers
 
 # The highest number that other readers of the log can be expected to hold: a signed 64-bit integer.
 _HIGHEST = 2**63 - 1
@@ -92,15 +91,21 @@ def _whole(value: Any) -> int | None:
             value = item()
         if isinstance(value, bool):
             return None
-        with contextlib.suppress(TypeError):
+        try:
             number = operator.index(value)
+        except TypeError as error:
+            if is_a_signal_handlers(error):
+                raise
+        else:
             return number if 0 <= number <= _HIGHEST else None
         # Compared first: a Decimal may be an integer that would fill the memory.
         if not 0 <= value <= _HIGHEST:
             return None
         number = int(value)
         return number if number == value else None
-    except (TypeError, ValueError, ArithmeticError, RuntimeError):
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        if is_a_signal_handlers(error):
+            raise
         return None
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -107,3 +108,25 @@ def test_metrics_are_copied_and_what_is_no_mapping_is_left_out():
     assert found is not metrics
     assert Arguments(guard).given(metrics=5)["metrics"] is None  # type: ignore[arg-type]
     assert guard.failures == ("tracker: metrics are left out: 'int' object is not iterable (TypeError)",)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, TypeError])
+@pytest.mark.parametrize("method", ["item", "__index__"])
+def test_an_exception_of_a_signal_handler_reaches_the_program(error: type[Exception], method: str) -> None:
+    """As torch's, which raises RuntimeError where a worker of a data loader was killed."""
+
+    def handler(*_: object) -> None:
+        raise error("the program's own")
+
+    def interrupted(self: object) -> int:
+        signal.raise_signal(signal.SIGUSR1)
+        return 5
+
+    guard = Guard()
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(error, match="the program's own"):
+            Arguments(guard).whole_number("epoch", type("Number", (), {method: interrupted})())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert guard.failures == ()
