@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -104,8 +104,11 @@ class Guard:
             fn: The function that may fail.
             default: Returned where it fails.
         """
-        outcome = self.attempt(source, fn)
-        return default if outcome.failure is not None else cast(T, outcome.value)
+        try:
+            return fn()
+        except Exception as error:
+            self._failure(source, error)
+            return default
 
     def attempt(self, source: str, fn: Callable[[], T]) -> Outcome[T]:
         """Call ``fn``; on any exception record the failure and return why, for callers that report it themselves.
@@ -123,12 +126,16 @@ class Guard:
         try:
             return Outcome(fn())
         except Exception as error:
-            if is_a_signal_handlers(error):
-                raise
-            failure = _sentence(error)
-            # A refusal of the system (a full disk, a missing right) needs a sentence; any other error a traceback.
-            self.record(f"{source}: {failure}", trace=None if isinstance(error, OSError) else error)
-            return Outcome(failure=failure)
+            return Outcome(failure=self._failure(source, error))
+
+    def _failure(self, source: str, error: Exception) -> str:
+        """Record an exception that was caught, and return the reason; raise it if it is a signal handler's."""
+        if is_a_signal_handlers(error):
+            raise error
+        failure = _sentence(error)
+        # A refusal of the system (a full disk, a missing right) needs a sentence; any other error a traceback.
+        self.record(f"{source}: {failure}", trace=None if isinstance(error, OSError) else error)
+        return failure
 
     def record(self, failure: str, trace: BaseException | None = None) -> None:
         """Record a failure, and log it if its kind is new.

@@ -12,6 +12,7 @@ JOULES_PER_KWH = 3.6e6
 GRAMS_PER_KG = 1000.0
 # Two sums of times that differ by less, in seconds, are the same: it is rounding.
 _SAME_S = 1e-6
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 def kwh(joules: float) -> float:
@@ -126,6 +127,8 @@ class Reading:
         absent.
         """
         found: dict[str, float] = {}
+        if not (self.last_read or earlier.last_read):
+            return found
         for channel in self.last_read.keys() | earlier.last_read.keys():
             late, early = self.last_read.get(channel, self.t), earlier.last_read.get(channel, earlier.t)
             found[channel] = (late - early) - (self.t - earlier.t)
@@ -157,8 +160,11 @@ class Usage:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joules", MappingProxyType(dict(self.joules)))
-        beyond_s = {channel: seconds for channel, seconds in self.beyond_s.items() if abs(seconds) > _SAME_S}
-        object.__setattr__(self, "beyond_s", MappingProxyType(beyond_s))
+        beyond_s: Mapping[str, float] = _NOTHING
+        if self.beyond_s:
+            far = {channel: seconds for channel, seconds in self.beyond_s.items() if abs(seconds) > _SAME_S}
+            beyond_s = MappingProxyType(far)
+        object.__setattr__(self, "beyond_s", beyond_s)
 
     def __hash__(self) -> int:
         return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams, self.cost))
@@ -203,11 +209,14 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum of two usages, with the channels of either."""
-        joules, beyond_s = dict(self.joules), dict(self.beyond_s)
+        joules = dict(self.joules)
         for channel, value in other.joules.items():
             joules[channel] = joules.get(channel, 0.0) + value
-        for channel, seconds in other.beyond_s.items():
-            beyond_s[channel] = beyond_s.get(channel, 0.0) + seconds
+        beyond_s = self.beyond_s
+        if other.beyond_s:
+            beyond_s = dict(beyond_s)
+            for channel, seconds in other.beyond_s.items():
+                beyond_s[channel] = beyond_s.get(channel, 0.0) + seconds
         grams, cost = _plus(self.grams, other.grams), _plus(self.cost, other.cost)
         return Usage(self.seconds + other.seconds, joules, grams, cost, beyond_s)
 

@@ -6,10 +6,12 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import psutil
+from typing import TYPE_CHECKING
 
 from eco2ai_callbacks.host.machine import process_started
+
+if TYPE_CHECKING:
+    import psutil
 
 
 def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
@@ -92,6 +94,8 @@ def _launcher(environ: Mapping[str, str]) -> _Launcher | None:
 
 def _started_by(variable: str) -> tuple[int, float | None] | None:
     """Return id and start of the nearest ancestor without the variable; a shell in between has the variable too."""
+    import psutil  # only a launch's processes look for their launcher
+
     try:
         for process in psutil.Process().parents():
             if variable not in _environ(process):
@@ -102,6 +106,8 @@ def _started_by(variable: str) -> tuple[int, float | None] | None:
 
 
 def _environ(process: psutil.Process) -> Mapping[str, str]:
+    import psutil
+
     try:
         found: Mapping[str, str] = process.environ()
         return found

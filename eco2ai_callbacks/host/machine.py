@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from eco2ai_callbacks.host.limits import limits
 from eco2ai_callbacks.host.namespace import PidNamespace
 from eco2ai_callbacks.host.processor import linux_processor, other_processor
+from eco2ai_callbacks.host.procfs import content_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     vendor = vendor or _text(sys / "firmware/devicetree/base/compatible").replace("\0", " ").strip()
     flags = info.get("flags", "").split()
     kernel = _text(proc / "version")
-    threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or psutil.cpu_count() or 1
+    threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or _cpu_count()
     processor = linux_processor(info, threads, sys)
     return Host(
         boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),
@@ -127,7 +126,7 @@ def _is_guest(vendor: str, kernel: str, sys: Path) -> bool:
 
 def _read_elsewhere() -> Host:
     system = platform.system()
-    threads = psutil.cpu_count() or 1
+    threads = _cpu_count()
     processor = other_processor(system)
     return Host(
         boot_id=_fallback_boot_id(),
@@ -143,7 +142,15 @@ def _read_elsewhere() -> Host:
     )
 
 
+def _cpu_count() -> int:
+    import psutil  # not needed under Linux
+
+    return psutil.cpu_count() or 1
+
+
 def _fallback_boot_id() -> str:
+    import psutil  # not needed under Linux
+
     return f"{platform.node()}-{int(psutil.boot_time())}"
 
 
@@ -184,18 +191,7 @@ def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float
 
     A later process with the same id has another start time.
     """
-    pid = os.getpid() if pid is None else pid
-    if _namespace(os.getpid(), proc).own is None:
-        return _running(pid)
-    fields = _process_status(pid, proc)
-    if fields:
-        return None if fields[0] in "ZX" else float(fields[19])
-    if (proc / "stat").exists():
-        return None
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+    return process_identity(pid, proc)[0]
 
 
 def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
@@ -204,15 +200,58 @@ def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
     It is the address at which the stack begins, which Linux chooses by chance for each program, and shows to the
     process's own user (proc_pid_stat(5)).
     """
-    fields = _process_status(os.getpid() if pid is None else pid, proc)
-    return int(fields[25]) if len(fields) > 25 else 0
+    return process_identity(pid, proc)[1]
 
 
-def _process_status(pid: int, proc: Path) -> list[str]:
-    """Return the fields after a process's name; empty where there are none."""
-    stat = _text(proc / str(_namespace(os.getpid(), proc).shown(pid)) / "stat")
+def process_identity(pid: int | None = None, proc: Path = Path("/proc")) -> tuple[float | None, int]:
+    """Return what :func:`process_started` and :func:`process_image` tell of a process, by one look."""
+    pid = os.getpid() if pid is None else pid
+    namespace = _namespace(os.getpid(), proc)
+    if namespace.own is None:
+        return _running(pid), 0
+    fields = _fields(str(namespace.shown(pid)), proc)
+    if fields:
+        return None if fields[0] in "ZX" else float(fields[19]), int(fields[25]) if len(fields) > 25 else 0
+    if (proc / "stat").exists():
+        return None, 0
+    import psutil  # not needed under Linux
+
+    try:
+        return float(psutil.Process(pid).create_time()), 0
+    except psutil.Error:
+        return None, 0
+
+
+def ancestors(proc: Path = Path("/proc")) -> list[int]:
+    """Return the ids of this process's ancestors, the nearest first.
+
+    Args:
+        proc: Mount point of procfs.
+    """
+    if _namespace(os.getpid(), proc).depth or not (proc / "stat").exists():
+        import psutil  # not needed under Linux
+
+        return [process.pid for process in psutil.Process().parents()]
+    found: list[int] = []
+    pid = os.getpid()
+    # 0 is the parent of the first process, and one that is in another namespace; an id that was reused ends no search.
+    while (fields := _fields(str(pid), proc)) and (pid := int(fields[1])) and pid not in found:
+        found.append(pid)
+    return found
+
+
+def _fields(pid: str, proc: Path) -> list[str]:
+    """Return the fields of a process's status after its name; empty where there are none."""
     # The command's name may hold spaces and brackets: fields count from the last bracket (proc_pid_stat(5)).
-    return stat.rpartition(")")[2].split()
+    return _status(f"{proc}/{pid}/stat").rpartition(")")[2].split()
+
+
+def _status(path: str) -> str:
+    """Return a process's status; empty where it cannot be read."""
+    try:
+        return content_of(path).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 @functools.lru_cache(maxsize=2)

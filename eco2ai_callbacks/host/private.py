@@ -57,6 +57,17 @@ def _is_own(folder: Path) -> bool:
     return True
 
 
+def is_private(found: os.stat_result) -> bool:
+    """Return whether a folder that :func:`own_folder` has found is still the user's own, and private.
+
+    Args:
+        found: Its status, without following a link.
+    """
+    if not hasattr(os, "getuid"):
+        return True
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
 def read_own(path: Path, most: int) -> bytes:
     """Return the content of a small regular file that belongs to this user; empty for anything else.
 

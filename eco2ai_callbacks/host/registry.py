@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -15,10 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
-from eco2ai_callbacks.host.machine import process_image, process_started
-from eco2ai_callbacks.host.private import own_folder, read_own
+from eco2ai_callbacks.host.machine import ancestors, process_identity
+from eco2ai_callbacks.host.private import is_private, own_folder, read_own
 
 # Largest entry, in bytes: a list of all GPUs of a host has less than a tenth of it.
 MAX_BYTES = 64 * 1024
@@ -76,9 +75,12 @@ class Registry:
         self._host = host
         self._given = folder
         self._proc = proc
-        # The folder's content and its time of change at the last listing; None where it may change undetected.
+        # The user's folder, once it was found.
+        self._found: Path | None = None
+        # The folder's content and its state at the last listing; None where it may change undetected.
         self._listed: dict[str, tuple[_File, Entry | None]] = {}
-        self._changed_ns: int | None = None
+        self._state: tuple[int, int, int] | None = None
+        self._entries: tuple[Entry, ...] = ()
 
     def enter(self, entry: Entry) -> None:
         """Add a tracker's entry, and remove the entries of trackers that were killed.
@@ -100,17 +102,18 @@ class Registry:
         """
         (self._folder() / f"{writer}.json").unlink(missing_ok=True)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> tuple[Entry, ...]:
         """Return the registered trackers of this host, the longest running first; some may have been killed.
 
-        The folder is listed again, and an entry read again, only where it has changed since the last call.
+        The folder is listed again, and an entry read again, only where it has changed since the last call: until then
+        the same object is returned.
         """
-        folder = self._folder()
         try:
-            changed_ns = folder.stat().st_mtime_ns
+            folder, state = self._look()
         except FileNotFoundError:
-            return []
-        if changed_ns != self._changed_ns:
+            self._found = None
+            return ()
+        if state is None or state != self._state:
             now_ns = time.time_ns()
             self._listed = {
                 file.name: self._listed[file.name]
@@ -119,8 +122,11 @@ class Registry:
                 for file in _files(folder)
                 if file.name.endswith(".json")
             }
-            self._changed_ns = changed_ns if now_ns - changed_ns > _STEP_NS else None
-        return sorted((entry for _, entry in self._listed.values() if entry), key=lambda entry: entry.since)
+            self._state = state if state and now_ns - state[-1] > _STEP_NS else None
+            self._entries = tuple(
+                sorted((entry for _, entry in self._listed.values() if entry), key=lambda entry: entry.since)
+            )
+        return self._entries
 
     def living(self, keep: Callable[[Entry], bool] | None = None) -> list[Entry]:
         """Return the trackers whose process lives, the longest running first, and remove the entries of the others.
@@ -145,10 +151,21 @@ class Registry:
             self._given.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._given
 
+    def _look(self) -> tuple[Path, tuple[int, int, int]]:
+        """Return the folder and its state, which differs once an entry has come, gone or changed."""
+        folder = self._found or self._folder()
+        status = folder.lstat()
+        if self._given is None and not is_private(status):  # it was removed, and somebody has taken the name
+            folder = self._folder()
+            status = folder.lstat()
+        self._found = folder
+        return folder, (status.st_dev, status.st_ino, status.st_mtime_ns)
+
     def _lives(self, entry: Entry) -> bool:
-        if process_started(entry.pid, self._proc) != entry.started:
-            return False
-        return 0 in (entry.image, image := process_image(entry.pid, self._proc)) or image == entry.image
+        # What this process is does not change as long as it runs this.
+        own = entry.pid == os.getpid()
+        started, image = _this_process(entry.pid, self._proc) if own else process_identity(entry.pid, self._proc)
+        return started == entry.started and (0 in (entry.image, image) or image == entry.image)
 
     def _sweep(self, folder: Path) -> None:
         now = time.time()
@@ -213,8 +230,12 @@ def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:
 
 def lineage() -> list[int]:
     """Return the ids of this process and its ancestors, the nearest first."""
-    here = psutil.Process()
-    return [here.pid, *(process.pid for process in here.parents())]
+    return [os.getpid(), *ancestors()]
+
+
+@functools.lru_cache(maxsize=2)
+def _this_process(pid: int, proc: Path) -> tuple[float | None, int]:
+    return process_identity(pid, proc)
 
 
 @dataclass(frozen=True, slots=True)

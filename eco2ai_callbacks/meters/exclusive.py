@@ -34,12 +34,16 @@ class ExclusiveMeter:
         self._joules: dict[str, float] = {}
         self._ours = dict.fromkeys(meter.methods, True)
         self.name = meter.name
-        self.max_gap_s = meter.max_gap_s
 
     @property
     def covers(self) -> frozenset[str]:
         """The components that the wrapped meter's figures include."""
         return self._meter.covers
+
+    @property
+    def max_gap_s(self) -> float:
+        """The longest that the wrapped meter may go unread now, in seconds."""
+        return self._meter.max_gap_s
 
     @property
     def methods(self) -> Mapping[str, Method]:

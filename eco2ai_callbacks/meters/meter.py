@@ -43,7 +43,7 @@ class Meter(Protocol):
 
     @property
     def max_gap_s(self) -> float:
-        """The longest that the meter may go unread, in seconds; ``math.inf`` where it does not matter."""
+        """The longest that the meter may go unread now, in seconds; ``math.inf`` where it does not matter."""
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -94,7 +94,7 @@ class MachineCpu(Protocol):
 
     @property
     def max_gap_s(self) -> float:
-        """The longest that :meth:`interval` may go uncalled, in seconds."""
+        """The longest that :meth:`interval` may go uncalled now, in seconds."""
 
     @property
     def method(self) -> Method:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import errno
 import math
-import os
-import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
+from eco2ai_callbacks.host.memory import Kin, kin_of, mapped_bytes, private_bytes, pss_bytes, uss_bytes
+from eco2ai_callbacks.host.procfs import content_of
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method, Scope
 
 GIB = 2**30
-PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # 0.375 W per GiB is eco2AI's figure; servers measured with RAPL drew 0.05 to 0.10 W per GiB installed.
 RAM_BAND = (0.15, 1.1)
-# Memory changes slowly; between two reads the power is interpolated linearly.
-MAX_GAP_S = 10.0
+# Memory changes slowly; between two reads the power is interpolated linearly. No shorter than the time between two
+# heartbeats: a thread that wakes up for this alone costs more than it finds.
+MAX_GAP_S = 60.0
 # A walk through a process's page tables tells its proportional share. It costs 1 to 20 ms per GiB, under the process's
 # memory lock. One look begins no walk once it has walked for so long.
 WALK_LIMIT_S = 0.005
@@ -79,7 +77,7 @@ class RamModel:
         """Do nothing: nothing is held."""
 
     def _power(self) -> float:
-        held = psutil.virtual_memory().total if self._pids is None else self._memory.held(self._pids())
+        held = _installed() if self._pids is None else self._memory.held(self._pids())
         return self._w_per_gib * held / GIB
 
 
@@ -177,7 +175,7 @@ class Memory:
     """
 
     def __init__(self, proc: Path, clock: Callable[[], float], timer: Callable[[], float] = time.thread_time) -> None:
-        self._proc = proc
+        self._proc = str(proc)
         self._linux = (proc / "stat").exists()
         self._clock, self._timer = clock, timer
         self._members: dict[int, _Member] = {}
@@ -194,13 +192,17 @@ class Memory:
             held = member.private if member and statm is None else private_bytes(statm or "")
             if held is not None:
                 private[pid] = held
-        self._part(self._members.keys() - private.keys())
+        if gone := self._members.keys() - private.keys():
+            self._part(gone)
         self._meet(private)
         self._walk()
+        held = sum(member.held for member in self._members.values())
+        if len(self._members) < 2:
+            return held
         meminfo = self._text("meminfo")
         self._mapped = self._mapped if meminfo is None else mapped_bytes(meminfo)
         # Private pages that a fork has not copied yet count in each process. In the machine's own sum they count once.
-        return min([sum(member.held for member in self._members.values()), *self._mapped])
+        return min([held, *self._mapped])
 
     def _part(self, pids: Collection[int]) -> None:
         leaving = [(pid, self._members.pop(pid).family) for pid in pids]
@@ -221,6 +223,8 @@ class Memory:
                     continue
             if member is not None:
                 member.private = held
+        if not new:
+            return
         self._part([pid for _, pid in new if pid in self._members])
         for kin, pid in sorted(new):  # a parent before its children
             # Who may not know the image may not know the proportional share either: alone, all that is private counts.
@@ -246,51 +250,20 @@ class Memory:
     def _text(self, path: str, absent: Collection[int] = _GONE) -> str | None:
         """Return a file's text, empty where it fails with one of the errors ``absent``, ``None`` where with another."""
         try:
-            return (self._proc / path).read_text(encoding="ascii", errors="replace")
+            return content_of(f"{self._proc}/{path}").decode("ascii", errors="replace")
         except OSError as error:
             return "" if error.errno in absent else None
 
 
-class Kin(NamedTuple):
-    """What tells whom a process was forked from."""
+def _installed() -> int:
+    import psutil  # not needed for a job's processes under Linux
 
-    started: int  # in ticks
-    image: tuple[int, ...]  # where its code and stack begin: kept by a fork, changed by an exec; empty if untold
-    parent: int
-
-
-def kin_of(stat: str) -> Kin:
-    """Return a process's kin, from ``/proc/<pid>/stat``; zeros where it is empty."""
-    fields = stat.rpartition(")")[2].split() or ["0"] * 26
-    # proc_pid_stat(5): ppid, starttime, startcode, startstack are fields 4, 22, 26, 28; the first item is field 3.
-    image = (int(fields[23]), int(fields[25]))
-    return Kin(int(fields[19]), image if image[1] else (), int(fields[1]))
-
-
-def private_bytes(statm: str) -> int | None:
-    """Return resident minus shared bytes, from ``/proc/<pid>/statm``; ``None`` where it is empty."""
-    fields = statm.split()
-    return max(0, int(fields[1]) - int(fields[2])) * PAGE if len(fields) > 2 else None
-
-
-def pss_bytes(rollup: str) -> int | None:
-    """Return the proportional set size in bytes, from ``/proc/<pid>/smaps_rollup``; ``None`` where it has none."""
-    match = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
-
-
-def uss_bytes(rollup: str) -> int:
-    """Return the bytes that no other process maps, from ``/proc/<pid>/smaps_rollup``."""
-    return sum(map(int, re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.MULTILINE))) * 1024
-
-
-def mapped_bytes(meminfo: str) -> list[int]:
-    """Return the bytes that all processes hold together, from ``/proc/meminfo``; empty where it has no such figure."""
-    found = dict(re.findall(r"^(AnonPages|Mapped):\s+(\d+) kB", meminfo, re.MULTILINE))
-    return [sum(map(int, found.values())) * 1024] if len(found) == 2 else []
+    return int(psutil.virtual_memory().total)
 
 
 def _rss(pid: int) -> int:
+    import psutil
+
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

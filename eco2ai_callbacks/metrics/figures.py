@@ -176,7 +176,7 @@ class JobFigures:
         found = self.outlook.forecast(planned, self.total, *bands)
         if found is not None and marked.speaks:
             note(found.to_dict())
-        shown = self.outlook.expected(planned, self.total, *bands)
+        shown = found or self.outlook.expected(planned, self.total, *bands)
         if shown is None:
             return {}
         return scalars.forecast_scalars(shown.to_dict(), level=self._level, units=self._units)

@@ -251,16 +251,17 @@ def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
     for work, cost in costs:
         points.append((behind + work / 2, cost / work))
         behind += work
-    pairs = list(combinations(points, 2))
-    slopes = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairs]
-    # Costs are differences of growing sums: the rounding error between equal costs is not a step.
-    steps = [
-        0.0 if math.isclose(earlier[1], later[1], rel_tol=_SAME) else later[1] - earlier[1] for earlier, later in pairs
-    ]
-    score = abs(sum((step > 0) - (step < 0) for step in steps))
-    if score - 1 < _CLEAR_TREND * math.sqrt(count * (count - 1) * (2 * count + 5) / 18):
+    score = 0
+    # Costs are differences of growing sums, so none is negative, and the rounding error between equal ones is no step.
+    for earlier, later in combinations([rate for _, rate in points], 2):
+        if later - earlier > _SAME * later:
+            score += 1
+        elif earlier - later > _SAME * earlier:
+            score -= 1
+    if abs(score) - 1 < _CLEAR_TREND * math.sqrt(count * (count - 1) * (2 * count + 5) / 18):
         return None
-    slope = _median(slopes)
+    pairs = combinations(points, 2)
+    slope = _median([(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairs])
     # The mean level, not the median one: see _ahead.
     return math.fsum(rate - slope * place for place, rate in points) / count + slope * behind, slope
 

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from eco2ai_callbacks.guard import Guard, is_a_signal_handlers, suppressed
+from eco2ai_callbacks.guard import Guard, is_a_signal_handlers
 
 # The highest number that other readers of the log can be expected to hold: a signed 64-bit integer.
 _HIGHEST = 2**63 - 1
@@ -91,8 +91,12 @@ def _whole(value: Any) -> int | None:
             value = item()
         if isinstance(value, bool):
             return None
-        with suppressed(TypeError):
+        try:
             number = operator.index(value)
+        except TypeError as error:
+            if is_a_signal_handlers(error):
+                raise
+        else:
             return number if 0 <= number <= _HIGHEST else None
         # Compared first: a Decimal may be an integer that would fill the memory.
         if not 0 <= value <= _HIGHEST:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.distributed.launcher import rank_from
@@ -19,6 +17,7 @@ from eco2ai_callbacks.distributed.ownership import (
     yield_channels_when_taken,
 )
 from eco2ai_callbacks.guard import Guard, logger
+from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source
@@ -280,12 +279,3 @@ def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str
 def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
     """Return the measuring method of each channel."""
     return {channel: method for meter in meters for channel, method in meter.methods.items()}
-
-
-@cache
-def package_version() -> str:
-    """Return the installed version of this package."""
-    try:
-        return version("eco2ai-callbacks")
-    except PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"

@@ -60,7 +60,8 @@ class Ledger:
         usage = self.since(reading)
         self._marked = reading
         self._total += usage
-        self._sums[segment] = self._sums.pop(segment, Usage()) + usage
+        known = self._sums.pop(segment, None)  # the latest marked is the last
+        self._sums[segment] = usage if known is None else known + usage
         if len(self._sums) > KEPT:
             del self._sums[next(iter(self._sums))]
         return usage

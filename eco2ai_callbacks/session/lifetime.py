@@ -201,11 +201,11 @@ class Lifetime:
     def _begin(self, prepared: PreparedSession, starts: Sequence[RankStart]) -> None:
         def begin() -> None:
             with prepared:
-                self.session = prepared.begin(starts, self._worker)
-                self._worker.every(self.session.period_s, self._tick)
+                session = self.session = prepared.begin(starts, self._worker)
+                self._worker.every(lambda: session.period_s, self._tick)
             if self._call is not None:
                 self._platform.watched.add(self._close_if_over)
-                self._worker.every(LOOK_S, self._over)
+                self._worker.every(lambda: LOOK_S, self._over)
                 self._call.when_over(lambda: self._worker.post(self._over))
 
         self._remember()

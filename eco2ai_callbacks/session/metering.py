@@ -59,7 +59,13 @@ class Metering:
         Args:
             heartbeat_s: Longest time between two readings for another reason.
         """
-        return max(SHORTEST_S, min([heartbeat_s, *(slot.meter.max_gap_s for slot in self._slots)]))
+        for slot in self._slots:
+            heartbeat_s = min(heartbeat_s, slot.meter.max_gap_s)
+        return max(SHORTEST_S, heartbeat_s)
+
+    def now(self) -> float:
+        """Return monotonic seconds, as readings have them."""
+        return self._clock()
 
     def read(self, *, waited: bool = True) -> Reading:
         """Read every meter; never raises, and does not wait long for one that another thread reads.
@@ -75,8 +81,9 @@ class Metering:
             for slot in self._slots:
                 slot.read(waited, t)
                 joules |= slot.joules
-                retired |= slot.retired
-                last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
+                if slot.retired:
+                    retired |= slot.retired
+                    last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
         return Reading(t, MappingProxyType(joules), frozenset(retired), MappingProxyType(last_read))
 
     def close(self) -> None:
@@ -177,12 +184,16 @@ class _Slot:
             self._dead = True
             self._guard.record(f"{self.meter.name}: gave a figure that is none ({found!r:.80})")
             return False
+        behind = behind_of(self.meter)
+        if not (self._lost or behind) and self.joules.keys() == found.keys():
+            self.joules, self.read_at, self.retired = dict(found), dict.fromkeys(found, t), frozenset()
+            return True
         lost = self.joules.keys() - found.keys() - self._lost
         if lost and not failures:
             self._guard.record(f"{self.meter.name}: no longer gives {', '.join(sorted(lost))}")
         self._lost |= lost
         self.joules = {**self.joules, **{c: joules for c, joules in found.items() if c not in self._lost}}
-        behind = behind_of(self.meter) & self.joules.keys()
+        behind &= self.joules.keys()
         self.read_at = {**self.read_at, **dict.fromkeys(self.joules.keys() - behind - self._lost, t)}
         self.retired = self._lost | behind
         return True

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Sequence
 
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.host.machine import process_image, process_started
+from eco2ai_callbacks.host.machine import process_identity, process_started
 from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
 from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import SessionIdentity
 from eco2ai_callbacks.settings import Settings
+
+# Whether the processes that share a device still live is looked up at most once in so many seconds: each costs a read.
+_LOOK_S = 1.0
 
 
 class Presence:
@@ -22,23 +27,35 @@ class Presence:
         identity: Identity of the writer.
         since: Monotonic seconds at which the tracker began.
         guard: Records failures of the registry.
+        clock: Monotonic seconds of the processes on this host.
     """
 
-    def __init__(self, registry: Registry, identity: SessionIdentity, since: float, guard: Guard) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        identity: SessionIdentity,
+        since: float,
+        guard: Guard,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._registry = registry
+        self._clock = clock
+        # The runs that share a device: of which entries, inside which runs, until when, and which.
+        self._shared: tuple[object, tuple[str, ...], float, tuple[str, ...]] = ((), (), -math.inf, ())
         self._guard = guard
         self._ranks: tuple[Entry, ...] = ()
         self._around = identity.around
+        started, image = process_identity()
         self.entry = Entry(
             identity.writer,
             identity.id,
             identity.host,
             identity.pid,
-            process_started() or 0.0,
+            started or 0.0,
             since,
             identity.rank,
             self.parent(),
-            image=process_image(),
+            image=image,
         )
 
     def measures(self, devices: Sequence[str], channels: Sequence[str]) -> None:
@@ -98,20 +115,28 @@ class Presence:
     def same_run(self) -> list[Entry]:
         """Return the other trackers of this host that write for the same run."""
         mine = self.entry
-        found = living(self._registry, self._guard, lambda other: other.run == mine.run)
-        return [other for other in found if other.writer != mine.writer]
+        return living(self._registry, self._guard, lambda other: other.run == mine.run and other.writer != mine.writer)
 
     def shared_with(self) -> tuple[str, ...]:
-        """Return other runs that measure one of our devices now, apart from enclosing and enclosed ones."""
+        """Return other runs that measure one of our devices now or a moment ago, apart from those around and inside."""
+        if not self.entry.devices:
+            return ()
+        nobody: tuple[Entry, ...] = ()
+        entries, now = self._guard.call("registry", self._registry.entries, nobody), self._clock()
+        known, around, until, found = self._shared
+        if entries is not known or around != self._around or now >= until:
+            found = self._look_for_sharers(entries)
+            self._shared = entries, self._around, now + _LOOK_S, found
+        return found
+
+    def _look_for_sharers(self, entries: Sequence[Entry]) -> tuple[str, ...]:
         mine = self.entry
-        if not mine.devices:
-            return ()
-        found = living(self._registry, self._guard, lambda other: not {*mine.devices}.isdisjoint(other.devices))
-        others = {other.run for other in found} - {mine.run}
-        if not others:
-            return ()
-        entries = self._guard.call("registry", self._registry.entries, found)
-        others -= {*self._around, *ancestry(entries, mine.parent)}
+        found = living(
+            self._registry,
+            self._guard,
+            lambda other: other.run != mine.run and not {*mine.devices}.isdisjoint(other.devices),
+        )
+        others = {other.run for other in found} - {*self._around, *ancestry(entries, mine.parent)}
         return tuple(sorted(run for run in others if mine.run not in ancestry(entries, run)))
 
 

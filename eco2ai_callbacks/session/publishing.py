@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
 import time
 from collections import deque
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.record import FIELDS, Record
 from eco2ai_callbacks.runlog.writable import without_unwritable
 from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
 from eco2ai_callbacks.sinks import Sink
@@ -45,7 +44,7 @@ class Publisher:
 
     def publish(self, record: Record) -> Record:
         """Take a record for all destinations; never raises. Returns it with its number, without unwritable fields."""
-        record, taken = self._chained(dataclasses.replace(record, seq=self._seq))
+        record, taken = self._chained(_numbered(record, self._seq))
         self._seq += taken
         for sink in self._sinks:
             sink.records.append(record)
@@ -101,6 +100,17 @@ class Publisher:
 
             taken = self._guard.call("log file", keep, False)
         return record, taken
+
+
+def _numbered(record: Record, number: int) -> Record:
+    """Return the record with its number. The fields are copied: the constructor checks and sets so many again."""
+    if record.seq == number:
+        return record
+    copied = object.__new__(Record)
+    for name in FIELDS:
+        object.__setattr__(copied, name, getattr(record, name))
+    object.__setattr__(copied, "seq", number)
+    return copied
 
 
 class _Contents(Protocol):

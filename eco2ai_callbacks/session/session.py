@@ -65,7 +65,7 @@ class Session:
         self._presence = presence
         self._gpu = gpu
         self._heartbeat_s = heartbeat_s
-        # How often :meth:`sample` must be called, in seconds.
+        # How often :meth:`sample` must be called now, in seconds: a meter whose source is lost may need it more often.
         self.period_s = metering.period_s(heartbeat_s or math.inf)
         self._beaten = ledger.marked.t
         self.stopped = False
@@ -139,6 +139,7 @@ class Session:
             reading = self._metering.read(waited=False)
             self._leave_ended_parents(reading)
             self.heartbeat(reading)
+            self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
 
     def leave_ended_parents(self) -> None:
         """Close the time inside a run that has just ended: what follows is counted beside it."""
@@ -215,6 +216,7 @@ class Session:
             fields["metrics"] = dict(metrics)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
+        self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
         self._presence.leave_ended_parents()
         return usage, record
 
@@ -224,8 +226,7 @@ class Session:
 
     def _close_segment(self, segment: Segment) -> Usage:
         """Close the time since the last mark; less than ``_SHORTEST_S`` between two stages is left to the next one."""
-        reading = self._metering.read()
         between = segment.stage in ("train", "other")
-        if between and reading.t - self._ledger.marked.t < _SHORTEST_S:
+        if between and self._metering.now() - self._ledger.marked.t < _SHORTEST_S:
             return Usage()
-        return self._mark_reading("stage", segment, reading)[0]
+        return self._mark_reading("stage", segment, self._metering.read())[0]

@@ -7,10 +7,11 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from eco2ai_callbacks.guard import Guard, captured
+from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.session.calls import Call, SucceededError, Timer
 
 R = TypeVar("R")
 
@@ -40,16 +41,16 @@ class Worker:
     def __init__(self, guard: Guard, patience_s: float = PATIENCE_S) -> None:
         self._guard = guard
         self._patience_s = patience_s
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
-        self._timers: list[_Timer] = []
+        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._timers: list[Timer] = []
         self._deliver: Callable[[], None] | None = None
         # Guards all that the calls change. Held by the thread that serves, except outside and while it waits for calls.
         self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
         # The call that runs and has returned nothing yet.
-        self._current: _Call | None = None
+        self._current: Call | None = None
         # The call for which a caller has waited in vain: while it runs, nobody waits.
-        self._given_up: _Call | None = None
+        self._given_up: Call | None = None
         # Whether the last delivery took long, so that callers do not wait for the next.
         self._late = False
         self._retired = False
@@ -61,15 +62,14 @@ class Worker:
         with self._turn:
             self._guard.call("thread", self._start, False)
 
-    def every(self, period_s: float, fn: Callable[[], None]) -> None:
+    def every(self, period_s: Callable[[], float], fn: Callable[[], None]) -> None:
         """Run ``fn`` in the thread each time that a period has passed; called by the thread.
 
         Args:
-            period_s: Seconds between two calls; infinite for none.
+            period_s: Returns the seconds between two calls, infinite for none; it may change from call to call.
             fn: What to call; its failures are recorded.
         """
-        if math.isfinite(period_s):
-            self._timers.append(_Timer(period_s, fn))
+        self._timers.append(Timer(period_s, fn))
 
     def after_each(self, deliver: Callable[[], None]) -> None:
         """Run ``deliver`` outside of the turn after each call: it may be stuck, and callers wait for it only so long.
@@ -97,7 +97,7 @@ class Worker:
             return default
         if self._retired or self._thread is None:
             return self._run_here(fn)
-        call = _Call(fn, default, keeps_turn)
+        call = Call(fn, default, keeps_turn)
         self._calls.put(call)
         if threading.current_thread() is not self._thread:
             self._wait(call)
@@ -105,20 +105,11 @@ class Worker:
 
     def post(self, fn: Callable[[], Any]) -> None:
         """Run ``fn`` in the thread, and wait for nothing: a finalizer may call this at any point of any thread."""
-        self._calls.put(_Call(fn, None, keeps_turn=False))
+        self._calls.put(Call(fn, None, keeps_turn=False))
 
-    @contextlib.contextmanager
-    def outside(self) -> Iterator[None]:
+    def outside(self) -> _Outside:
         """Leave the turn to a successor, should what follows be stuck; a thread that was succeeded ends here."""
-        call = self._current
-        if threading.current_thread() is not self._thread or (call is not None and call.keeps_turn):
-            yield
-            return
-        self._turn.release()
-        try:
-            yield
-        finally:
-            self._take_turn()
+        return _Outside(self)
 
     def retire(self) -> None:
         """End the thread after this call and those that wait; called by the thread."""
@@ -140,7 +131,7 @@ class Worker:
         self._thread = thread
         return True
 
-    def _wait(self, call: _Call) -> None:
+    def _wait(self, call: Call) -> None:
         """Wait until a call has returned and its records are delivered, or for as long as it makes sense."""
         waits, successors = 0, 0
         while not call.done.acquire(timeout=self._patience_s):
@@ -179,16 +170,16 @@ class Worker:
 
     def _serve(self) -> None:
         try:
-            self._take_turn()
+            self.take_turn()
             while not self._retired:
                 self._serve_one(self._current or self._next())
             while not self._calls.empty():
                 self._serve_one(self._calls.get())
-        except _SucceededError:
+        except SucceededError:
             return
         self._turn.release()
 
-    def _serve_one(self, call: _Call | None) -> None:
+    def _serve_one(self, call: Call | None) -> None:
         self._current = call
         if call is None:
             for timer in self._timers:
@@ -208,7 +199,7 @@ class Worker:
         if call is not None and not late:
             call.done.release()
 
-    def _next(self) -> _Call | None:
+    def _next(self) -> Call | None:
         """Wait for the next call, without the turn; return ``None`` where a timer is due first."""
         call = None
         due_s = min((timer.due_s for timer in self._timers), default=math.inf)
@@ -217,74 +208,45 @@ class Worker:
         with contextlib.suppress(queue.Empty):
             call = self._calls.get(timeout=wait_s)
         try:
-            self._take_turn()
-        except _SucceededError:
+            self.take_turn()
+        except SucceededError:
             if call is not None:
                 self._calls.put(call)
             raise
         return call
 
-    def _take_turn(self) -> None:
+    def leave_turn(self) -> bool:
+        """Leave the turn, if the calling thread has it and may leave it, and return whether it did."""
+        call = self._current
+        if threading.current_thread() is not self._thread or (call is not None and call.keeps_turn):
+            return False
+        self._turn.release()
+        return True
+
+    def take_turn(self) -> None:
         """Take the turn.
 
         Raises:
-            _SucceededError: Another thread has taken over.
+            SucceededError: Another thread has taken over.
         """
         self._turn.acquire()
         if threading.current_thread() is not self._thread:
             self._turn.release()
-            raise _SucceededError
+            raise SucceededError
 
 
-class _SucceededError(BaseException):
-    """Ends a thread whose work another one has taken over; no handler of errors on the way may catch it."""
+class _Outside:
+    """What surrounds that which may be stuck: a context manager made of slots, for each mark enters two."""
 
+    __slots__ = ("_left", "_worker")
 
-class _Call:
-    """A call: the function, and what it returned or raised."""
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._left = False
 
-    __slots__ = ("_error", "_fn", "_value", "done", "keeps_turn", "returned")
+    def __enter__(self) -> None:
+        self._left = self._worker.leave_turn()
 
-    def __init__(self, fn: Callable[[], Any], default: Any, keeps_turn: bool) -> None:
-        self._fn = fn
-        self.keeps_turn = keeps_turn
-        self._value = default
-        self._error: BaseException | None = None
-        self.returned = False
-        # Released once the caller need not wait any longer.
-        self.done = threading.Lock()
-        self.done.acquire()
-
-    def run(self) -> None:
-        """Run the function."""
-        value, self._error = captured(self._fn)
-        if isinstance(self._error, _SucceededError):
-            raise self._error
-        if self._error is None:
-            self._value = value
-        self.returned = True
-
-    def outcome(self) -> Any:
-        """Return what the function returned, or the default; raise what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-
-class _Timer:
-    """A call by the clock."""
-
-    __slots__ = ("_period_s", "due_s", "fn")
-
-    def __init__(self, period_s: float, fn: Callable[[], None]) -> None:
-        self._period_s = period_s
-        self.fn = fn
-        self.due_s = time.monotonic() + period_s
-
-    def is_due(self) -> bool:
-        """Return whether the period has passed, and begin the next one if so."""
-        now = time.monotonic()
-        due = now >= self.due_s
-        if due:
-            self.due_s = now + self._period_s
-        return due
+    def __exit__(self, *_: object) -> None:
+        if self._left:
+            self._worker.take_turn()

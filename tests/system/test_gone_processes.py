@@ -11,7 +11,8 @@ import pytest
 
 from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry
-from eco2ai_callbacks.meters.cpu.processes import ProcessKey, ProcessTimes, PsutilProcesses
+from eco2ai_callbacks.meters.cpu.process_tables import PsutilProcesses
+from eco2ai_callbacks.meters.cpu.processes import ProcessKey, ProcessTimes
 
 
 def test_without_procfs_ids_that_are_gone_or_used_again_are_nobody() -> None:

@@ -44,7 +44,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "presence", "metering", "gpu_work", "worker"},
         {"context", "ledger", "stages", "publishing"},
-        {"identity", "arguments", "blocks", "wrapping", "watched"},
+        {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
     "metrics": [
         {"__init__"},
@@ -61,6 +61,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"floor"},
         {"model"},
         {"counters", "table", "busy"},
+        {"process_tables"},
         {"steps", "failures", "processes", "designation"},
         {"powercap"},
     ],
@@ -92,8 +93,8 @@ INSIDE: dict[str, list[set[str]]] = {
     "host": [
         {"__init__"},
         {"registry"},
-        {"machine", "private"},
-        {"processor", "limits", "namespace"},
+        {"machine", "private", "package"},
+        {"processor", "limits", "namespace", "procfs", "memory"},
         {"arm", "smbios"},
     ],
 }
@@ -185,6 +186,8 @@ def imports_of(module: str) -> set[str]:
 
 
 HEAVY = ("numpy", "pandas", "torch", "lightning", "pytorch_lightning", "transformers", "keras", "jax", "tensorflow")
+# What is needed only on some machines, or by the command line.
+LAZY = ("pynvml", "psutil", "click")
 
 
 def test_the_root_pulls_in_next_to_nothing() -> None:
@@ -195,7 +198,22 @@ def test_the_root_pulls_in_next_to_nothing() -> None:
 
 def test_the_tracker_pulls_in_no_framework() -> None:
     found = imports_of("eco2ai_callbacks.tracker")
-    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml")]
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, *LAZY)]
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
+def test_a_start_without_a_card_pulls_in_no_third_party_module(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from eco2ai_callbacks import Tracker
+with Tracker(region="FR", log_file="eco2ai.jsonl", console=False, gpus=()) as run:
+    run.mark()
+loaded = {{name.partition(".")[0] for name in sys.modules}}
+assert not loaded & {{*{(*HEAVY, *LAZY)!r}}}, loaded
+"""
+    subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"], cwd=tmp_path, check=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from jobs import Job
 
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.cpu.processes import process_table
+from eco2ai_callbacks.meters.cpu.process_tables import process_table
 
 # Two ticks, for user and system time of processes that were waited for, and what an interpreter does beside burning.
 NEAR = 0.03

@@ -69,9 +69,16 @@ class CpuShare:
         self._curve = isinstance(cpu, LoadCurve)
         self._window_s = cpu.window_s if isinstance(cpu, LoadCurve) else WINDOW_S
         self._due = self._t + self._window_s
+        # The method as it was given last, and for which method of the machine's meter and which doubt.
+        self._banded_for: tuple[Method, float, float] | None = None
+        self._banded = cpu.method
         self.name = cpu.name
         self.covers = cpu.covers
-        self.max_gap_s = cpu.max_gap_s
+
+    @property
+    def max_gap_s(self) -> float:
+        """The longest that the machine's meter may go unread now, in seconds."""
+        return self._cpu.max_gap_s
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -80,7 +87,10 @@ class CpuShare:
         if self._job is None:
             return {"cpu": method}
         low, high = (shares.low_j / shares.joules, shares.high_j / shares.joules) if shares.joules else (1.0, 1.0)
-        return {"cpu": dataclasses.replace(method, scope="job", low=method.low * low, high=method.high * high)}
+        if (method, low, high) != self._banded_for:
+            self._banded_for = method, low, high
+            self._banded = dataclasses.replace(method, scope="job", low=method.low * low, high=method.high * high)
+        return {"cpu": self._banded}
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
-from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, ProcessTimes, Snapshot, process_table
+from eco2ai_callbacks.host.procfs import content_of
+from eco2ai_callbacks.meters.cpu.process_tables import process_table
+from eco2ai_callbacks.meters.cpu.processes import TICK_S, ProcessKey, ProcessTimes, Snapshot
 
 # Differences of floored tick counts (user and system, at both ends) are off by less than two ticks.
 _SLACK_S = 2 * TICK_S
@@ -35,8 +35,8 @@ class MachineBusy:
     """
 
     def __init__(self, proc: Path = Path("/proc"), cpus: Collection[int] = ()) -> None:
-        self._stat = proc / "stat"
-        self._linux = self._stat.exists()
+        self._stat = f"{proc}/stat"
+        self._linux = (proc / "stat").exists()
         self._names = frozenset(f"cpu{number}".encode() for number in cpus)
         self._high = 0.0
 
@@ -45,13 +45,15 @@ class MachineBusy:
         if self._linux:
             busy = sum(map(_busy_s, self._lines()))
         else:
+            import psutil  # not needed under Linux
+
             times = psutil.cpu_times()
             busy = times.user + times.system + getattr(times, "nice", 0.0)
         self._high = max(self._high, busy)
         return self._high
 
     def _lines(self) -> Iterable[bytes]:
-        content = self._stat.read_bytes()
+        content = content_of(self._stat, whole=bool(self._names))
         if not self._names:
             return [content.split(b"\n", 1)[0]]
         return [line for line in content.split(b"\n") if line.partition(b" ")[0] in self._names]
@@ -125,19 +127,31 @@ class JobBusy:
         return self._high
 
     def _advance(self) -> float:
-        # Both may raise, as with no file descriptor left: nothing has changed by then, and the next scan goes on.
-        now, foreign = self._family(), self._foreign()
-        adopted = adopted_among(now, self._members, self._began) if self._members else {}
-        before = {**self._members, **adopted}
-        heirs = heirs_of(before, now)
-        lost = unwaited(before, now, heirs)
-        self._adopted_s += sum(times.total_s for times in adopted.values())
-        self._departed_s += sum(lost.values())
-        self._foreign_s += self._foreign_time(foreign, before, now, heirs, lost)
+        # This and the look at the foreign may raise, as with no file descriptor left: nothing has changed by then, and
+        # the next scan goes on.
+        now = self._family()
+        before = self._members
+        same = now.keys() == before.keys()
+        foreign: Collection[int] = () if same and self._is_root_alone(now) else self._foreign()
+        heirs: Heirs = {}
+        lost: Mapping[ProcessKey | None, float] = {}
+        if not same:
+            adopted = adopted_among(now, before, self._began) if before else {}
+            before = {**before, **adopted}
+            heirs = heirs_of(before, now)
+            lost = unwaited(before, now, heirs)
+            self._adopted_s += sum(times.total_s for times in adopted.values())
+            self._departed_s += sum(lost.values())
+        if foreign or self._measuring:
+            self._foreign_s += self._foreign_time(foreign, before, now, heirs, lost)
         self._members = now
         self._looked = self._clock()
         counted = sum(times.total_s for times in now.values()) + self._departed_s
         return counted - self._foreign_s - self._adopted_s
+
+    def _is_root_alone(self, now: Snapshot) -> bool:
+        """Return whether there is only the root, which is never foreign."""
+        return len(now) == 1 and all(self._table.local(key.pid) == self._root for key in now)
 
     def _family(self) -> Snapshot:
         """Return the members and their times, with no process's time missing or in two places.

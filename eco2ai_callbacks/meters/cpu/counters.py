@@ -12,9 +12,6 @@ from eco2ai_callbacks.meters.cpu.failures import ZoneFailures
 from eco2ai_callbacks.meters.cpu.powercap import BeyondRangeError, Zone, describe, is_gone
 from eco2ai_callbacks.meters.cpu.steps import SMALLEST_RANGE_UJ, UJ_PER_J, Sample, between, step_uj
 
-# Half of the time in which 1000 W run through the smallest range, rounded down.
-_LONGEST_GAP_S = 30.0
-
 # Failed reads in a row, over so many seconds, after which a zone is given up: marks may be milliseconds apart.
 _MISSES, _MISSED_S = 3, 1.0
 
@@ -131,10 +128,12 @@ class Counters:
 
     @property
     def max_gap_s(self) -> float:
-        """The longest that the zones may go unread, in seconds: half of the shortest time in which one wraps."""
+        """The longest that the zones may go unread, in seconds: half of the shortest time in which one wraps.
+
+        That is minutes: a range of 2^32 steps of 61 µJ at 1000 W is one of 262 s.
+        """
         zones = [zone for counter in self.all for zone in counter.zones]
-        spans = [(zone.range_uj or SMALLEST_RANGE_UJ) / (zone.cap_w * UJ_PER_J) for zone in zones]
-        return min([_LONGEST_GAP_S, *(span / 2 for span in spans)])
+        return min((zone.range_uj or SMALLEST_RANGE_UJ) / (zone.cap_w * UJ_PER_J) / 2 for zone in zones)
 
     def read_uj(self, active_s: float | None = None) -> int:
         """Return the microjoules of all counters since the last call.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,7 +58,17 @@ class RaplCpu:
         self._read_j = self._modelled_j = 0.0
         self.floor = floor
         self.left_out = ""
-        self.max_gap_s = min(counters.max_gap_s, model.max_gap_s if model else math.inf)
+
+    @property
+    def max_gap_s(self) -> float:
+        """The longest that the counters may go unread, in seconds; where one cannot be read, the model's as well.
+
+        The model's windows begin where a counter is lost: as long as all of them count, its figure is not used.
+        """
+        gap_s = self._counters.max_gap_s
+        if self._model is None or not self._counters.absent_share:
+            return gap_s
+        return min(gap_s, self._model.max_gap_s)
 
     @property
     def method(self) -> Method:

@@ -9,15 +9,16 @@ import base64
 import contextlib
 import hashlib
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eco2ai_callbacks.errors import MeterUnavailable
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 MODULE, PACKAGE = "pynvml", "nvidia-ml-py"
 # Without these no board can be listed; what else a binding lacks is a matter of each answer.
@@ -95,8 +96,10 @@ def _path() -> Path | None:
     if MODULE in sys.modules:
         origin = getattr(sys.modules[MODULE], "__file__", None)
     else:
+        from importlib import util
+
         with _without_notice():
-            spec = importlib.util.find_spec(MODULE)
+            spec = util.find_spec(MODULE)
         origin = None if spec is None else spec.origin
     return Path(origin).resolve() if isinstance(origin, str) else None
 
@@ -106,6 +109,8 @@ def _owner(path: Path) -> metadata.Distribution | None:
 
     Where two packages have written the same file, the later one's content is there.
     """
+    from importlib import metadata  # takes longer than all meters do, and only complaints need it
+
     owners: list[metadata.Distribution] = []
     for name in dict.fromkeys(metadata.packages_distributions().get(MODULE, ())):
         package = metadata.distribution(name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # ruff: noqa: N802  the names are those of nvml.h
 import contextlib
+import ctypes
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -17,6 +19,7 @@ UNINITIALIZED = 1
 NOT_SUPPORTED = 3
 NO_PERMISSION = 4
 TIMEOUT = 10
+NO_LIBRARY = 12
 FUNCTION_NOT_FOUND = 13
 LOST = 15
 NEEDS_RESET = 16
@@ -37,7 +40,7 @@ _REASONS = {
     6: "not found",
     9: "no NVIDIA driver",
     TIMEOUT: "no answer in time",
-    12: "no NVIDIA driver",
+    NO_LIBRARY: "no NVIDIA driver",
     FUNCTION_NOT_FOUND: "not supported by this driver",
     LOST: "the GPU is lost",
     NEEDS_RESET: "the GPU needs a reset",
@@ -85,9 +88,21 @@ def load_nvml() -> Nvml:
     """Import and return the binding ``pynvml``.
 
     Raises:
-        MeterUnavailable: Where it is not installed or cannot be used.
+        MeterUnavailable: Where it is not installed or cannot be used, or where there is no driver for it.
     """
+    # Without the driver's library the binding is not needed, and its import takes longer than all else at a start.
+    if sys.platform == "linux" and nvml_binding.MODULE not in sys.modules and not _is_library_there():
+        raise MeterUnavailable(reason(NO_LIBRARY), hint(NO_LIBRARY))
     return cast(Nvml, nvml_binding.load())
+
+
+def _is_library_there() -> bool:
+    """Return whether the driver's library can be loaded, by the name by which the binding does so."""
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def initialise(nvml: Nvml) -> None:

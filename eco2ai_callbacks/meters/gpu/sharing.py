@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
-
 # The number of the first PID namespace, which is the same on all systems (Linux: PROC_PID_INIT_INO, proc_ns.h).
 _FIRST_NAMESPACE = f"pid:[{0xEFFFFFFC}]"
 
 
 def own_processes() -> frozenset[int]:
     """Return the ids of this process and its descendants."""
+    import psutil  # where there is no GPU, nobody asks
+
     own = os.getpid()
     try:
         return frozenset([own, *(child.pid for child in psutil.Process(own).children(recursive=True))])
@@ -49,6 +49,8 @@ def is_shared(computing: frozenset[int], job: frozenset[int], *, host_pids: bool
         return False
     if not host_pids:
         return len(computing) > 1
+    import psutil
+
     others = computing - job
     if others != computing or any(psutil.pid_exists(pid) for pid in others):
         return bool(others)

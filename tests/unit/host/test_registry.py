@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from eco2ai_callbacks.host.machine import process_started
+from eco2ai_callbacks.host.machine import process_identity, process_started
 from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
 
 HERE = os.getpid()
@@ -211,3 +211,44 @@ def test_what_the_dead_have_left_goes_when_somebody_enters(registry: Registry, t
     (folder / ".just begun").write_text("{")
     registry.enter(entry("next"))
     assert {path.name for path in folder.iterdir()} == {"alive.json", "next.json", ".just begun"}
+
+
+def test_this_process_is_known_without_a_look_and_others_by_one(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.enter(entry())
+    registry.enter(entry("parent", pid=os.getppid()))
+    assert len(registry.living()) == 2
+    looked: list[int] = []
+    identity = process_identity
+
+    def look(pid: int, proc: Path) -> tuple[float | None, int]:
+        looked.append(pid)
+        return identity(pid, proc)
+
+    monkeypatch.setattr(f"{Registry.__module__}.process_identity", look)
+    assert len(registry.living()) == 2
+    assert looked == [os.getppid()]
+
+
+def test_entries_are_the_same_object_until_the_folder_changes(registry: Registry, tmp_path: Path) -> None:
+    registry.enter(entry())
+    os.utime(tmp_path / "trackers", (1e9, 1e9))  # it has changed long ago
+    found = registry.entries()
+    assert registry.entries() is found
+    registry.enter(entry("another"))
+    assert len(registry.entries()) == 2
+
+
+def test_a_folder_that_somebody_else_could_write_to_is_looked_for_anew(tmp_path: Path) -> None:
+    registry = Registry("host")
+    registry.enter(entry())
+    assert len(registry.entries()) == 1
+    folder = tmp_path / f"eco2ai-trackers-{os.getuid()}"
+    folder.chmod(0o777)
+    assert len(registry.entries()) == 1
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rename(tmp_path / "moved")
+    assert registry.entries() == ()
+    registry.enter(entry())
+    assert len(registry.entries()) == 1

@@ -326,7 +326,7 @@ def test_the_user_s_thread_count_is_the_one_that_is_shared_by(make: Callable[...
 def test_the_longest_gap_is_the_meter_s(make: Callable[..., Machine]) -> None:
     machine = make(FakeGpu("GPU-a", counter=False))
     gaps = {meter.name: meter.max_gap_s for meter in machine.discover(BARE_METAL, sample_s=0.2).meters}
-    assert gaps == {"NVML": 0.2, "CPU model": 5.0, "RAM model": 10.0}
+    assert gaps == {"NVML": 0.2, "CPU model": 5.0, "RAM model": 60.0}
     assert machine.discover(CLOUD_VM, gpus=()).meters[0].max_gap_s == math.inf
 
 

@@ -141,3 +141,25 @@ def test_where_the_registry_cannot_be_read_the_parent_stays(
     assert not mine.parent_has_ended()
     mine.leave_ended_parents()
     assert mine.parent() == "outer"
+
+
+def test_whether_sharers_live_is_looked_up_once_a_second_and_at_each_change(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = Clock()
+    identity = SessionIdentity(id="run", writer="w0", host="host", pid=HERE)
+    mine = Presence(registry, identity, 5.0, Guard(), clock)
+    mine.measures(["GPU-a"], [])
+    mine.announce(9.0)
+    registry.enter(entry("w1", run="stranger", devices=("GPU-a",)))
+    os.utime(tmp_path / "trackers", (1e9, 1e9))  # it has changed long ago
+    looks: list[object] = []
+    living = registry.living
+    monkeypatch.setattr(registry, "living", lambda keep=None: looks.append(keep) or living(keep))
+    assert [mine.shared_with() for _ in range(5)] == [("stranger",)] * 5
+    assert len(looks) == 1
+    clock.advance(1.0)
+    assert mine.shared_with() == ("stranger",)
+    assert len(looks) == 2
+    registry.leave("w1")
+    assert mine.shared_with() == ()

@@ -122,3 +122,34 @@ def test_a_second_stop_writes_nothing_and_nothing_is_sampled_afterwards() -> Non
         written(run.sample)
         run.close()
     assert [row["event"] for row in rows()] == ["start", "stop"]
+
+
+def test_next_to_no_time_between_two_stages_reads_no_meter() -> None:
+    clock = Clock()
+    meter = FakeMeter(clock, {"cpu": 10.0})
+    run, written = session(clock, meter)
+    reads: list[float] = []
+    read = meter.read
+    meter.read = lambda: reads.append(clock()) or read()  # type: ignore[method-assign]
+    run.enter("train", 0)
+    assert reads == []
+    clock.advance(1.0)
+    run.enter("validate", None)
+    assert len(reads) == 1
+    written(lambda: run.stop("finished"))
+    run.close()
+
+
+def test_a_meter_that_must_be_read_more_often_from_now_on_is() -> None:
+    clock = Clock()
+    meter = FakeMeter(clock, {"cpu": 10.0})
+    run, written = session(clock, meter, heartbeat_s=60.0)
+    assert run.period_s == 60.0
+    meter.max_gap_s = 5.0
+    written(run.sample)
+    assert run.period_s == 5.0
+    meter.max_gap_s = 100.0
+    written(lambda: run.mark("stage", "other", None))
+    assert run.period_s == 60.0
+    written(lambda: run.stop("finished"))
+    run.close()

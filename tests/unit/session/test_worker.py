@@ -236,7 +236,7 @@ class TestStuck:
 
         from eco2ai_callbacks.session import worker as module
 
-        made = module._Call(call, 0, False)
+        made = module.Call(call, 0, False)
         real, made.done = made.done, Noting()  # type: ignore[assignment]
         made.done.release = lambda: None  # type: ignore[method-assign]
         worker._calls.put(made)
@@ -253,7 +253,7 @@ class TestStuck:
             with worker.outside():
                 stuck()
 
-        worker.run(lambda: worker.every(SOON_S, sample), None)
+        worker.run(lambda: worker.every(lambda: SOON_S, sample), None)
         assert stuck.inside.wait(LATE_S)
         assert worker.run(lambda: 1, 0) == 1
 
@@ -320,17 +320,28 @@ def test_its_own_calls_come_by_the_clock_each_in_its_period(patient: Worker) -> 
         raise RuntimeError("and failures do not end them")
 
     def add() -> None:
-        patient.every(SOON_S, call)
-        patient.every(3600.0, seldom.set)
-        patient.every(float("inf"), seldom.set)
+        patient.every(lambda: SOON_S, call)
+        patient.every(lambda: 3600.0, seldom.set)
+        patient.every(lambda: float("inf"), seldom.set)
 
     patient.run(add, None)
     assert often.wait(LATE_S)
     assert not seldom.is_set()
 
 
+def test_a_period_that_shrinks_counts_from_the_last_call_on(patient: Worker) -> None:
+    """As that of a meter that has lost its counter: what waits for an hour does not wait on."""
+    called = threading.Event()
+    period_s = 3600.0
+    patient.run(lambda: patient.every(lambda: period_s, called.set), None)
+    assert not called.wait(SOON_S)
+    period_s = SOON_S
+    patient.run(lambda: None, None)  # the call in which it is noticed
+    assert called.wait(LATE_S)
+
+
 def test_a_period_of_a_thousand_years_is_no_trouble(patient: Worker) -> None:
-    patient.run(lambda: patient.every(3e10, lambda: None), None)
+    patient.run(lambda: patient.every(lambda: 3e10, lambda: None), None)
     assert patient.run(lambda: 1, 0) == 1
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from pathlib import Path
 
 import pytest
 from proc_tree import FORBIDDEN, ProcTree
 
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses, OwnProcess, PsutilProcesses, process_table
+from eco2ai_callbacks.meters.cpu.processes import LinuxProcesses
 
 
 @pytest.fixture(params=[True, False], ids=["listed", "scanned"])
@@ -81,7 +80,7 @@ def test_a_child_that_ends_between_being_found_and_being_read_is_passed_over(tmp
 def test_a_moment_in_which_nothing_can_be_opened_ends_no_process(
     tree: ProcTree, monkeypatch: pytest.MonkeyPatch, call: str, code: int
 ) -> None:
-    tree.put(100, 1, user=50)
+    tree.put(100, 1, user=50, threads=2)  # whose children are listed by thread
     tree.put(101, 100, user=30)
     job = JobBusy(100, tree.root)
     real, left = getattr(os, call), 1
@@ -134,11 +133,6 @@ def test_both_ways_of_finding_children_find_the_same(tmp_path: Path) -> None:
     assert sorted(JobBusy(100, tree.root).pids) == [100, 101, 102]  # many processes: the threads are asked
 
 
-def test_a_system_without_procfs_is_asked_through_psutil(tree: ProcTree, tmp_path: Path) -> None:
-    assert isinstance(process_table(100, tree.root), LinuxProcesses)
-    assert isinstance(process_table(100, tmp_path / "none"), PsutilProcesses)
-
-
 def test_times_are_a_process_s_own_and_those_of_the_children_it_waited_for(tree: ProcTree) -> None:
     tree.put(100, 1, user=5, reaped_user=7, reaped_system=10, threads=3)
     ((key, times),) = LinuxProcesses(100, tree.root).family({}).items()
@@ -153,23 +147,3 @@ def test_the_present_is_in_the_unit_of_start_times(tree: ProcTree) -> None:
     assert table.now() == 0.0
     tree.uptime(12.5)
     assert table.now() == 1249.0
-    assert PsutilProcesses(100).now() == pytest.approx(time.time() - 1.0, abs=0.5)
-
-
-def test_where_procfs_does_not_show_this_process_it_counts_itself(tree: ProcTree) -> None:
-    (tree.root / "self").symlink_to("gone")
-    table = process_table(os.getpid(), tree.root)
-    assert isinstance(table, OwnProcess)
-    ((key, times),) = table.family({}).items()
-    assert key.pid == 0
-    assert times.own_s == pytest.approx(time.process_time(), abs=0.05)
-    assert (table.local(0), table.now()) == (os.getpid(), 0.0)
-    assert process_table(os.getpid() + 1, tree.root).family({}) == {}
-
-
-def test_without_procfs_this_process_is_found_with_what_it_has_used() -> None:
-    (key,) = (key for key in PsutilProcesses(os.getpid()).family({}) if key.pid == os.getpid())
-    table = PsutilProcesses(os.getpid())
-    times = table.family({})[key]
-    assert times.parent == os.getppid()
-    assert 0.0 < times.own_s == times.total_s <= time.process_time() + 0.02

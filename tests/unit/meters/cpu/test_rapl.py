@@ -200,10 +200,12 @@ def test_every_shape_of_machine_gives_the_joules_worked_out_by_hand(tree, clock,
 def test_meters_name_their_component_method_and_band(tree, clock):
     tree.add_dram(tree.add_package(0))
     cpu, dram = open_rapl(tree.root, INTEL, clock)
-    assert (cpu.name, cpu.covers, cpu.max_gap_s) == ("RAPL", {"cpu"}, 30.0)
+    assert (cpu.name, cpu.covers) == ("RAPL", {"cpu"})
+    assert cpu.max_gap_s == pytest.approx(262143.32885 / 1000 / 2)  # of a range of 2^32 - 1 steps of 61 µJ
     assert (cpu.method.name, cpu.method.low, cpu.method.high, cpu.method.counter) == ("rapl", 0.95, 1.05, True)
     assert dram is not None
-    assert (dram.name, dram.covers, dram.max_gap_s) == ("RAPL", {"ram"}, 30.0)
+    assert (dram.name, dram.covers) == ("RAPL", {"ram"})
+    assert dram.max_gap_s == pytest.approx(262143.32885 / 1000 / 2)  # of a range of 2^32 - 1 steps of 61 µJ
     method = dram.methods["ram"]
     assert (method.name, method.low, method.high, method.counter) == ("rapl", 0.8, 1.2, True)
     assert method.attribution == "whole machine"
@@ -315,8 +317,17 @@ def test_as_long_as_the_counter_counts_the_model_adds_nothing(machine):
     assert cpu.failures == ()
 
 
-def test_the_meter_is_read_as_often_as_its_model_needs(machine):
-    assert machine.open().max_gap_s == 5.0
+def test_counters_that_count_are_read_before_they_wrap_and_as_often_as_the_model_needs_once_one_fails(machine, tree):
+    cpu = machine.open()
+    assert cpu.max_gap_s > 60.0  # a heartbeat's period: nothing wakes up for the model
+    tree.break_("intel-rapl:0", error=errno.EIO)
+    machine.work(1.0)
+    assert cpu.max_gap_s == 5.0
+    machine.work(5.0, 5.0)
+    assert cpu.max_gap_s == 5.0
+    tree.mend("intel-rapl:0")
+    machine.work(1.0, 1.0)
+    assert cpu.max_gap_s > 60.0
 
 
 @pytest.mark.parametrize(
@@ -489,7 +500,8 @@ def test_a_gap_of_the_counter_is_filled_by_the_model(machine, tree):
 def test_a_model_that_holds_the_memory_takes_no_processor_s_place(machine, tree, monkeypatch):
     monkeypatch.setattr(Model, "covers", frozenset({"cpu", "ram"}))
     cpu = machine.open()
-    assert cpu.max_gap_s == 30.0
+    gap_s = cpu.max_gap_s
+    assert gap_s > 60.0
     tree.break_("intel-rapl:0", error=errno.EACCES)
     assert machine.work(1.0, 1.0) == 0.0
     with pytest.raises(FileNotFoundError):
