@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.runlog.anchors import NEEDLE
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.tail import WRITER, lines_from_end, record_in, writer_of
 
@@ -72,7 +73,7 @@ def _look_for_ends(
                 break
             continue
         writer = writer_of(line)
-        if writer in seen and b'"event":"start"' not in line:
+        if writer in seen and b'"event":"start"' not in line and NEEDLE not in line:
             continue
         values = record_in(line)
         if values is None:
