@@ -12,7 +12,7 @@ from altered import KEY, LINES, first, found, rechained, texts, whole, write
 from sessions import Written
 
 from eco2ai_callbacks.runlog.chain_check import Found
-from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.hashing import canonical, link_of, signed
 from eco2ai_callbacks.runlog.read import records, total
 from eco2ai_callbacks.runlog.sums import RECENT
 from eco2ai_callbacks.runlog.verify import Verdict, verify
@@ -191,7 +191,7 @@ class TestRenamedLogs:
         older = parts[0]
         write(
             older,
-            [line.replace('"pid":0', '"pid":1') if n == LINES + 2 else line for n, line in enumerate(texts(older))],
+            [line.replace(".000+00:00", ".001+00:00") if n == LINES + 2 else line for n, line in enumerate(texts(older))],
         )
         fault = first(verify(parts))
         assert (fault.file, fault.kind, fault.line) == (older, "changed", LINES + 3)
@@ -278,7 +278,7 @@ class TestChangedLines:
         session = whole(log)
         lines = texts(log)
         values = json.loads(lines[place])
-        if values["joules"]:
+        if "joules" in values:
             values[name] = values[name] * 1.001
         else:
             values["total"][name] = 1.5
@@ -309,7 +309,7 @@ class TestChangedLines:
     def test_a_line_that_is_spelt_otherwise_is_named(self, log: Path):
         whole(log)
         lines = texts(log)
-        lines[-1] = lines[-1].replace('"rank":0', '"rank": 0')
+        lines[-1] = lines[-1].replace('"seq":', '"seq": ')
         write(log, lines)
         assert found(verify(log)) == ("changed", LINES, LINES - 1)
 
@@ -334,13 +334,13 @@ class TestChangedLines:
         lines = texts(log)
         Written(log).stop()
         rest = texts(log)[LINES:]
-        write(log, [*lines[:-1], lines[-1].replace('"pid":0', '"pid":1'), *rest])
+        write(log, [*lines[:-1], lines[-1].replace(".000+00:00", ".001+00:00"), *rest])
         assert found(verify(log)) == ("changed", LINES, LINES - 1)
 
     def test_of_two_last_lines_that_do_not_fit_it_is_said_that_either_may_be_wrong(self, log: Path):
         whole(log, stop=False)
         lines = texts(log)
-        lines[-2] = lines[-2].replace('"pid":0', '"pid":1')
+        lines[-2] = lines[-2].replace(".000+00:00", ".001+00:00")
         write(log, lines)
         assert found(verify(log)) == ("changed", 5, 4)
         assert (
@@ -354,10 +354,11 @@ class TestForgery:
 
     def forge(self, log: Path) -> None:
         def cheaper(number: int, values: dict[str, Any]) -> None:
-            values["joules"] = {channel: joules / 2 for channel, joules in values["joules"].items()}
-            for sums in (values, values["total"], values["epoch_total"]):
+            for channel in values.get("joules", {}):
+                values["joules"][channel] /= 2
+            for sums in (values, values["total"], values.get("epoch_total", {})):
                 for name in ("energy_kwh", "co2_kg"):
-                    if sums is not None and sums[name] is not None:
+                    if name in sums:
                         sums[name] /= 2
 
         write(log, rechained(texts(log), cheaper))
@@ -382,8 +383,11 @@ class TestForgery:
         whole(log, key=KEY)
         lines: list[str] = []
         for line in texts(log):
-            values = json.loads(line) | {"prev": line_hash(lines[-1]) if lines else None, "hmac": None}
-            lines.append(canonical(values | {"hmac": line_hmac(values, "guess")}))
+            values = json.loads(line)
+            del values["hmac"]
+            if lines:
+                values["prev"] = link_of(lines[-1])
+            lines.append(signed(canonical(values).encode(), "guess").decode())
         write(log, lines)
         assert verify(log).whole
         assert len(verify(log, KEY).faults) == LINES
@@ -397,7 +401,7 @@ class TestForgery:
     def test_a_digit_of_the_very_last_line_is_found_too(self, log: Path):
         whole(log, key=KEY)
         lines = texts(log)
-        lines[-1] = lines[-1].replace('"pid":0', '"pid":1')
+        lines[-1] = lines[-1].replace(".000+00:00", ".001+00:00")
         write(log, lines)
         assert verify(log).whole
         assert found(verify(log, KEY)) == ("changed", LINES, LINES - 1)
