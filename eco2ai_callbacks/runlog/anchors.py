@@ -7,7 +7,7 @@ session, and a further one after each ``SPACING`` bytes of the file. Its member 
   to it, and is read line by line. ``since``: what stands before this byte has no anchors, or none that could be
   followed;
 * ``by``: offsets of earlier anchors, by how many leading bits their key has in common with its own. The key is a hash
-  of run and rank. Entry ``i`` is the latest anchor with the same first ``i`` bits and another bit ``i``; -1 is none;
+  of the run, and the rank. Entry ``i`` is the latest anchor with the same first ``i`` bits and another bit ``i``; -1 is none;
 * ``other``: offset of the latest anchor of the same run and rank by another session; ``start``: offset of the session's
   first line in this file.
 
@@ -32,7 +32,8 @@ MOST_BYTES = 16 * 2**20
 # Bytes of a line that are read at first.
 _LINE = 2**13
 _LONGEST = 2**20
-BITS = 64
+# Bits of a key, and those of them that are a hash of the run.
+BITS, RUN_BITS = 64, 48
 # Records of these events do not hold all that a session has used: a heartbeat before them holds more.
 NOTES = frozenset({"metrics", "forecast"})
 NEEDLE = b'"anchor":{'
@@ -45,9 +46,10 @@ class NotFollowed(Exception):
 
 
 def key_of(run: str, rank: int) -> int:
-    """Return the key of a rank's part in a run."""
-    text = f"{run}\n{rank}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.sha256(text).digest()[: BITS // 8], "big")
+    """Return the key of a rank's part in a run: a hash of the run, and the rank, so that ranks of a run are neighbours."""
+    digest = hashlib.sha256(run.encode("utf-8", "surrogatepass")).digest()
+    bits = BITS - RUN_BITS
+    return (int.from_bytes(digest[: RUN_BITS // 8], "big") << bits) | (rank & ((1 << bits) - 1))
 
 
 def common_bits(one: int, other: int) -> int:
@@ -157,14 +159,23 @@ class Anchors:
                 take(anchor)
         return [by.get(bit, -1) for bit in range(max(by, default=-1) + 1)], same
 
-    def latest(self, run: str, rank: int) -> Anchor | None:
-        """Return the last anchor of a rank's part in a run; ``None`` where there is none.
+    def of_run(self, run: str) -> list[Anchor]:
+        """Return the last anchor of each rank's part in a run.
 
         Raises:
             NotFollowed: An offset leads nowhere.
         """
-        _, same = self.trace(key_of(run, rank))
-        return same[0] if same else None
+        found: list[Anchor] = []
+        waiting, seen = [0], {0}
+        while waiting:
+            rank = waiting.pop()
+            by, same = self.trace(key_of(run, rank))
+            found += [anchor for anchor in same[:1] if anchor.values["run"] == run]
+            for offset in by[RUN_BITS:]:
+                if offset >= 0 and (other := self.at(offset, self.size + 1).values.get("rank", 0)) not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+        return found
 
     def other(self, anchor: Anchor) -> Anchor | None:
         """Return the latest anchor of the same run and rank before one, by another session."""
@@ -224,6 +235,7 @@ class Anchors:
             if line is not None:
                 if offset >= floor and (found := anchor_in(offset, line)) is not None:
                     self.recent.append(found)
+                    self._known[offset] = found
                     if self._root is None or found.to > floor:
                         floor, self._root = found.to, found
             elif self._root is not None and offset <= floor:

@@ -22,8 +22,6 @@ from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
 
 # Bytes at the end of a log without anchors that are always read: sessions of one run that overlap show there.
 _OVERLAP = 2**20
-# Ranks that are looked for at most.
-MOST_RANKS = 2**16
 # Lines with one of these state the rank: all of schema 1, and anchors.
 _STATING = frozenset({"rank", "anchor"})
 
@@ -70,13 +68,12 @@ class Ends:
     note: str | None = None
 
 
-def ends_in(file: Path, run: str, ranks: int = 1) -> Ends:
+def ends_in(file: Path, run: str) -> Ends:
     """Return the ends of a run's sessions in one file.
 
     Args:
         file: The file.
         run: The run's id.
-        ranks: Number of ranks that are looked for at least.
 
     Raises:
         OSError: The file cannot be read.
@@ -87,7 +84,7 @@ def ends_in(file: Path, run: str, ranks: int = 1) -> Ends:
         anchors = Anchors(read, size)
         found = Ends()
         with contextlib.suppress(NotFollowed):
-            found = _by_anchors(anchors, run, ranks)
+            found = _by_anchors(anchors, run)
             if not anchors.since or found.unclear:
                 return found
         scanned = _scanned(read, size, run)
@@ -113,25 +110,20 @@ def usage_of(total: Mapping[str, Any], joules: Mapping[str, float] | None = None
 # --- by anchors -----------------------------------------------------------------------------------------------------
 
 
-def _by_anchors(anchors: Anchors, run: str, ranks: int) -> Ends:
+def _by_anchors(anchors: Anchors, run: str) -> Ends:
     """Return the ends that anchors lead to.
 
     Raises:
         NotFollowed: An offset leads nowhere.
     """
     by_rank: dict[int, SessionEnd] = {}
-    rank = 0
-    # The job may have had more ranks than it has now.
-    while rank < min(max([ranks, *(end.world_size for end in by_rank.values())]), MOST_RANKS):
-        last = anchors.latest(run, rank)
-        if last is not None:
-            end, began = _end_of(anchors, last)
-            by_rank[rank] = end
-            other = anchors.other(last)
-            if other is not None and next(anchors.last_lines(other))[0] > began:
-                return Ends(by_rank, unclear=True)
-        rank += 1
-    return Ends(by_rank)
+    unclear = False
+    for last in anchors.of_run(run):
+        end, began = _end_of(anchors, last)
+        by_rank[end.rank] = end
+        other = anchors.other(last)
+        unclear = unclear or (other is not None and next(anchors.last_lines(other))[0] > began)
+    return Ends(by_rank, unclear)
 
 
 def _end_of(anchors: Anchors, last: Anchor) -> tuple[SessionEnd, int]:

@@ -54,8 +54,7 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
         OSError: A file exists and cannot be read.
     """
     files = files_of(path)
-    ranks = max(rank + 1, world_size)
-    found = ends_in(path, run, ranks) if files == [path] else _ends_of(files, path, run, ranks)
+    found = ends_in(path, run) if files == [path] else _ends_of(files, path, run)
     prior = None if found.unclear else _prior(found, rank, world_size)
     if prior is None and sum(file.stat().st_size for file in files) <= MOST_BYTES:
         return _summed(path, run, rank, world_size)
@@ -73,7 +72,7 @@ def inheriting_rank(rank: int, world_size: int) -> int:
 # --- the last records -----------------------------------------------------------------------------------------------
 
 
-def _ends_of(files: Sequence[Path], log: Path, run: str, ranks: int) -> Ends:
+def _ends_of(files: Sequence[Path], log: Path, run: str) -> Ends:
     """Return the end of each rank's last session, from the log and files of single writers."""
     found: list[SessionEnd] = []
     continued: set[str] = set()
@@ -88,7 +87,7 @@ def _ends_of(files: Sequence[Path], log: Path, run: str, ranks: int) -> Ends:
                 continue
             if first.get("continues"):
                 continued.add(first["continues"]["writer"])
-        ends = ends_in(file, run, ranks)
+        ends = ends_in(file, run)
         if ends.unclear:
             return ends
         found += ends.by_rank.values()
