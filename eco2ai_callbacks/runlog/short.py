@@ -123,6 +123,10 @@ class Short:
         self.seq, self.event = record.seq, record.event
         self._names = names
 
+    def __len__(self) -> int:
+        """Return the length of its own members, in bytes."""
+        return len(self._body)
+
     def line(self, prev: str | None, anchor: Mapping[str, Any] | None = None) -> bytes:
         """Return the line, without its HMAC and without the newline.
 

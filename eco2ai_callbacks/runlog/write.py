@@ -49,6 +49,11 @@ class Writer:
         """Number of records that are kept and not written."""
         return len(self._pending)
 
+    @property
+    def link(self) -> str | None:
+        """Link to the last line that was written."""
+        return self._prev
+
     def append(self, record: Record) -> None:
         """Append a record, after those that could not be written before.
 
@@ -79,8 +84,18 @@ class Writer:
             OSError: The file cannot be written, or only in part; records that are not in it stay kept.
         """
         waiting = list(self._pending)
-        if not waiting:
-            return
+        while waiting:
+            length, count = 0, 0
+            # A session's lines must not be far from its last anchor.
+            while count < len(waiting) and (not count or length + len(waiting[count]) < SPACING):
+                length += len(waiting[count])
+                count += 1
+            self._write(waiting[:count])
+            del waiting[:count]
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _write(self, waiting: Sequence[Short]) -> None:
         file = self._open()
         try:
             state = os.fstat(file)
@@ -101,8 +116,6 @@ class Writer:
         # Where only a part was written, the next write states all anew.
         self._file, self._size = where if written == len(data) else None, end
         self._take_off(waiting, lines, written - torn)
-
-    # --- inside ----------------------------------------------------------------------------------------------------
 
     def _open(self) -> int:
         try:
