@@ -48,7 +48,7 @@ class Sums:
         adds = event in ADDING_EVENTS
         if said is not None and self._total is not None and follows:
             expected = _plus(self._total, own) if adds or event == "heartbeat" else self._total
-            if not all_same(said, expected):
+            if said != expected and not all_same(said, expected):
                 found = ("its total is not the one before it and what it adds",)
         if event != "heartbeat":
             self._total = said
@@ -57,12 +57,16 @@ class Sums:
         self._known = self._known and follows
         if adds and record.get("stage") == "train":
             epoch = record.get("epoch"), record.get("attempt")
-            self._epochs[epoch] = _plus(self._epochs.get(epoch, (None, None, 0.0)), own)
+            before = self._epochs.get(epoch)
+            marks = self._epochs[epoch] = own if before is None else _plus(before, own)
             if self._kept is not None and len(self._epochs) > self._kept:
                 del self._epochs[next(iter(self._epochs))]
-            held = figures(record["epoch_total"] or {}) if "epoch_total" in record else own
-            stated = event == "epoch" if held is own else record["epoch_total"] is not None
-            if stated and self._known and not all_same(held, self._epochs[epoch]):
+            if "epoch_total" in record:
+                held = None if record["epoch_total"] is None else figures(record["epoch_total"])
+            else:
+                # It has no other mark, by its own line.
+                held = own if event == "epoch" else None
+            if held is not None and held is not marks and self._known and not all_same(held, marks):
                 found += ("its epoch_total is not the sum of the epoch's lines",)
         return found
 
@@ -73,6 +77,10 @@ def figures(sums: Mapping[str, float | None]) -> Figures:
 
 
 def _plus(one: Figures, other: Figures) -> Figures:
+    energy, co2, seconds = one
+    more_energy, more_co2, more_seconds = other
+    if energy is not None and co2 is not None and more_energy is not None and more_co2 is not None:
+        return energy + more_energy, co2 + more_co2, _sum(seconds, more_seconds)
     return _sum(one[0], other[0]), _sum(one[1], other[1]), _sum(one[2], other[2])
 
 

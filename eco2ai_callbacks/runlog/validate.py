@@ -17,12 +17,20 @@ def is_record(values: object) -> bool:
 
 def is_valid(values: Mapping[str, Any]) -> bool:
     """Return whether fields that readers use have a valid value."""
+    # A finite number less itself is 0; infinity less itself is not, and stays in the sum.
+    zero = 0.0
     for name, value in values.items():
-        types = _PLAIN.get(name)
+        kinds = _PLAIN.get(name)
+        if kinds is None:
+            continue
         # The exact types that need no further look come first: readers of long logs check millions of values.
-        if types is not None and type(value) not in types and not _FORMS[name](value):
-            return False
-    return True
+        kind = type(value)
+        if kind not in kinds:
+            if not _FORMS[name](value):
+                return False
+        elif kind is float:
+            zero += value - value
+    return zero == 0.0
 
 
 def is_checked(values: Mapping[str, Any]) -> bool:
@@ -33,7 +41,7 @@ def is_checked(values: Mapping[str, Any]) -> bool:
 def is_field(name: str, value: object) -> bool:
     """Return whether a record may hold this value in a field of this name."""
     good = _FORMS.get(name)
-    return good is None or good(value)
+    return good is None or (value is None and name in _NULLABLE) or good(value)
 
 
 def _text(value: object) -> bool:
@@ -41,9 +49,6 @@ def _text(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    # Infinity less itself is no number.
-    if type(value) is float:
-        return value - value == 0.0
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
@@ -52,31 +57,35 @@ def _whole(value: object) -> bool:
 
 
 def _numbers(value: object) -> bool:
-    if not isinstance(value, Mapping):
-        return False
-    for item in value.values():
-        # As `_number`, without a call for each of the most frequent values.
-        if not (type(item) is float and item - item == 0.0) and not _number(item):
-            return False
-    return True
+    return isinstance(value, Mapping) and _all_numbers(value.values())
+
+
+def _all_numbers(values: Any) -> bool:
+    if _FLOAT.issuperset(map(type, values)):
+        total = sum(values)
+        if total - total == 0.0:
+            return True
+    return all(map(_number, values))
 
 
 def _sum(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
+    zero = 0.0
     for name, item in value.items():
-        # As for numbers; further members may be anything but infinity.
-        if type(item) is float and item - item == 0.0:
-            continue
-        if isinstance(item, list | tuple):
-            good = all(map(_null_or_number, item))
+        kind = type(item)
+        if kind is float:
+            zero += item - item
+        elif kind is list or kind is tuple:
+            # A band may be null where there is none.
+            if name in _SUMMED or not (_all_numbers(item) or all(map(_null_or_number, item))):
+                return False
         elif isinstance(item, Mapping):
-            good = _numbers(item)
-        else:
-            good = _null_or_number(item) or (isinstance(item, str) and name not in _SUMMED)
-        if not good or (name in _SUMMED and isinstance(item, list | tuple | Mapping)):
+            if name in _SUMMED or not _numbers(item):
+                return False
+        elif not _null_or_number(item) and (name in _SUMMED or not isinstance(item, str)):
             return False
-    return True
+    return zero == 0.0 and ("joules" not in value or isinstance(value["joules"], list | Mapping))
 
 
 def _by_channel(good: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -105,38 +114,47 @@ def _null_or_number(value: object) -> bool:
 
 
 def _ranges(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(item, list | tuple) and len(item) == 3 and all(map(_whole, item)) for item in value
-    )
-
-
-def _or_null(good: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or good(value)
+    if not isinstance(value, list | tuple):
+        return False
+    for item in value:
+        if not isinstance(item, list | tuple) or len(item) != 3 or not _INT.issuperset(map(type, item)):
+            return False
+    return True
 
 
 _LARGEST = sys.float_info.max
+_FLOAT, _INT = frozenset({float}), frozenset({int})
 _NEEDED = frozenset({"run", "writer", "seq", "event"})
-_SUMMED = ("energy_kwh", "co2_kg", "seconds")
+_SUMMED = frozenset({"energy_kwh", "co2_kg", "seconds"})
+_NULLABLE = frozenset(
+    {"prev", "hmac", "parent", "ended", "epoch", "attempt", "samples", "tokens", "energy_kwh", "co2_kg", "cost"}
+    | {"epoch_energy_kwh", "epoch_co2_kg", "measured_share", "epoch_total", "total", "carried"}
+    | {"intensity", "continues", "attempts"}
+)
+# Of values that are not null.
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("run", "writer", "event", "project", "host", "stage", "start"), _text),
-    **dict.fromkeys(("schema", "seq", "rank", "world_size"), _whole),
-    **dict.fromkeys(("seconds", "pue"), _number),
-    **dict.fromkeys(("prev", "hmac", "parent", "ended"), _or_null(_text)),
-    **dict.fromkeys(("epoch", "attempt", "samples"), _or_null(_whole)),
-    **dict.fromkeys(("energy_kwh", "co2_kg", "epoch_energy_kwh", "epoch_co2_kg", "cost"), _or_null(_number)),
-    **dict.fromkeys(("tokens", "measured_share"), _or_null(_number)),
-    **dict.fromkeys(("epoch_total", "total", "carried"), _or_null(_sum)),
+    **dict.fromkeys(("prev", "hmac", "parent", "ended"), _text),
+    **dict.fromkeys(("schema", "seq", "rank", "world_size", "epoch", "attempt", "samples"), _whole),
+    **dict.fromkeys(("seconds", "pue", "tokens", "energy_kwh", "co2_kg", "cost"), _number),
+    **dict.fromkeys(("epoch_energy_kwh", "epoch_co2_kg", "measured_share"), _number),
+    **dict.fromkeys(("epoch_total", "total", "carried"), _sum),
     "joules": _numbers,
     "method": _by_channel(_text),
     "attribution": _by_channel(_text),
     "accuracy": _by_channel(_accuracy),
-    "intensity": _or_null(_intensity),
-    "continues": _or_null(_link),
-    "attempts": _or_null(_ranges),
+    "intensity": _intensity,
+    "continues": _link,
+    "attempts": _ranges,
 }
 _CHECKED = frozenset(_FORMS)
-# Exact types whose every value a field accepts, by values of each type.
-_PROBES: Mapping[type, tuple[object, ...]] = {str: ("",), type(None): (None,), int: (1, 10**400)}
+# Exact types of which every value is accepted, but infinity; any whole number is, where a float need not hold it.
+_KINDS: Mapping[Callable[[Any], bool], frozenset[type]] = {
+    _text: frozenset({str}),
+    _whole: frozenset({int}),
+    _number: frozenset({float}),
+}
 _PLAIN: Mapping[str, frozenset[type]] = {
-    name: frozenset(kind for kind, probes in _PROBES.items() if all(map(form, probes))) for name, form in _FORMS.items()
+    name: _KINDS.get(form, frozenset()) | (frozenset({type(None)}) if name in _NULLABLE else frozenset())
+    for name, form in _FORMS.items()
 }
