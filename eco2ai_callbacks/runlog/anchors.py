@@ -94,7 +94,7 @@ def anchor_in(offset: int, line: bytes) -> Anchor | None:
     to, since, by = held.get("to"), held.get("since", 0), held.get("by", [])
     other, start = held.get("other", -1), held.get("start", -1)
     numbers = (to, since, other, start, *by) if isinstance(by, list) else (None,)
-    if not all(type(number) is int and -1 <= number for number in numbers) or len(numbers) > BITS + 4:
+    if not all(type(number) is int and number >= -1 for number in numbers) or len(numbers) > BITS + 4:
         return None
     # The file may have been cut off since: then its anchors begin here.
     if to > offset or max((since, other, *by)) > to:

@@ -25,9 +25,7 @@ def methods_of(names: Mapping[str, Any], accuracy: Mapping[str, Any]) -> dict[st
         names: Name of each channel's method.
         accuracy: Accuracy of each channel's method, as records hold it.
     """
-    return {
-        channel: Method(name, *accuracy[channel][:4]) for channel, name in names.items() if channel in accuracy
-    }
+    return {channel: Method(name, *accuracy[channel][:4]) for channel, name in names.items() if channel in accuracy}
 
 
 def spread_of(intensity: Mapping[str, Any] | None) -> Spread:
@@ -61,7 +59,7 @@ def short_total(
     """
     result = {name: value for name, value in total.items() if value is not None or name not in _SUM}
     own = total.get("joules")
-    if isinstance(own, Mapping):
+    if own is not None:
         bands = sum_bands(own, total.get("co2_kg"), methods, spread)
         for name in _BANDS:
             if name in total and total[name] == bands.get(name):

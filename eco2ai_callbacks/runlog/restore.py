@@ -95,7 +95,9 @@ class _Said:
             for name, value, other in zip(STANDING, before.values, like.values, strict=True)
         )
         channels = tuple(
-            _one({c: item for c, item in {**known, **frozen(values.get(name) or {})}.items() if item is not None}, other)
+            _one(
+                {c: item for c, item in {**known, **frozen(values.get(name) or {})}.items() if item is not None}, other
+            )
             for name, known, other in zip(BY_CHANNEL, before.channels, like.channels, strict=True)
         )
         same = all(map(is_, now, like.values)) and all(map(is_, channels, like.channels))
@@ -140,11 +142,9 @@ def _one(value: Any, other: Any) -> Any:
 
 def frozen(value: Any) -> Any:
     """Return a JSON value with tuples in place of its lists."""
-    if type(value) in _FROZEN:
-        return value
-    if isinstance(value, Mapping):
-        return {key: frozen(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(frozen(item) for item in value)
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return tuple([item if type(item) in _FROZEN else frozen(item) for item in value])
+    if kind is dict:
+        return {key: item if type(item) in _FROZEN else frozen(item) for key, item in value.items()}
     return value
-

@@ -92,7 +92,7 @@ def _sum(one: float | None, other: float | None) -> float | None:
 
 def all_same(one: Figures, other: Figures) -> bool:
     """Return whether two sums are equal, apart from the order of summing."""
-    return one == other or same(one[0], other[0]) and same(one[1], other[1]) and same(one[2], other[2])
+    return one == other or (same(one[0], other[0]) and same(one[1], other[1]) and same(one[2], other[2]))
 
 
 def same(one: float | None, other: float | None) -> bool:

@@ -51,9 +51,7 @@ def reader_of(raw: BinaryIO) -> Callable[[int, int], bytes]:
     return read
 
 
-def lines_back(
-    read: Callable[[int, int], bytes], size: int, needle: bytes
-) -> Iterator[tuple[int, bytes | None]]:
+def lines_back(read: Callable[[int, int], bytes], size: int, needle: bytes) -> Iterator[tuple[int, bytes | None]]:
     """Return the lines that hold some bytes, the last one first, each with its offset.
 
     After each block there is the block's offset and ``None``.

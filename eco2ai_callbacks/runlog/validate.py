@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 
@@ -17,20 +18,26 @@ def is_record(values: object) -> bool:
 
 def is_valid(values: Mapping[str, Any]) -> bool:
     """Return whether fields that readers use have a valid value."""
-    # A finite number less itself is 0; infinity less itself is not, and stays in the sum.
-    zero = 0.0
-    for name, value in values.items():
-        kinds = _PLAIN.get(name)
-        if kinds is None:
-            continue
-        # The exact types that need no further look come first: readers of long logs check millions of values.
-        kind = type(value)
-        if kind not in kinds:
-            if not _FORMS[name](value):
-                return False
-        elif kind is float:
-            zero += value - value
-    return zero == 0.0
+    # Most lines have the same fields with values of the same types: readers of long logs check millions of them.
+    plan = _plan if len(values) <= _FEW else _plan.__wrapped__
+    for name, good in plan(tuple(values), tuple(map(type, values.values()))):
+        if not good(values[name]):
+            return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _plan(names: tuple[str, ...], kinds: tuple[type, ...]) -> tuple[tuple[str, Callable[[Any], bool]], ...]:
+    """Return which fields must be looked at, where those of the others have a type that makes any value valid."""
+    return tuple(
+        (name, _finite if kind is float and float in _PLAIN[name] else _FORMS[name])
+        for name, kind in zip(names, kinds, strict=True)
+        if name in _FORMS and (kind is float or kind not in _PLAIN[name])
+    )
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0.0
 
 
 def is_checked(values: Mapping[str, Any]) -> bool:
@@ -57,22 +64,29 @@ def _whole(value: object) -> bool:
 
 
 def _numbers(value: object) -> bool:
-    return isinstance(value, Mapping) and _all_numbers(value.values())
+    return _is_mapping(value) and _all_numbers(value.values())  # type: ignore[attr-defined]
+
+
+def _is_mapping(value: object) -> bool:
+    # What JSON yields comes first: the check of an abstract class takes longer than all others of a line.
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def _all_numbers(values: Any) -> bool:
-    if _FLOAT.issuperset(map(type, values)):
-        total = sum(values)
-        if total - total == 0.0:
-            return True
-    return all(map(_number, values))
+    zero = 0.0
+    for value in values:
+        if type(value) is float:
+            zero += value - value
+        elif not _number(value):
+            return False
+    return zero == 0.0
 
 
 def _sum(value: object) -> bool:
-    if not isinstance(value, Mapping):
+    if not _is_mapping(value):
         return False
     zero = 0.0
-    for name, item in value.items():
+    for name, item in value.items():  # type: ignore[attr-defined]
         kind = type(item)
         if kind is float:
             zero += item - item
@@ -80,12 +94,13 @@ def _sum(value: object) -> bool:
             # A band may be null where there is none.
             if name in _SUMMED or not (_all_numbers(item) or all(map(_null_or_number, item))):
                 return False
-        elif isinstance(item, Mapping):
+        elif _is_mapping(item):
             if name in _SUMMED or not _numbers(item):
                 return False
         elif not _null_or_number(item) and (name in _SUMMED or not isinstance(item, str)):
             return False
-    return zero == 0.0 and ("joules" not in value or isinstance(value["joules"], list | Mapping))
+    joules = value.get("joules", ())  # type: ignore[attr-defined]
+    return zero == 0.0 and (type(joules) in (list, tuple) or _is_mapping(joules))
 
 
 def _by_channel(good: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -114,16 +129,18 @@ def _null_or_number(value: object) -> bool:
 
 
 def _ranges(value: object) -> bool:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, (list, tuple)):
         return False
     for item in value:
-        if not isinstance(item, list | tuple) or len(item) != 3 or not _INT.issuperset(map(type, item)):
+        if not isinstance(item, (list, tuple)) or len(item) != 3:
+            return False
+        first, last, attempt = item
+        if not (type(first) is type(last) is type(attempt) is int):
             return False
     return True
 
 
 _LARGEST = sys.float_info.max
-_FLOAT, _INT = frozenset({float}), frozenset({int})
 _NEEDED = frozenset({"run", "writer", "seq", "event"})
 _SUMMED = frozenset({"energy_kwh", "co2_kg", "seconds"})
 _NULLABLE = frozenset(
@@ -148,6 +165,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "attempts": _ranges,
 }
 _CHECKED = frozenset(_FORMS)
+# Fields of a line whose form is remembered; a record has fewer.
+_FEW = 64
 # Exact types of which every value is accepted, but infinity; any whole number is, where a float need not hold it.
 _KINDS: Mapping[Callable[[Any], bool], frozenset[type]] = {
     _text: frozenset({str}),

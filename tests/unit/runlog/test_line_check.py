@@ -34,7 +34,9 @@ def test_a_line_shows_whether_its_energy_and_its_hmac_fit() -> None:
     early = {"schema": 1, **ROW, "hmac": None}
     assert why({**early, "hmac": line_hmac(early, KEY)}, KEY) == []
     assert why({**early, "hmac": "0"}, KEY) == ["its HMAC is not that of its content"]
-    assert why({**early, "hmac": "0", "metrics": {"loss": float("inf")}}, KEY) == ["its HMAC is not that of its content"]
+    assert why({**early, "hmac": "0", "metrics": {"loss": float("inf")}}, KEY) == [
+        "its HMAC is not that of its content"
+    ]
 
 
 def test_only_the_writers_spelling_is_its_own() -> None:

@@ -191,7 +191,10 @@ class TestRenamedLogs:
         older = parts[0]
         write(
             older,
-            [line.replace(".000+00:00", ".001+00:00") if n == LINES + 2 else line for n, line in enumerate(texts(older))],
+            [
+                line.replace(".000+00:00", ".001+00:00") if n == LINES + 2 else line
+                for n, line in enumerate(texts(older))
+            ],
         )
         fault = first(verify(parts))
         assert (fault.file, fault.kind, fault.line) == (older, "changed", LINES + 3)

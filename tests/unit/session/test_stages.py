@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from eco2ai_callbacks.session.stages import Segment, Stages
 
 
