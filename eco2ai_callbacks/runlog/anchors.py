@@ -121,8 +121,9 @@ class Anchors:
         self._root: Anchor | None = None
         self._floor = 0
         self._look_back()
-        # What stands before this byte cannot be found by anchors.
-        self.since = self._floor if self._root is None else self._root.since
+        # What stands before this byte cannot be found by anchors: it is older than they are, or was not looked at.
+        begin = self.recent[-1].offset if self.recent else size
+        self.since = max(begin, self._floor) if self._root is None else self._root.since
 
     def trace(self, key: int) -> tuple[list[int], list[Anchor]]:
         """Return the entries of a new anchor's ``by``, and the latest anchors with its own key, the last one first.
@@ -240,6 +241,8 @@ class Anchors:
                         floor, self._root = found.to, found
             elif self._root is not None and offset <= floor:
                 self._floor = floor
+                # The whole file was read.
+                self._root = self._root if floor else None
                 return
             elif offset and self.size - offset >= MOST_BYTES:
                 self._floor, self._root = offset, None

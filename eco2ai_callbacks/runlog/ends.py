@@ -85,11 +85,15 @@ def ends_in(file: Path, run: str) -> Ends:
         found = Ends()
         with contextlib.suppress(NotFollowed):
             found = _by_anchors(anchors, run)
-            if not anchors.since or found.unclear:
+            if not anchors.since or found.unclear or _has_all(found.by_rank):
                 return found
         scanned = _scanned(read, size, run)
     note = scanned.note and f"run {run} was looked for in the last {MOST_BYTES >> 20} MiB of {file.name} alone"
     return Ends({**found.by_rank, **scanned.by_rank}, scanned.unclear, None if found.by_rank else note)
+
+
+def _has_all(by_rank: Mapping[int, SessionEnd]) -> bool:
+    return 0 in by_rank and all(rank in by_rank for rank in range(by_rank[0].world_size))
 
 
 def usage_of(total: Mapping[str, Any], joules: Mapping[str, float] | None = None) -> Usage:
@@ -183,6 +187,4 @@ def _scanned(read: Callable[[int, int], bytes], size: int, run: str) -> Ends:
 
 def _is_complete(by_rank: Mapping[int, SessionEnd], used: Container[str]) -> bool:
     """Return whether each rank's last record is known; the first rank continues those beyond its number of ranks."""
-    if 0 not in by_rank:
-        return False
-    return all(rank in by_rank and by_rank[rank].writer in used for rank in range(by_rank[0].world_size))
+    return _has_all(by_rank) and all(by_rank[rank].writer in used for rank in range(by_rank[0].world_size))

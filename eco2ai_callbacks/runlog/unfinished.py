@@ -12,8 +12,8 @@ from eco2ai_callbacks.runlog.anchors import NEEDLE
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.tail import WRITER, lines_from_end, record_in, writer_of
 
-# Bytes at the end of a log in which a run without an end is looked for.
-UNFINISHED_BYTES = 16 * 2**20
+# Bytes at the end of a log in which a run without an end is looked for: some 8,000 records.
+UNFINISHED_BYTES = 4 * 2**20
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ def unfinished(path: Path, project: str, host: str, living: Collection[str], fir
     They have no ``stop``, or were interrupted, have no living writer and reached the epoch before the fit's first one.
     Of several, the only one without a ``stop`` is returned: runs that were interrupted are often given up.
 
-    They are looked for in the last 16 MiB of the log, or of the files that were written last.
+    They are looked for in the last 4 MiB of the log, or of the files that were written last.
 
     Args:
         path: The log.
