@@ -80,7 +80,12 @@ def test_lines_of_schema_1_are_records_as_they_stand(log: Path) -> None:
 )
 def test_numbers_that_no_meter_measures_cost_no_more_than_their_record(hostile: dict[str, Any]) -> None:
     values: dict[str, Any] = {"schema": 2, "run": "r", "writer": "w", "seq": 0, "event": "epoch", "anchor": {"to": 0}}
-    values |= {"joules": {"cpu": 1.0}, "method": {"cpu": "m"}, "accuracy": {"cpu": [0.5, 2.0, 0.0, False]}, "co2_kg": 1.0}
+    values |= {
+        "joules": {"cpu": 1.0},
+        "method": {"cpu": "m"},
+        "accuracy": {"cpu": [0.5, 2.0, 0.0, False]},
+        "co2_kg": 1.0,
+    }
     record = Restorer().record(json.loads(json.dumps(values | hostile)))
     assert (record.run, record.event) == ("r", "epoch")
 
