@@ -43,8 +43,8 @@ class Record:
         joules: Energy per channel.
         method: Measuring method of each channel.
         band: Lower and upper end of the band in joules, per channel.
-        accuracy: Accuracy of each channel's method: lower and upper end as factors, joules that each edge of an interval
-            adds, whether the joules come from a hardware energy counter.
+        accuracy: Accuracy of each channel's method: lower and upper end as factors, joules that each edge adds, whether
+            the joules come from a hardware energy counter.
         attribution: Whose energy each channel holds: the job's, the whole machine's, the whole device's.
         covers: Which components each channel's figure includes.
         measured_share: Energy from hardware counters / energy.

@@ -7,7 +7,8 @@ session, and a further one after each ``SPACING`` bytes of the file. Its member 
   to it, and is read line by line. ``since``: what stands before this byte has no anchors, or none that could be
   followed;
 * ``by``: offsets of earlier anchors, by how many leading bits their key has in common with its own. The key is a hash
-  of the run, and the rank. Entry ``i`` is the latest anchor with the same first ``i`` bits and another bit ``i``; -1 is none;
+  of the run, and the rank. Entry ``i`` is the latest anchor with the same first ``i`` bits and another bit ``i``; -1
+  is none;
 * ``other``: offset of the latest anchor of the same run and rank by another session; ``start``: offset of the session's
   first line in this file.
 
@@ -46,7 +47,7 @@ class NotFollowed(Exception):
 
 
 def key_of(run: str, rank: int) -> int:
-    """Return the key of a rank's part in a run: a hash of the run, and the rank, so that ranks of a run are neighbours."""
+    """Return the key of a rank's part in a run: a hash of the run, then the rank, so that its ranks are neighbours."""
     digest = hashlib.sha256(run.encode("utf-8", "surrogatepass")).digest()
     bits = BITS - RUN_BITS
     return (int.from_bytes(digest[: RUN_BITS // 8], "big") << bits) | (rank & ((1 << bits) - 1))
@@ -93,8 +94,9 @@ def anchor_in(offset: int, line: bytes) -> Anchor | None:
         return None
     to, since, by = held.get("to"), held.get("since", 0), held.get("by", [])
     other, start = held.get("other", -1), held.get("start", -1)
-    numbers = (to, since, other, start, *by) if isinstance(by, list) else (None,)
-    if not all(type(number) is int and number >= -1 for number in numbers) or len(numbers) > BITS + 4:
+    if not isinstance(to, int) or not isinstance(by, list) or len(by) > BITS:
+        return None
+    if not all(type(number) is int and number >= -1 for number in (to, since, other, start, *by)):
         return None
     # The file may have been cut off since: then its anchors begin here.
     if to > offset or max((since, other, *by)) > to:

@@ -124,4 +124,4 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 # Without a hook for floats the decoder runs in C alone.
 _FAST = json.JSONDecoder(parse_constant=_refuse)
-_SCAN = _FAST.scan_once
+_SCAN = json.scanner.make_scanner(_FAST)  # type: ignore[attr-defined]

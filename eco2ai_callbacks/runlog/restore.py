@@ -76,7 +76,8 @@ class _Said:
             self._state(values, self.standing, like)
         joules = values.get("joules") or {}
         event, standing = values["event"], self.standing
-        channels = (None,) if event == "start" else tuple(joules)
+        # The first record names the methods of all channels.
+        channels = tuple(standing.channels[0]) if event == "start" else tuple(joules)
         if self._for != channels or not self._fixed:
             self._fix(channels)
         fields = self._fixed.copy()
@@ -104,11 +105,11 @@ class _Said:
         self.standing = like if same else Standing(now, channels)
         self._for = None
 
-    def _fix(self, channels: tuple[str | None, ...]) -> None:
+    def _fix(self, channels: tuple[str, ...]) -> None:
         self._for = channels
         self._fixed = dict(zip(STANDING, self.standing.values, strict=True))
         for name, known in zip(BY_CHANNEL, self.standing.channels, strict=True):
-            self._fixed[name] = known if channels == (None,) else {c: known[c] for c in channels if c in known}
+            self._fixed[name] = {c: known[c] for c in channels if c in known}
 
 
 _UNKNOWN = frozenset(UNKNOWN)

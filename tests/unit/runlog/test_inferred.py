@@ -35,7 +35,7 @@ def test_methods_come_back_from_what_records_hold() -> None:
 @pytest.mark.parametrize("own", [["cpu", "gpu:a"], ["gpu:a", "cpu"], ["cpu"]], ids=["same", "order", "fewer"])
 @pytest.mark.parametrize("more", [{}, {"energy_band_kwh": (0.0, 9.0)}, {"cost": 0.5}], ids=["plain", "band", "cost"])
 def test_a_total_comes_back_from_its_short_form(own: list[str], more: dict[str, Any]) -> None:
-    joules, grid = {channel: 1.0 for channel in own}, (0.9, 1.1)
+    joules, grid = dict.fromkeys(own, 1.0), (0.9, 1.1)
     total = banded(USAGE, METHODS, grid) | {"joules": dict(USAGE.joules)} | more
     short = short_total(total, joules, METHODS, grid)
     assert isinstance(short["joules"], list) is (own == ["cpu", "gpu:a"])

@@ -40,8 +40,10 @@ START = Record(
 
 def epoch(seq: int, methods: dict[str, Method], **fields: Any) -> Record:
     """The record of an epoch with figures of many digits."""
-    usage = Usage(12.345678901234 + seq / 7, {c: 1234.56789012345 + seq / 3 for c in methods}, 98.7654321012 + seq / 9)
-    total = Usage(1e5 / 3, {c: 1e7 / 3 for c in methods}, 1e5 / 7)
+    usage = Usage(
+        12.345678901234 + seq / 7, dict.fromkeys(methods, 1234.56789012345 + seq / 3), 98.7654321012 + seq / 9
+    )
+    total = Usage(1e5 / 3, dict.fromkeys(methods, 10000000.0 / 3), 1e5 / 7)
     record = dataclasses.replace(
         START,
         seq=seq,

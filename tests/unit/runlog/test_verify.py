@@ -18,7 +18,6 @@ from eco2ai_callbacks.runlog.sums import RECENT
 from eco2ai_callbacks.runlog.verify import Verdict, verify
 from eco2ai_callbacks.usage import Usage
 
-
 SCHEMA_1 = Path(__file__).parent / "schema1"
 
 
