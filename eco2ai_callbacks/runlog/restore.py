@@ -8,7 +8,7 @@ from typing import Any
 
 from eco2ai_callbacks.record import FIELDS, Record
 from eco2ai_callbacks.runlog.inferred import epoch_total, full_total, segment_fields
-from eco2ai_callbacks.runlog.short import BY_CHANNEL, NOTHING, STANDING, Standing
+from eco2ai_callbacks.runlog.short import BY_CHANNEL, DEFAULTS, NOTHING, STANDING, Standing
 
 _NAMES = frozenset(FIELDS)
 _FROZEN = frozenset({str, int, float, bool, type(None)})
@@ -40,7 +40,7 @@ class Restorer:
         self._like = said.standing
         if values["event"] == "stop" and said.whole:
             del self._writers[values["writer"]]
-        return Record(**fields)
+        return _made(fields)
 
     def unknown(self, writer: str) -> tuple[str, ...]:
         """Return the fields that a writer's lines have not stated so far, as its first line was not among them."""
@@ -107,30 +107,39 @@ class _Said:
 
     def _fix(self, channels: tuple[str, ...]) -> None:
         self._for = channels
-        self._fixed = dict(zip(STANDING, self.standing.values, strict=True))
+        self._fixed = {**DEFAULTS, **dict(zip(STANDING, self.standing.values, strict=True))}
         for name, known in zip(BY_CHANNEL, self.standing.channels, strict=True):
             self._fixed[name] = {c: known[c] for c in channels if c in known}
 
 
 _UNKNOWN = frozenset(UNKNOWN)
 _OWN_NAMES = _NAMES - _UNKNOWN - {"total"}
-_ABSENT = object()
+_EPOCH = (("epoch_energy_kwh", "energy_kwh"), ("epoch_co2_kg", "co2_kg"))
+# A frozen record's own constructor takes as long as all else that is done with a line.
+_SETTERS = tuple((name, getattr(Record, name).__set__) for name in FIELDS)
+
+
+def _made(fields: Mapping[str, Any]) -> Record:
+    record = object.__new__(Record)
+    for name, put in _SETTERS:
+        put(record, fields[name])
+    return record
 
 
 def _infer(fields: dict[str, Any], values: Mapping[str, Any], joules: Mapping[str, float], standing: Standing) -> None:
     """Add what follows from the rest, where the line does not say otherwise."""
     if joules:
         for name, value in segment_fields(joules, standing.methods).items():
-            fields.setdefault(name, value)
+            if name not in values:
+                fields[name] = value
     if values["event"] == "epoch":
-        get = values.get
-        sums = fields.get("epoch_total", _ABSENT)
-        if sums is _ABSENT:
-            own = get("energy_kwh"), get("co2_kg"), get("seconds", 0.0), get("cost")
-            sums = fields["epoch_total"] = epoch_total("epoch", *own)
-        if sums:
-            fields.setdefault("epoch_energy_kwh", sums.get("energy_kwh"))
-            fields.setdefault("epoch_co2_kg", sums.get("co2_kg"))
+        if "epoch_total" not in values:
+            own = fields["energy_kwh"], fields["co2_kg"], fields["seconds"], fields["cost"]
+            fields["epoch_total"] = epoch_total("epoch", *own)
+        sums = fields["epoch_total"] or {}
+        for name, part in _EPOCH:
+            if name not in values:
+                fields[name] = sums.get(part)
     total = values.get("total")
     if total is not None:
         fields["total"] = frozen(full_total(total, joules, standing.methods, standing.spread))
