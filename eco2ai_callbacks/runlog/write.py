@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -100,14 +101,16 @@ class Writer:
         try:
             state = os.fstat(file)
             size, where = state.st_size, (state.st_dev, state.st_ino)
-            same = where == self._file and size >= self._size
+            # A pipe has no size and no offsets.
+            regular = stat.S_ISREG(state.st_mode)
+            same = where == self._file and (size >= self._size or not regular)
             # What this writer has written ends in a newline.
             torn = not (same and size == self._size) and _is_torn(file)
             lines, anchored = self._lines(waiting, file, size, same)
             data = b"".join([b"\n" * torn, *(part for line, _ in lines for part in (line, b"\n"))])
             written = os.write(file, data)
             # Where the lines stand: others may have written since the size was read.
-            end = size + written if anchored is None else os.lseek(file, 0, os.SEEK_CUR)
+            end = size + written if anchored is None or not regular else os.lseek(file, 0, os.SEEK_CUR)
         finally:
             os.close(file)
         if anchored is not None:

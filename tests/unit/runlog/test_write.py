@@ -277,3 +277,13 @@ class TestNewFiles:
         writer.flush()
         assert sum("anchor" in row for row in rows(log)) >= 2
         assert verify(log).whole
+
+    def test_a_pipe_gets_each_line_once_and_all_that_holds_once(self, log: Path):
+        os.mkfifo(log)
+        reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+        writer = Writer(log)
+        for seq in range(3):
+            writer.append(record(seq, project="demo"))
+        found = [json.loads(line) for line in os.read(reader, 2**16).splitlines()]
+        os.close(reader)
+        assert [(row["seq"], row.get("project")) for row in found] == [(0, "demo"), (1, None), (2, None)]
