@@ -70,6 +70,9 @@ def latest_attempts(ranges: Iterable[Sequence[int]]) -> dict[int, int]:
     """Return the latest attempt of each epoch that ranges hold."""
     result: dict[int, int] = {}
     for first, last, attempt in ranges:
+        if not result:
+            result = dict.fromkeys(range(first, last + 1), attempt)
+            continue
         for epoch in range(first, last + 1):
             result[epoch] = max(result.get(epoch, 0), attempt)
     return result

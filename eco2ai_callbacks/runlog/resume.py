@@ -109,8 +109,12 @@ def _prior(ends: Ends, rank: int, world_size: int) -> PriorUsage | None:
         if end.usage is None or end.attempts is None:
             return None
         usage[number] = end.usage
-        for epoch, attempt in latest_attempts(end.attempts).items():
-            attempts[epoch] = max(attempts.get(epoch, 0), attempt)
+        found = latest_attempts(end.attempts)
+        if attempts:
+            for epoch, attempt in found.items():
+                attempts[epoch] = max(attempts.get(epoch, 0), attempt)
+        else:
+            attempts = found
     job = sum_parallel(usage.values())
     mine = [number for number in parts if inheriting_rank(number, world_size) == rank]
     if not mine:
