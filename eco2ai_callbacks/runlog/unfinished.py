@@ -66,19 +66,25 @@ def _look_for_ends(
 ) -> int:
     """Add what the end of a file shows of its runs; return how many bytes were read."""
     seen: set[str] = set()
+    # What lines of the session begin with whose line was seen last: most lines are skipped by it.
+    head = b"\0"
     distance = 0
     for distance, line in lines_from_end(file, WRITER):
         if line is None:
             if distance >= most:
                 break
             continue
+        old = b'"event":"start"' not in line and NEEDLE not in line
+        if old and line.startswith(head):
+            continue
         writer = writer_of(line)
-        if writer in seen and b'"event":"start"' not in line and NEEDLE not in line:
+        if old and writer in seen:
             continue
         values = record_in(line)
         if values is None:
             continue
         seen.add(writer)
+        head = line[: line.find(b'"', line.find(WRITER) + len(WRITER)) + 1]
         # In the order of the runs' first lines: a run whose earlier line is found moves behind those seen so far.
         run = runs[values["run"]] = runs.pop(values["run"], _Run())
         run.fits = run.fits or (values.get("project") == project and values.get("host") == host)
