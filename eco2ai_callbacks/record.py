@@ -10,7 +10,7 @@ from typing import Any
 
 from eco2ai_callbacks.usage import Method, Usage, combined_band, kwh
 
-SCHEMA = 1
+SCHEMA = 2
 ADDING_EVENTS = frozenset({"epoch", "stage", "stop"})
 EVENTS = ADDING_EVENTS | {"start", "heartbeat", "forecast", "metrics"}
 STAGES = ("train", "validate", "test", "predict", "other")
@@ -43,6 +43,8 @@ class Record:
         joules: Energy per channel.
         method: Measuring method of each channel.
         band: Lower and upper end of the band in joules, per channel.
+        accuracy: Accuracy of each channel's method: lower and upper end as factors, joules that each edge adds, whether
+            the joules come from a hardware energy counter.
         attribution: Whose energy each channel holds: the job's, the whole machine's, the whole device's.
         covers: Which components each channel's figure includes.
         measured_share: Energy from hardware counters / energy.
@@ -87,6 +89,7 @@ class Record:
     joules: Mapping[str, float] = field(default_factory=dict)
     method: Mapping[str, str] = field(default_factory=dict)
     band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    accuracy: Mapping[str, tuple[float, float, float, bool]] = field(default_factory=dict)
     attribution: Mapping[str, str] = field(default_factory=dict)
     covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     measured_share: float | None = None
@@ -153,18 +156,38 @@ def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
         methods: Measuring method of each channel.
     """
     known = {channel: methods[channel] for channel in usage.joules if channel in methods}
-    total = usage.total_j
-    counters = math.fsum(usage.joules[channel] for channel, method in known.items() if method.counter)
     return {
         "seconds": usage.seconds,
         "joules": usage.joules,
-        "method": {channel: method.name for channel, method in known.items()},
-        "band": {channel: method.band(usage.joules[channel]) for channel, method in known.items()},
-        "attribution": {channel: method.attribution for channel, method in known.items()},
-        "measured_share": counters / total if total else None,
+        **described(known),
+        **segment_bands(usage.joules, known),
         "energy_kwh": usage.energy_kwh,
         "co2_kg": usage.co2_kg,
         "cost": usage.cost,
+    }
+
+
+def described(methods: Mapping[str, Method]) -> dict[str, Any]:
+    """Return the fields of a record that describe the measuring methods of its channels."""
+    return {
+        "method": {channel: method.name for channel, method in methods.items()},
+        "attribution": {channel: method.attribution for channel, method in methods.items()},
+        "accuracy": {c: (method.low, method.high, method.edge_j, method.counter) for c, method in methods.items()},
+    }
+
+
+def segment_bands(joules: Mapping[str, float], methods: Mapping[str, Method]) -> dict[str, Any]:
+    """Return the fields of a record that follow from its joules and the accuracy of their methods.
+
+    Args:
+        joules: Joules of each channel.
+        methods: Measuring method of the channels; one without a method has no band and is not called measured.
+    """
+    total = math.fsum(joules.values())
+    counters = math.fsum(j for channel, j in joules.items() if channel in methods and methods[channel].counter)
+    return {
+        "band": {channel: methods[channel].band(j) for channel, j in joules.items() if channel in methods},
+        "measured_share": counters / total if total else None,
     }
 
 
@@ -199,16 +222,22 @@ def banded(usage: Usage, methods: Mapping[str, Method], grid: tuple[float, float
         methods: Measuring method of each channel; a channel without a method gets the relative band of the others.
         grid: Lower and upper end of the carbon intensity's band, as factors on the intensity that was used.
     """
-    result = summary(usage)
-    parts = [(methods[c].name, j, methods[c].band(j)) for c, j in usage.joules.items() if c in methods]
-    known = math.fsum(joules for _, joules, _ in parts)
-    total = usage.total_j
+    return summary(usage) | sum_bands(usage.joules, usage.co2_kg, methods, grid)
+
+
+def sum_bands(
+    joules: Mapping[str, float], co2_kg: float | None, methods: Mapping[str, Method], grid: tuple[float, float]
+) -> dict[str, Any]:
+    """Return the bands of a sum, as :func:`banded` does; none where no band is known."""
+    parts = [(methods[c].name, j, methods[c].band(j)) for c, j in joules.items() if c in methods]
+    known = math.fsum(part for _, part, _ in parts)
+    total = math.fsum(joules.values())
     if not total or not known:
-        return result
+        return {}
     low, high = (edge / known for edge in combined_band(parts))
-    result["energy_band_kwh"] = (kwh(total * low), kwh(total * high))
-    if usage.co2_kg is not None:
-        result["co2_band_kg"] = (usage.co2_kg * _product(low, grid[0]), usage.co2_kg * _product(high, grid[1]))
+    result = {"energy_band_kwh": (kwh(total * low), kwh(total * high))}
+    if co2_kg is not None:
+        result["co2_band_kg"] = (co2_kg * _product(low, grid[0]), co2_kg * _product(high, grid[1]))
     return result
 
 

@@ -77,8 +77,8 @@ class Method:
 
     def band(self, joules: float) -> tuple[float, float]:
         """Return the lower and upper end of the band, in joules, around ``joules`` read by this method."""
-        below_j, above_j = (2 * self.edge_j + gap_j for gap_j in self.gap_j)
-        return max(0.0, joules * self.low - below_j), joules * self.high + above_j
+        edges_j, (below_j, above_j) = 2 * self.edge_j, self.gap_j
+        return max(0.0, joules * self.low - (edges_j + below_j)), joules * self.high + (edges_j + above_j)
 
     def since(self, earlier: Method | None) -> Method:
         """Return the method for what was used since an earlier moment: with the gaps since then alone.

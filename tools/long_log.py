@@ -14,17 +14,22 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.hashing import canonical, line_hash
+from eco2ai_callbacks.record import Record, banded, described, measured, whole_epoch
 from eco2ai_callbacks.runlog.read import lines
 from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.runlog.verify import verify
+from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.usage import Method, Usage
 
-SECONDS, JOULES = 2.0, 36.0
+SECONDS, JOULES, GRAMS_PER_J = 2.0, 36.0, 400.0 / 3.6e6
+METHODS = {"cpu": Method("cpu-model:vm", 1 / 3, 2.0, scope="job", note="2.02 W per busy thread")}
+# Records that are written at once.
+BATCH = 100
 LABEL = "2026-01-01T00:00:00.000+00:00"
 INTENSITY = {
     **{"g_per_kwh": 400.0, "region": "DE", "name": "Germany", "dataset": "Ember 2026-04", "year": 2025},
@@ -79,77 +84,56 @@ def write(path: Path, count: int, runs: int = 1, sessions: int = 1, *, killed: b
         killed: Whether the sessions have no ``stop``.
     """
     length = max(3, count // (runs * sessions))
-    with path.open("w", encoding="utf-8") as file:
-        for run in range(runs):
-            done, continues = 0, None
-            for session in range(sessions):
-                writer = f"{run:08x}{session:08x}"
-                for line in _session(f"run{run}", writer, length, done, continues, killed):
-                    file.write(line + "\n")
-                continues = {"writer": writer, "hash": line_hash(line)}
-                done += length - 1
+    for run in range(runs):
+        done, continues = 0, None
+        for session in range(sessions):
+            name = f"{run:08x}{session:08x}"
+            writer = Writer(path)
+            for seq, record in enumerate(_session(f"run{run}", name, length, done, continues, killed)):
+                writer.keep(record)
+                if seq % BATCH == 0:
+                    writer.flush()
+            writer.flush()
+            continues = {"writer": name, "hash": writer.link or ""}
+            done += length - 1
 
 
 def _session(
     run: str, writer: str, length: int, done: int, continues: dict[str, str] | None, killed: bool
-) -> Iterator[str]:
+) -> Iterator[Record]:
     common = {"run": run, "writer": writer, "project": "demo", "host": "host", "start": LABEL, "intensity": INTENSITY}
-    line = canonical(
-        Record(event="start", total=_sum(done), attempts=_attempts(done), continues=continues, **common).to_dict()  # type: ignore[arg-type]
-    )
-    yield line
-    epoch_total = _sum(1)
-    own = {name: epoch_total[name] for name in ("energy_kwh", "co2_kg", "seconds")}
-    mark = Record(
-        event="epoch",
-        stage="train",
-        epoch=-1,
-        attempt=1,
-        joules={"cpu": JOULES},
-        method={"cpu": "cpu-model:vm"},
-        band={"cpu": (12.0, 72.0)},
-        attribution={"cpu": "job's process tree, 2.02 W per busy thread"},
+    start = Record(
+        event="start",
         covers={"cpu": ("cpu", "ram")},
-        seq=-1,
-        prev="PREV",
-        epoch_total=epoch_total,
-        total={"TOTAL": None},
         version="0.1.0",
-        attempts=((0, -2, 1),),
-        **{**common, **own},  # type: ignore[arg-type]
+        total=_total(done),
+        attempts=_attempts(done),
+        continues=continues,
+        **described(METHODS),
+        **common,  # type: ignore[arg-type]
     )
-    template = canonical(mark.to_dict())
+    yield start
+    one = Usage(SECONDS, {"cpu": JOULES}, JOULES * GRAMS_PER_J)
+    mark = replace(start, event="epoch", stage="train", attempt=1, continues=None, **measured(one, METHODS))
+    mark = replace(mark, **whole_epoch(one))
     for seq in range(1, length):
-        epoch, text = done + seq - 1, template
-        stops = seq == length - 1 and not killed
-        if stops:
-            text = text.replace('"event":"epoch","epoch":-1,"attempt":1,"stage":"train"', _STOP)
-            text = text.replace(f'"epoch_total":{canonical(epoch_total)}', '"epoch_total":null')
-            text = text.replace('"ended":null', '"ended":"finished"')
-        text = text.replace('"seq":-1', f'"seq":{seq}', 1).replace('"PREV"', f'"{line_hash(line)}"', 1)
-        text = text.replace('"epoch":-1', f'"epoch":{epoch}', 1)
-        line = text.replace('{"TOTAL":null}', canonical(_sum(done + seq)), 1)
-        line = line.replace("[0,-2,1]", f"[0,{epoch - stops},1]", 1)
-        yield line
-
-
-_STOP = '"event":"stop","epoch":null,"attempt":null,"stage":"other"'
+        epoch = done + seq - 1
+        if seq < length - 1 or killed:
+            yield replace(mark, seq=seq, epoch=epoch, total=_total(done + seq), attempts=_attempts(epoch + 1))
+        else:
+            own = {"event": "stop", "stage": "other", "attempt": None, "ended": "finished"}
+            none = dict.fromkeys(("epoch_total", "epoch_energy_kwh", "epoch_co2_kg"))
+            yield replace(mark, seq=seq, total=_total(done + seq), attempts=_attempts(epoch), **own, **none)  # type: ignore[arg-type]
 
 
 def _attempts(done: int) -> tuple[tuple[int, int, int], ...]:
     return ((0, done - 1, 1),) if done else ()
 
 
-def _sum(marks: int) -> dict[str, Any]:
-    if not marks:
-        return {"energy_kwh": None, "co2_kg": None, "seconds": 0.0}
-    energy = marks * JOULES / 3.6e6
-    return {
-        "energy_kwh": energy,
-        "co2_kg": energy * 0.4,
-        "seconds": marks * SECONDS,
-        "joules": {"cpu": marks * JOULES},
-    }
+def _total(marks: int) -> dict[str, Any]:
+    joules = {"cpu": marks * JOULES} if marks else {}
+    usage = Usage(marks * SECONDS, joules, marks * JOULES * GRAMS_PER_J if marks else None)
+    return banded(usage, METHODS, (0.9, 1.1)) | {"joules": joules}
 
 
 if __name__ == "__main__":

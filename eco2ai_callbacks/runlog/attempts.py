@@ -12,26 +12,39 @@ Range = tuple[int, int, int]
 
 
 class Attempts:
-    """The latest attempt of each epoch that records of a run name, as ranges of epochs with the same attempt.
+    """How often each epoch of a run was begun, and the same as ranges of epochs with the same attempt, for records.
+
+    Epochs that follow each other and were begun once need no memory of their own.
 
     Args:
         before: How often each epoch was begun in earlier sessions of the run.
     """
 
-    __slots__ = ("_ranges",)
+    __slots__ = ("_first", "_next", "_others", "_ranges")
 
     def __init__(self, before: Mapping[int, int] | None = None) -> None:
         self._ranges: list[Range] = []
+        self._first = self._next = 0
+        self._others: dict[int, int] = {}
         for epoch, attempt in sorted((before or {}).items()):
             self.add(epoch, attempt)
 
     @property
     def ranges(self) -> tuple[Range, ...]:
-        """The ranges, in the order in which they were begun."""
+        """The latest ranges, in the order in which they were begun."""
         return tuple(self._ranges)
+
+    def of(self, epoch: int) -> int:
+        """Return how often an epoch was begun."""
+        return self._others.get(epoch, int(self._first <= epoch < self._next))
+
+    def begin(self, epoch: int) -> None:
+        """Count an epoch that begins."""
+        self.add(epoch, self.of(epoch) + 1)
 
     def add(self, epoch: int, attempt: int) -> None:
         """Take the epoch and the attempt of a training's record."""
+        self._count(epoch, attempt)
         for first, last, held in reversed(self._ranges):
             if held == attempt and first <= epoch <= last:
                 return
@@ -42,11 +55,24 @@ class Attempts:
         self._ranges.append((epoch, epoch, attempt))
         del self._ranges[:-MOST]
 
+    def _count(self, epoch: int, attempt: int) -> None:
+        if attempt <= self.of(epoch):
+            return
+        if attempt == 1 and self._first == self._next:
+            self._first, self._next = epoch, epoch + 1
+        elif attempt == 1 and epoch == self._next:
+            self._next += 1
+        else:
+            self._others[epoch] = attempt
+
 
 def latest_attempts(ranges: Iterable[Sequence[int]]) -> dict[int, int]:
     """Return the latest attempt of each epoch that ranges hold."""
     result: dict[int, int] = {}
     for first, last, attempt in ranges:
+        if not result:
+            result = dict.fromkeys(range(first, last + 1), attempt)
+            continue
         for epoch in range(first, last + 1):
             result[epoch] = max(result.get(epoch, 0), attempt)
     return result

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.runlog.hashing import LINK_DIGITS, is_link
 from eco2ai_callbacks.runlog.sums import RECENT, Sums
 
 # The wall clock is a label that may be corrected by so much between two lines.
@@ -118,13 +119,15 @@ class Chain:
 
         After one that does not follow, all of the session must be checked by :func:`chain_faults`.
         """
-        good = not self.ended and line.seq == self._next and line.prev == self.hash
+        values = line.values
+        seq, event = values["seq"], values["event"]
+        good = not self.ended and seq == self._next and is_link(values.get("prev"), self.hash)
         if good and self.hash is None:
-            good = line.event == "start"
-        good = good and not any(True for _ in self._sums.faults(line.values, follows=True))
-        if line.seq >= self._next:
-            self.seq, self._next, self.hash, self.file = line.seq, line.seq + 1, line.hash, line.file
-            self.ended = line.event == "stop"
+            good = event == "start"
+        good = good and not self._sums.faults(values, follows=True)
+        if seq >= self._next:
+            self.seq, self._next, self.hash, self.file = seq, seq + 1, line.hash, line.file
+            self.ended = event == "stop"
         return good
 
 
@@ -163,7 +166,7 @@ def chain_faults(lines: Sequence[Found], torn: Sequence[Torn], began: Mapping[Pa
                 continue
         for why in sums.faults(line.values, follows=fault is None):
             yield line.fault("changed", why)
-        earlier[line.hash] = None
+        earlier[line.hash] = earlier[line.hash[:LINK_DIGITS]] = None
         before = line
 
 
@@ -176,7 +179,7 @@ def _ordered(lines: Sequence[Found]) -> tuple[list[Found], list[Found]]:
     chain: list[Found] = []
     others: list[Found] = []
     for _, rivals in sorted(by_seq.items()):
-        best = max(rivals, key=lambda line: line.hash in followed)
+        best = max(rivals, key=lambda line: line.hash in followed or line.hash[:LINK_DIGITS] in followed)
         chain.append(best)
         others += [line for line in rivals if line is not best]
     return chain, others
@@ -194,7 +197,7 @@ def _link_fault(
 
     Args:
         before: The line before it in its session.
-        earlier: Hashes of all lines before it in its session.
+        earlier: Hashes of all lines before it in its session, and their first digits.
         line: The line.
         later: The next line of its session.
         torn: As for :func:`chain_faults`.
@@ -218,9 +221,9 @@ def _link_fault(
         if before.file != line.file:
             return line.fault("elsewhere", f"{_records(missing, line.seq)} of its session not in these files", missing)
         return line.fault("removed", f"{_records(missing, line.seq)} of its session missing before it", missing)
-    if line.prev == before.hash:
+    if is_link(line.prev, before.hash):
         return None
-    if later is not None and later.prev == before.hash:
+    if later is not None and is_link(later.prev, before.hash):
         return line.fault("inserted", "the next line of its session follows from the one before it")
     if line.prev is None or line.prev in earlier:
         return line.fault("inserted", "it does not follow from the line before it in its session")

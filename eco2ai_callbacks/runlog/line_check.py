@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.runlog.chain_check import Fault, Found, written_at
-from eco2ai_callbacks.runlog.hashing import canonical, line_hmac
+from eco2ai_callbacks.runlog.hashing import canonical, is_signed, line_hmac
 from eco2ai_callbacks.runlog.read import as_written, raw_lines
 from eco2ai_callbacks.runlog.sums import same
 from eco2ai_callbacks.runlog.validate import is_record
@@ -51,23 +51,38 @@ def is_spelt(values: Mapping[str, Any], text: str) -> bool:
         return False
 
 
-def own_faults(line: Found, key: str | None) -> list[Fault]:
-    """Return the faults that a line shows by itself."""
+def own_faults(line: Found, data: bytes, key: str | None) -> list[Fault]:
+    """Return the faults that a line shows by itself.
+
+    Args:
+        line: The line's record.
+        data: The line.
+        key: Key of the HMACs; ``None`` leaves them unchecked.
+    """
     faults: list[Fault] = []
     values = line.values
     if key and values.get("hmac") is None:
         faults.append(line.fault("changed", "it carries no HMAC, though a key is given"))
-    elif key and not hmac.compare_digest(str(values["hmac"]).encode(), _hmac_of(values, key).encode()):
+    elif key and not _has_hmac(values, data, key):
         faults.append(line.fault("changed", "its HMAC is not that of its content"))
-    joules = values.get("joules")
-    energy = kwh(math.fsum(joules.values())) if joules else None
-    if not same(values.get("energy_kwh"), energy):
-        faults.append(line.fault("changed", f"energy_kwh is {values.get('energy_kwh')}, its joules are {energy}"))
+    joules, said = values.get("joules"), values.get("energy_kwh")
+    energy = kwh(_sum(joules.values())) if joules else None
+    if said != energy and not same(said, energy):
+        faults.append(line.fault("changed", f"energy_kwh is {said}, its joules are {energy}"))
     return faults
 
 
-def _hmac_of(values: Mapping[str, Any], key: str) -> str:
+def _sum(numbers: Iterable[float]) -> float:
     try:
-        return line_hmac(values, key)
+        return math.fsum(numbers)
+    except OverflowError:
+        return math.inf
+
+
+def _has_hmac(values: Mapping[str, Any], data: bytes, key: str) -> bool:
+    if values.get("schema") != 1:
+        return is_signed(data, key)
+    try:
+        return hmac.compare_digest(str(values["hmac"]).encode(), line_hmac(values, key).encode())
     except ValueError:  # infinity
-        return ""
+        return False

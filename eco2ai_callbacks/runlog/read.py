@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import line_hash
 from eco2ai_callbacks.runlog.paths import files_of
+from eco2ai_callbacks.runlog.restore import Restorer
 from eco2ai_callbacks.runlog.tally import Tally
-from eco2ai_callbacks.runlog.validate import is_record
+from eco2ai_callbacks.runlog.validate import is_checked, is_record
 from eco2ai_callbacks.usage import Usage
 
 # Bytes of a line that are read. A record has a few kilobytes; a file without any newline must not fill the memory.
@@ -22,10 +23,18 @@ LONGEST = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A record and the hash of the line that it was read from."""
+    """A record and the line that it was read from.
+
+    Args:
+        record: The record, with what earlier lines of its writer state.
+        hash: Hash of the line.
+        unknown: Fields that no line of the writer has stated so far, because its first line was not read: they have
+            their default value.
+    """
 
     record: Record
     hash: str
+    unknown: tuple[str, ...] = ()
 
 
 def lines(path: Path) -> Iterator[Line]:
@@ -37,12 +46,14 @@ def lines(path: Path) -> Iterator[Line]:
     Raises:
         OSError: A file exists and cannot be read.
     """
+    said = Restorer()
     for file in files_of(path):
         for _, data in raw_lines(file):
             text = data.decode("utf-8", "replace")
-            values = parsed(text)
-            if is_record(values):
-                yield Line(Record.from_dict(values), line_hash(text))
+            values = as_written(text)
+            if is_record(values) and (is_checked(values) or is_record(values := parsed(text))):
+                record = said.record(values)
+                yield Line(record, line_hash(data), said.unknown(record.writer))
 
 
 def raw_lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -76,6 +87,15 @@ def parsed(text: str) -> Any:
 def as_written(text: str) -> Any:
     """Return a line's JSON value as :func:`parsed` does, faster; a number beyond all floats becomes infinity."""
     try:
+        value, end = _SCAN(text, 0)
+    except (StopIteration, ValueError, RecursionError):
+        # It may begin with a space.
+        return _decoded(text)
+    return value if end == len(text) else _decoded(text)
+
+
+def _decoded(text: str) -> Any:
+    try:
         return _FAST.decode(text)
     except (ValueError, RecursionError):
         return None
@@ -104,3 +124,4 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 # Without a hook for floats the decoder runs in C alone.
 _FAST = json.JSONDecoder(parse_constant=_refuse)
+_SCAN = json.scanner.make_scanner(_FAST)  # type: ignore[attr-defined]

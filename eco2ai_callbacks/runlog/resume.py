@@ -1,26 +1,25 @@
-"""Earlier usage of a resumed run, from the end of the log: its sum, its epochs' attempts, the writer to continue.
+"""Earlier usage of a resumed run, from the log: its sum, its epochs' attempts, the writer to continue.
 
 Each record holds the run's total and the attempts of its epochs, so the last record of each rank is all that is needed.
-A log is read backwards until they are found, and as a whole only where its records do not suffice.
+:mod:`.ends` finds it without reading the log. A log is read as a whole only where it is short and its records do not
+suffice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from eco2ai_callbacks.runlog.anchors import MOST_BYTES
 from eco2ai_callbacks.runlog.attempts import latest_attempts
-from eco2ai_callbacks.runlog.hashing import canonical, line_hash
+from eco2ai_callbacks.runlog.ends import Ends, SessionEnd, ends_in
+from eco2ai_callbacks.runlog.hashing import LINK_DIGITS
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.read import lines
-from eco2ai_callbacks.runlog.tail import lines_from_end, record_in, writer_of
-from eco2ai_callbacks.runlog.tally import Tally, carried_usage
-from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage, sum_parallel
-
-# Bytes at the end of a log that are always read: sessions of one run that overlap show there, and are summed exactly.
-_OVERLAP = 2**20
+from eco2ai_callbacks.runlog.tail import record_in
+from eco2ai_callbacks.runlog.tally import Tally
+from eco2ai_callbacks.usage import Usage, sum_parallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +31,14 @@ class PriorUsage:
         attempts: How often each epoch was begun.
         continues: The writer that wrote last, and the hash of its last line.
         job: Sum of all ranks' parts, as far as this log holds them.
+        note: What may be missing from it, as one clause; ``None`` where nothing is.
     """
 
     usage: Usage = field(default_factory=Usage)
     attempts: Mapping[int, int] = field(default_factory=dict)
     continues: Mapping[str, str] | None = None
     job: Usage = field(default_factory=Usage)
-
-
-@dataclass(slots=True)
-class _Last:
-    """The end of one session: the hash of its last line, and its last record that holds all that it has used."""
-
-    writer: str
-    rank: int
-    hash: str
-    values: Mapping[str, Any] | None = None
+    note: str | None = None
 
 
 def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> PriorUsage:
@@ -63,15 +54,14 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
         OSError: A file exists and cannot be read.
     """
     files = files_of(path)
-    ends: dict[int, _Last] | None = {}
-    if files == [path]:
-        ends = _ends_in(path, run)
-    elif path not in files:
-        ends = _ends_of(files, run)
-    elif files:
-        ends = None
-    prior = None if ends is None else _prior(ends, rank, world_size)
-    return _summed(path, run, rank, world_size) if prior is None else prior
+    found = ends_in(path, run) if files == [path] else _ends_of(files, path, run)
+    prior = None if found.unclear else _prior(found, rank, world_size)
+    if prior is None and sum(file.stat().st_size for file in files) <= MOST_BYTES:
+        return _summed(path, run, rank, world_size)
+    if prior is None:
+        best = _prior(Ends(found.by_rank), rank, world_size) or PriorUsage()
+        return replace(best, note=f"the sessions of run {run} overlap or lack totals, and are not all counted")
+    return replace(prior, note=found.note)
 
 
 def inheriting_rank(rank: int, world_size: int) -> int:
@@ -82,96 +72,56 @@ def inheriting_rank(rank: int, world_size: int) -> int:
 # --- the last records -----------------------------------------------------------------------------------------------
 
 
-def _ends_in(file: Path, run: str) -> dict[int, _Last] | None:
-    """Return the end of each rank's last session in one file; ``None`` where sessions of a rank overlap."""
-    needle = canonical({"run": run})[1:-1].encode() + b","
-    ends: dict[int, _Last] = {}
-    by_writer: dict[str, _Last] = {}
-    behind: set[str] = set()
-    for distance, line in lines_from_end(file, needle):
-        if line is None:
-            if distance >= _OVERLAP and _is_complete(ends):
-                break
-            continue
-        writer = writer_of(line)
-        if writer in behind:
-            return None
-        last = by_writer.get(writer)
-        if last is not None and last.values is not None:
-            continue
-        values = record_in(line)
-        if values is None or values["run"] != run:
-            continue
-        if last is None:
-            last = by_writer[writer] = _Last(writer, values.get("rank", 0), line_hash(line))
-            newest = ends.setdefault(last.rank, last)
-            if newest is not last:
-                # An earlier session of the rank: its last line stands before all of the later one's.
-                behind.add(newest.writer)
-        if values["event"] not in ("metrics", "forecast"):
-            last.values = values
-    return ends
-
-
-def _ends_of(files: Sequence[Path], run: str) -> dict[int, _Last] | None:
-    """Return the end of each rank's last session, from files of single writers; ``None`` where it is not clear."""
-    found: list[_Last] = []
+def _ends_of(files: Sequence[Path], log: Path, run: str) -> Ends:
+    """Return the end of each rank's last session, from the log and files of single writers."""
+    found: list[SessionEnd] = []
     continued: set[str] = set()
+    notes: list[str] = []
     for file in files:
-        with file.open("rb") as raw:
-            first = record_in(raw.readline(2**24).removesuffix(b"\n"))
-        if first is None or first["event"] != "start":
-            return None
-        if first["run"] != run:
-            continue
-        if first.get("continues"):
-            continued.add(first["continues"]["writer"])
-        found += (_ends_in(file, run) or {}).values()
-    ends: dict[int, _Last] = {}
-    for last in found:
-        if last.writer not in continued and ends.setdefault(last.rank, last) is not last:
-            return None
-    return ends
+        if file != log:
+            with file.open("rb") as raw:
+                first = record_in(raw.readline(2**24).removesuffix(b"\n"))
+            if first is None or first["event"] != "start":
+                return Ends(unclear=True)
+            if first["run"] != run:
+                continue
+            if first.get("continues"):
+                continued.add(first["continues"]["writer"])
+        ends = ends_in(file, run)
+        if ends.unclear:
+            return ends
+        found += ends.by_rank.values()
+        notes += [ends.note] if ends.note else []
+    by_rank: dict[int, SessionEnd] = {}
+    for end in found:
+        if end.writer not in continued and by_rank.setdefault(end.rank, end) is not end:
+            return Ends(unclear=True)
+    return Ends(by_rank, note=next(iter(notes), None))
 
 
-def _is_complete(ends: Mapping[int, _Last]) -> bool:
-    """Return whether each rank's last record is known; the first rank continues those beyond its number of ranks."""
-    size = _world(ends)
-    return size is not None and all(rank in ends and ends[rank].values is not None for rank in range(size))
-
-
-def _world(ends: Mapping[int, _Last]) -> int | None:
-    first = ends[0].values if 0 in ends else None
-    return None if first is None else first.get("world_size", 1)
-
-
-def _prior(ends: Mapping[int, _Last], rank: int, world_size: int) -> PriorUsage | None:
+def _prior(ends: Ends, rank: int, world_size: int) -> PriorUsage | None:
     """Return the usage that the ranks' last records hold; ``None`` where one of them holds too little."""
-    size = _world(ends)
-    parts = {number: end for number, end in sorted(ends.items()) if size is None or number < size}
+    size = ends.by_rank[0].world_size if 0 in ends.by_rank else None
+    parts = {number: end for number, end in sorted(ends.by_rank.items()) if size is None or number < size}
     usage: dict[int, Usage] = {}
     attempts: dict[int, int] = {}
     for number, end in parts.items():
-        values = end.values
-        if values is None or values.get("total") is None or values.get("attempts") is None:
+        if end.usage is None or end.attempts is None:
             return None
-        usage[number] = _usage_of(values["total"])
-        for epoch, attempt in latest_attempts(values["attempts"]).items():
-            attempts[epoch] = max(attempts.get(epoch, 0), attempt)
+        usage[number] = end.usage
+        found = latest_attempts(end.attempts)
+        if attempts:
+            for epoch, attempt in found.items():
+                attempts[epoch] = max(attempts.get(epoch, 0), attempt)
+        else:
+            attempts = found
     job = sum_parallel(usage.values())
     mine = [number for number in parts if inheriting_rank(number, world_size) == rank]
     if not mine:
         return PriorUsage(attempts=attempts, job=job)
     own = sum((usage[number] for number in mine[1:]), usage[mine[0]])
-    last_one = parts[mine[-1]]
-    return PriorUsage(own, attempts, {"writer": last_one.writer, "hash": last_one.hash}, job)
-
-
-def _usage_of(total: Mapping[str, Any]) -> Usage:
-    joules, co2 = total.get("joules"), total.get("co2_kg")
-    if joules is None:
-        return carried_usage(total)
-    return Usage(total.get("seconds") or 0.0, joules, None if co2 is None else co2 * GRAMS_PER_KG, total.get("cost"))
+    last = parts[mine[-1]]
+    return PriorUsage(own, attempts, {"writer": last.writer, "hash": last.link}, job)
 
 
 # --- the sum of all records -----------------------------------------------------------------------------------------
@@ -198,7 +148,7 @@ def _summed(path: Path, run: str, rank: int, world_size: int) -> PriorUsage:
             )
         if mine:
             last.pop(record.writer, None)
-            last[record.writer] = line.hash
+            last[record.writer] = line.hash[:LINK_DIGITS]
             if record.continues:
                 continued.add(record.continues["writer"])
     job = sum_parallel(tallies[number].usage for number in sorted(tallies))

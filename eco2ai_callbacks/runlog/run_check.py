@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,35 +77,38 @@ class RunCheck:
             counts: Whether its usage is counted; that of a copy is not.
         """
         values = line.values
-        rank = values.get("rank", 0)
-        session = self.sessions.get(line.writer)
+        writer = values["writer"]
+        session = self.sessions.get(writer)
         if session is None:
-            session = self.sessions[line.writer] = _Session(rank, line.place, line.place)
+            session = self.sessions[writer] = _Session(values.get("rank", 0), line.place, line.place)
+        rank = session.rank
         session.last = line.place
         if self._file is None:
             self._file = line.file
             self.parent = values.get("parent")
         elif self._file is not line.file:
             self._alone = False
-        self.world_size = max(self.world_size, values.get("world_size", 1))
-        event = line.event
+        if values.get("world_size", 1) > self.world_size:
+            self.world_size = values["world_size"]
+        event = values["event"]
         if event == "start":
             self._begins(line, values, rank)
         elif event == "stop":
             session.has_stop, session.ended = True, values.get("ended")
         if counts:
-            self.count(line)
+            self._count(values, rank)
 
     def count(self, line: Found) -> None:
         """Count a line's usage."""
-        values = line.values
-        rank = values.get("rank", 0)
+        self._count(line.values, self.sessions[line.writer].rank)
+
+    def _count(self, values: Mapping[str, Any], rank: int) -> None:
         tally = self._ranks.get(rank)
         if tally is None:
             tally = self._ranks[rank] = Tally()
         tally.add(
-            line.writer,
-            line.event,
+            values["writer"],
+            values["event"],
             values.get("seconds", 0.0),
             values.get("joules", {}),
             values.get("co2_kg"),

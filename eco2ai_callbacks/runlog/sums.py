@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from eco2ai_callbacks.record import ADDING_EVENTS
@@ -34,21 +34,22 @@ class Sums:
         self._known = True
         self._kept = kept
 
-    def faults(self, record: Mapping[str, Any], follows: bool) -> Iterator[str]:
+    def faults(self, record: Mapping[str, Any], follows: bool) -> tuple[str, ...]:
         """Return the faults in the sums of the writer's next record.
 
         Args:
             record: The record's fields.
             follows: Whether it follows the writer's previous record without a fault in the chain.
         """
+        found: tuple[str, ...] = ()
         event, total = record["event"], record.get("total")
         own = record.get("energy_kwh"), record.get("co2_kg"), record.get("seconds", 0.0)
         said = None if total is None else figures(total)
         adds = event in ADDING_EVENTS
         if said is not None and self._total is not None and follows:
             expected = _plus(self._total, own) if adds or event == "heartbeat" else self._total
-            if not all_same(said, expected):
-                yield "its total is not the one before it and what it adds"
+            if said != expected and not all_same(said, expected):
+                found = ("its total is not the one before it and what it adds",)
         if event != "heartbeat":
             self._total = said
         elif not follows:
@@ -56,12 +57,18 @@ class Sums:
         self._known = self._known and follows
         if adds and record.get("stage") == "train":
             epoch = record.get("epoch"), record.get("attempt")
-            self._epochs[epoch] = _plus(self._epochs.get(epoch, (None, None, 0.0)), own)
+            before = self._epochs.get(epoch)
+            marks = self._epochs[epoch] = own if before is None else _plus(before, own)
             if self._kept is not None and len(self._epochs) > self._kept:
                 del self._epochs[next(iter(self._epochs))]
-            held = record.get("epoch_total")
-            if held is not None and self._known and not all_same(figures(held), self._epochs[epoch]):
-                yield "its epoch_total is not the sum of the epoch's lines"
+            if "epoch_total" in record:
+                held = None if record["epoch_total"] is None else figures(record["epoch_total"])
+            else:
+                # It has no other mark, by its own line.
+                held = own if event == "epoch" else None
+            if held is not None and held is not marks and self._known and not all_same(held, marks):
+                found += ("its epoch_total is not the sum of the epoch's lines",)
+        return found
 
 
 def figures(sums: Mapping[str, float | None]) -> Figures:
@@ -70,16 +77,22 @@ def figures(sums: Mapping[str, float | None]) -> Figures:
 
 
 def _plus(one: Figures, other: Figures) -> Figures:
+    energy, co2, seconds = one
+    more_energy, more_co2, more_seconds = other
+    if energy is not None and co2 is not None and more_energy is not None and more_co2 is not None:
+        return energy + more_energy, co2 + more_co2, _sum(seconds, more_seconds)
     return _sum(one[0], other[0]), _sum(one[1], other[1]), _sum(one[2], other[2])
 
 
 def _sum(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else one + other
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def all_same(one: Figures, other: Figures) -> bool:
     """Return whether two sums are equal, apart from the order of summing."""
-    return same(one[0], other[0]) and same(one[1], other[1]) and same(one[2], other[2])
+    return one == other or (same(one[0], other[0]) and same(one[1], other[1]) and same(one[2], other[2]))
 
 
 def same(one: float | None, other: float | None) -> bool:

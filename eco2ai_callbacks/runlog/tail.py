@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from eco2ai_callbacks.runlog.read import LONGEST, parsed
 from eco2ai_callbacks.runlog.validate import is_record
@@ -31,22 +31,50 @@ def lines_from_end(file: Path, needle: bytes) -> Iterator[tuple[int, bytes | Non
         OSError: The file cannot be read.
     """
     with file.open("rb") as raw:
-        size = end = raw.seek(0, os.SEEK_END)
-        step, rest = _FIRST, b""
-        while end > 0:
-            begin = max(0, end - step)
-            raw.seek(begin)
-            block = raw.read(end - begin) + rest
-            # The first line of a block may begin in the one before it.
-            cut = block.find(b"\n") + 1 if begin else 0
-            rest = block[:cut] if begin and cut else block if begin else b""
-            if begin and not cut:
-                rest = rest if len(rest) <= LONGEST else b""
-            else:
-                for line in _with(block, cut, needle):
-                    yield size - begin, line
-            yield size - begin, None
-            end, step = begin, min(2 * step, _LARGEST)
+        size = raw.seek(0, os.SEEK_END)
+        distance = min(size, _FIRST)
+        step = _FIRST
+        for begin, line in lines_back(reader_of(raw), size, needle):
+            yield distance, line
+            if line is None:
+                step = min(2 * step, _LARGEST)
+                distance = min(size, size - begin + step)
+
+
+def reader_of(raw: BinaryIO) -> Callable[[int, int], bytes]:
+    """Return what reads bytes of an open file by offset and number."""
+
+    def read(offset: int, size: int) -> bytes:
+        raw.seek(offset)
+        return raw.read(size)
+
+    return read
+
+
+def lines_back(read: Callable[[int, int], bytes], size: int, needle: bytes) -> Iterator[tuple[int, bytes | None]]:
+    """Return the lines that hold some bytes, the last one first, each with its offset.
+
+    After each block there is the block's offset and ``None``.
+
+    Args:
+        read: Returns bytes by offset and number.
+        size: Where the last line ends.
+        needle: The bytes; not empty.
+    """
+    end, step, rest = size, _FIRST, b""
+    while end > 0:
+        begin = max(0, end - step)
+        block = read(begin, end - begin) + rest
+        # The first line of a block may begin in the one before it.
+        cut = block.find(b"\n") + 1 if begin else 0
+        rest = block[:cut] if begin and cut else block if begin else b""
+        if begin and not cut:
+            rest = rest if len(rest) <= LONGEST else b""
+        else:
+            for place, line in _with(block, cut, needle):
+                yield begin + place, line
+        yield begin, None
+        end, step = begin, min(2 * step, _LARGEST)
 
 
 def record_in(line: bytes) -> dict[str, Any] | None:
@@ -55,12 +83,12 @@ def record_in(line: bytes) -> dict[str, Any] | None:
     return values if is_record(values) else None
 
 
-def _with(block: bytes, begin: int, needle: bytes) -> Iterator[bytes]:
+def _with(block: bytes, begin: int, needle: bytes) -> Iterator[tuple[int, bytes]]:
     end = len(block)
     while (hit := block.rfind(needle, begin, end)) >= 0:
         end = max(block.rfind(b"\n", begin, hit) + 1, begin)
         stop = block.find(b"\n", hit)
-        yield block[end:] if stop < 0 else block[end:stop]
+        yield end, block[end:] if stop < 0 else block[end:stop]
 
 
 def writer_of(line: bytes) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.runlog.anchors import NEEDLE
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.tail import WRITER, lines_from_end, record_in, writer_of
 
-# Bytes at the end of a log in which a run without an end is looked for.
-UNFINISHED_BYTES = 16 * 2**20
+# Bytes at the end of a log in which a run without an end is looked for: some 8,000 records.
+UNFINISHED_BYTES = 4 * 2**20
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ def unfinished(path: Path, project: str, host: str, living: Collection[str], fir
     They have no ``stop``, or were interrupted, have no living writer and reached the epoch before the fit's first one.
     Of several, the only one without a ``stop`` is returned: runs that were interrupted are often given up.
 
-    They are looked for in the last 16 MiB of the log, or of the files that were written last.
+    They are looked for in the last 4 MiB of the log, or of the files that were written last.
 
     Args:
         path: The log.
@@ -65,19 +66,25 @@ def _look_for_ends(
 ) -> int:
     """Add what the end of a file shows of its runs; return how many bytes were read."""
     seen: set[str] = set()
+    # What lines of the session begin with whose line was seen last: most lines are skipped by it.
+    head = b"\0"
     distance = 0
     for distance, line in lines_from_end(file, WRITER):
         if line is None:
             if distance >= most:
                 break
             continue
+        old = b'"event":"start"' not in line and NEEDLE not in line
+        if old and line.startswith(head):
+            continue
         writer = writer_of(line)
-        if writer in seen and b'"event":"start"' not in line:
+        if old and writer in seen:
             continue
         values = record_in(line)
         if values is None:
             continue
         seen.add(writer)
+        head = line[: line.find(b'"', line.find(WRITER) + len(WRITER)) + 1]
         # In the order of the runs' first lines: a run whose earlier line is found moves behind those seen so far.
         run = runs[values["run"]] = runs.pop(values["run"], _Run())
         run.fits = run.fits or (values.get("project") == project and values.get("host") == host)

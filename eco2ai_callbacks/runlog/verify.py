@@ -25,7 +25,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.runlog.aggregate import of_ranks
 from eco2ai_callbacks.runlog.chain_check import Chain, Fault, Found, Torn, chain_faults, without_copies
-from eco2ai_callbacks.runlog.hashing import line_hash
+from eco2ai_callbacks.runlog.hashing import is_link, line_hash
 from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, is_torn, own_faults, record_lines
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.run_check import RunCheck
@@ -175,7 +175,7 @@ class _Check:
         strange: list[Fault] = []
         for number, text, values, data in record_lines(file):
             if values is not None:
-                self._take(Found(file, number, self._records, values, line_hash(data)), text)
+                self._take(Found(file, number, self._records, values, line_hash(data)), text, data)
                 self._records += 1
             elif is_torn(text):
                 self._torn.append(Torn(file, number, text))
@@ -189,8 +189,9 @@ class _Check:
         else:
             self._faults += strange
 
-    def _take(self, line: Found, text: str) -> None:
-        values, writer = line.values, line.writer
+    def _take(self, line: Found, text: str, data: bytes) -> None:
+        values = line.values
+        writer, event = values["writer"], values["event"]
         chain = self._chains.get(writer)
         if chain is None:
             chain = self._chains[writer] = Chain()
@@ -203,14 +204,14 @@ class _Check:
         if not chain.follows(line):
             self._suspects.add(writer)
         run.add(line, counts=not copy)
-        if line.event == "start" and (link := values.get("continues")):
+        if event == "start" and (link := values.get("continues")):
             continued = self._chains.get(link["writer"])
-            if continued is None or continued.hash != link["hash"]:
+            if continued is None or not is_link(link["hash"], continued.hash):
                 self._links.append(line.small())
-        self._faults += own_faults(line, self._key)
+        self._faults += own_faults(line, data, self._key)
         # The hash that the next line holds confirms how a line is spelt.
         self._unconfirmed.pop(writer, None)
-        if line.event == "stop":
+        if event == "stop":
             self._check_spelling(line, text)
         else:
             self._unconfirmed[writer] = line, text
@@ -272,7 +273,7 @@ def _link_fault(line: Found, continued: Sequence[Found]) -> Fault | None:
     link = line.values["continues"]
     if not continued:
         return line.fault("elsewhere", f"the session that it continues, {link['writer']}, is not in this file")
-    if any(other.hash == link["hash"] for other in continued):
+    if any(is_link(link["hash"], other.hash) for other in continued):
         return None
     last = max(continued, key=lambda other: other.seq)
     if last.event == "stop":

@@ -64,6 +64,8 @@ def open_session(
     prior = PriorUsage()
     if log is not None and run.continued:
         prior = guard.call("log file", lambda: load_prior(log, run.run, rank, world_size), prior)
+        if prior.note is not None:
+            guard.record(f"log file: {prior.note}")
     registry = Registry(host.hash, platform.registry)
     identity = SessionIdentity(
         id=run.run,

@@ -9,7 +9,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record, band_factors, banded, measured, summary
+from eco2ai_callbacks.record import Record, band_factors, banded, described, measured, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
@@ -102,13 +102,12 @@ class Journal:
             epoch=segment.epoch,
             attempt=segment.attempt,
             start=label.isoformat(timespec="milliseconds"),
-            **measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}),
             total=banded(total, methods, self._grid.spread) | {"joules": total.joules},
             attempts=self._attempts.ranges,
             shared_with=self._shared_with(),
             parent=self._parent(),
             failures=self._guard.failures,
-            **fields,
+            **{**measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}), **fields},
         )
         return self._publisher.publish(record)
 
@@ -159,6 +158,6 @@ class Journal:
             total: This rank's part of it.
             fields: Further fields of the record.
         """
-        start = self.write("start", Usage(), Segment(), total, **fields)
+        start = self.write("start", Usage(), Segment(), total, **described(self._methods()), **fields)
         self._marked = self._latest
         self.show(dataclasses.replace(start, total=summary(known)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import STAGES
+from eco2ai_callbacks.runlog.attempts import Attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Stages:
 
     def __init__(self, base: str = "train", attempts: Mapping[int, int] | None = None) -> None:
         self._base = base
-        self._attempts = _Attempts(attempts or {})
+        self._attempts = Attempts(attempts)
         self._stack: list[Segment] = []
         self._next = 0
         self._open: int | None = None
@@ -77,7 +78,7 @@ class Stages:
         epoch = self._epoch() if epoch is None else epoch
         if stage == "train" and epoch is not None and self._open != epoch:
             self._open = epoch
-            self._attempts.add(epoch)
+            self._attempts.begin(epoch)
         return self.latest(stage, epoch)
 
     def close_epoch(self, epoch: int | None) -> None:
@@ -100,32 +101,3 @@ class Stages:
         if self._stack:
             return self._stack[-1].epoch
         return self._next if self._base == "train" else None
-
-
-class _Attempts:
-    """How often each epoch was begun. Epochs that follow each other and were begun once need no memory of their own.
-
-    Args:
-        known: The same of earlier sessions.
-    """
-
-    def __init__(self, known: Mapping[int, int]) -> None:
-        self._first = self._next = 0
-        self._others: dict[int, int] = {}
-        for epoch in sorted(known):
-            for _ in range(known[epoch]):
-                self.add(epoch)
-
-    def of(self, epoch: int) -> int:
-        """Return how often an epoch was begun."""
-        return self._others.get(epoch, int(self._first <= epoch < self._next))
-
-    def add(self, epoch: int) -> None:
-        """Count an epoch that begins."""
-        times = self.of(epoch) + 1
-        if times == 1 and self._first == self._next:
-            self._first, self._next = epoch, epoch + 1
-        elif times == 1 and epoch == self._next:
-            self._next += 1
-        else:
-            self._others[epoch] = times

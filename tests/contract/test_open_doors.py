@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import csv
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from logcheck import rows
 
 import eco2ai_callbacks
 from eco2ai_callbacks import Tracker
@@ -104,7 +104,7 @@ class Machine:
         with Tracker(platform=platform, **settings) as tracker:
             self.clock.advance(10.0)
             tracker.mark(epoch=0)
-        return [json.loads(line) for line in log.read_text().splitlines()]
+        return rows(log)
 
 
 @pytest.fixture

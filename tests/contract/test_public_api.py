@@ -32,6 +32,7 @@ from golden_run import (
     tracker,
     variables,
 )
+from logcheck import rows
 
 import eco2ai_callbacks
 from eco2ai_callbacks import Tracker, Usage, track
@@ -122,7 +123,7 @@ def left_behind() -> dict[str, Any]:
     saved = checkpoint(run)
     card = run.model_card("fine-tuning") or {}
     run.stop()
-    start, epoch, stop = (json.loads(line) for line in Path("eco2ai.jsonl").read_text().splitlines())
+    start, epoch, stop = rows()
     return {
         "record_fields": list(start),
         "record_sources": list(start["sources"][0]),
@@ -200,5 +201,5 @@ def test_every_setting_has_its_variable_that_is_heeded(monkeypatch: pytest.Monke
 
 def test_the_schema_names_the_fields_of_a_record_in_their_order() -> None:
     fields = left_behind()["record_fields"]
-    assert list(schema()["properties"]) == fields
-    assert schema()["required"] == fields
+    assert list(schema()["properties"]) == [*fields, "anchor"]
+    assert schema()["required"] == ["schema", "run", "writer", "seq", "event"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sessions import Written
 
-from eco2ai_callbacks.runlog.hashing import canonical, line_hash
+from eco2ai_callbacks.runlog.hashing import canonical, link_of
 from eco2ai_callbacks.runlog.verify import Fault, Verdict
 
 KEY = "a secret"
@@ -55,6 +55,6 @@ def rechained(lines: list[str], change: Callable[[int, dict[str, Any]], None]) -
     for number, line in enumerate(lines):
         values = json.loads(line)
         change(number, values)
-        values["prev"] = line_hash(result[-1]) if result else None
+        values.pop("prev", None) if not result else values.update(prev=link_of(result[-1]))
         result.append(canonical(values))
     return result

@@ -205,14 +205,14 @@ class Masks:
         rows = [json.loads(line) for line in lines]
         self._names: dict[str, str] = {}
         for what in ("run", "writer", "host"):
-            for value in dict.fromkeys(row[what] for row in rows if row[what] is not None):
+            for value in dict.fromkeys(row[what] for row in rows if what in row):
                 self._names[value] = f"{what}-{1 + sum(name.startswith(what) for name in self._names.values())}"
         for line, row in zip(lines, rows, strict=True):
             which = f"line {row['seq']} of {self._names[row['writer']]}"
-            self._names[hashlib.sha256(line.encode()).hexdigest()] = f"hash of {which}"
-            unsigned = line.replace(compact(row["hmac"]), "null")
+            self._names[hashlib.sha256(line.encode()).hexdigest()[:32]] = f"hash of {which}"
+            unsigned = line.replace(f',"hmac":"{row["hmac"]}"', "")
             self._names[hmac.new(KEY.encode(), unsigned.encode(), hashlib.sha256).hexdigest()] = f"HMAC of {which}"
-        self._version = next((row["version"] for row in rows), None)
+        self._version = next((row["version"] for row in rows if "version" in row), None)
 
     def text(self, text: str) -> str:
         """Return any text with the stable names."""
@@ -222,8 +222,9 @@ class Masks:
 
     def row(self, row: Mapping[str, Any]) -> str:
         """Return a line of the log with each field on a line of its own, in their order."""
-        masked = {"pid": type(row["pid"]).__name__, "version": "version", "start": masked_time(row["start"])}
-        fields = [f"    {json.dumps(n)}: {compact(value)}" for n, value in masked_costs({**row, **masked}).items()]
+        masked = {"pid": "pid", "version": "version", "anchor": "offsets", "start": masked_time(row["start"])}
+        shown = {name: masked.get(name, value) for name, value in masked_costs(row).items()}
+        fields = [f"    {json.dumps(n)}: {compact(value)}" for n, value in shown.items()]
         return self.text("  {\n" + ",\n".join(fields) + "\n  }")
 
     def csv(self, text: str) -> str:
@@ -294,7 +295,9 @@ def play(script: Callable[[Told], None]) -> dict[str, str]:
     log = Path("eco2ai.jsonl")
     lines = log.read_text(encoding="utf-8").splitlines()
     # Ranks write side by side, in no certain order.
-    order = {row["writer"]: row["rank"] for row in map(json.loads, lines)}
+    order: dict[str, int] = {}
+    for row in map(json.loads, lines):
+        order.setdefault(row["writer"], row.get("rank", 0))
     lines.sort(key=lambda line: order[json.loads(line)["writer"]])
     masks = Masks(lines)
     found = {

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.runlog.restore import Restorer
 from eco2ai_callbacks.runlog.verify import verify
 
 Row = dict[str, Any]
@@ -17,12 +18,18 @@ ADDING = ("epoch", "stage", "stop")
 
 def rows(path: Path | str = "eco2ai.jsonl") -> list[Row]:
     """Return the lines of a log, each of which must be whole."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return full(Path(path).read_text().splitlines())
+
+
+def full(lines: list[str]) -> list[Row]:
+    """Return the records of a log's lines with all their fields."""
+    said = Restorer()
+    return [said.record(json.loads(line)).to_dict() for line in lines]
 
 
 def rows_so_far(path: Path | str = "eco2ai.jsonl") -> list[Row]:
     """Return the lines of a log that is being written: a reader may see the beginning of the last one alone."""
-    return [json.loads(line) for line in Path(path).read_text().split("\n")[:-1]]
+    return full(Path(path).read_text().split("\n")[:-1])
 
 
 def by_run(found: list[Row]) -> dict[str, list[Row]]:

@@ -11,11 +11,11 @@ from sessions import Written
 
 def fill(log: Path, size: int) -> None:
     """Append lines of another run, of another project."""
-    other = log.with_name("other.txt")
-    Written(other, run="filler", project="other", writer="f" * 16).stop()
-    data = other.read_bytes()
-    with log.open("ab") as file:
-        file.write(data * (size // len(data)))
+    other = Written(log, run="filler", project="other")
+    end = log.stat().st_size + size
+    while log.stat().st_size < end:
+        other.mark(metrics={"text": "x" * 50_000})
+    other.stop()
 
 
 def count_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.carbon.intensity import user
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record, whole_epoch
+from eco2ai_callbacks.record import Record, described, whole_epoch
 from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
@@ -56,6 +56,7 @@ class Written:
             before=known.usage + carried_usage(carried or {}),
         )
         common = {"run": run, "writer": self.writer, "project": "demo", "host": "host", "pue": 1.2, **fields}
+        common.setdefault("intensity", GRID.intensity.to_dict())
         self._publisher = Publisher(Writer(path, key), [], self.guard)
         start = Record(event="start", **common)
         self._journal = Journal(
@@ -68,7 +69,7 @@ class Written:
             attempts=known.attempts,
             parent=lambda: fields.get("parent"),
         )
-        self._write("start", Usage(), Segment(), continues=known.continues, carried=carried)
+        self._write("start", Usage(), Segment(), **described(METHODS), continues=known.continues, carried=carried)
 
     @property
     def label(self) -> datetime:

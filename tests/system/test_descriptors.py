@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from logcheck import rows
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 
@@ -48,6 +49,6 @@ def test_the_cpu_s_channel_is_left_out_of_one_mark_and_nothing_of_it_is_lost(tmp
     assert ["cpu" in mark for mark in marks] == [True, False, True, True]
     assert marks[2]["cpu"] > 1.5 * marks[3]["cpu"], "both stretches"
     assert total["cpu"] == pytest.approx(sum(mark.get("cpu", 0.0) for mark in marks), rel=0.05)
-    rows = [json.loads(line) for line in (tmp_path / "eco2ai.jsonl").read_text().splitlines()]
-    assert "CPU model: Too many open files (/proc/stat)" in rows[-1]["failures"]
-    assert rows[-1]["total"]["energy_kwh"] == pytest.approx(sum(total.values()) / 3.6e6)
+    last = rows(tmp_path / "eco2ai.jsonl")[-1]
+    assert "CPU model: Too many open files (/proc/stat)" in last["failures"]
+    assert last["total"]["energy_kwh"] == pytest.approx(sum(total.values()) / 3.6e6)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logcheck import close
+from logcheck import close, full
 from nvml_stub import NvmlStub
 
 from eco2ai_callbacks.runlog.aggregate import Job, jobs
@@ -322,7 +322,7 @@ def boards(stub_library: Path, tmp_path: Path) -> NvmlStub:
 
 def rows() -> list[dict[str, Any]]:
     """The lines of the log; where two write at once, one may take the other's for cut off and leave an empty line."""
-    return [json.loads(line) for line in Path("eco2ai.jsonl").read_text().splitlines() if line]
+    return full([line for line in Path("eco2ai.jsonl").read_text().splitlines() if line])
 
 
 def written(script: str) -> str:

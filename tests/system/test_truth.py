@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
 import re
 import resource
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from logcheck import rows
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.host.machine import read_host
@@ -130,7 +130,7 @@ def measure(platform: Platform, log: Path, work: Callable[[], None], **settings:
         work()
         truth = used() - before
         tracker.mark(epoch=0)
-    record = next(r for r in map(json.loads, log.read_text().splitlines()) if r["event"] == "epoch")
+    record = next(r for r in rows(log) if r["event"] == "epoch")
     assert record["failures"] == []
     return Measured(record["joules"]["cpu"], truth, watts_of(record), record)
 
@@ -178,7 +178,7 @@ def test_marks_in_the_middle_of_a_burst_divide_it_and_lose_nothing(platform: Pla
             tracker.mark(epoch=epoch)
             epoch += 1
         truth = used() - before
-    records = [json.loads(line) for line in log.read_text().splitlines()]
+    records = rows(log)
     total = sum(record["joules"]["cpu"] for record in records if record["event"] in ("epoch", "stop"))
     assert epoch > 5
     assert total == pytest.approx(truth * watts_of(records[-1]), rel=0.03)
@@ -264,7 +264,7 @@ def test_a_fit_reports_the_core_seconds_that_it_burnt(platform: Platform, tmp_pa
         callbacks=[callback],
     )
     trainer.fit(Small(), loader)
-    records = [json.loads(line) for line in log.read_text().splitlines()]
+    records = rows(log)
     joules = sum(record["joules"]["cpu"] for record in records if record["event"] in ("epoch", "stage", "stop"))
     truth = spent[1] - spent[0]
     assert truth > 2 * (8 * 0.05 + 4 * 0.03) * 0.98

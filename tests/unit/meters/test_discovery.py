@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from logcheck import rows
 from proc_tree import ProcTree
 
 from eco2ai_callbacks import Tracker
@@ -395,7 +396,7 @@ def test_a_session_starts_beside_a_source_that_fails_and_its_records_name_the_fa
     log = tmp_path / "run.jsonl"
     with Tracker(platform=platform, log_file=log, console=False, region="FR", powercap_root=tree.root) as tracker:
         tracker.mark(epoch=0)
-    start, epoch, stop = map(json.loads, log.read_text().splitlines())
+    start, epoch, stop = rows(log)
     assert {source["name"]: source["reason"] for source in start["sources"] if source["name"] == "NVML"} == {
         "NVML": "the binding is broken (RuntimeError)"
     }

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import resource
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logcheck import rows
 from proc_tree import FORBIDDEN, UNREADABLE, ProcTree
 
 from eco2ai_callbacks import Tracker
@@ -403,7 +403,7 @@ def records(tmp_path: Path) -> list[dict]:
             sum(range(1000))
         tracker.mark(epoch=0)
         del block
-    return [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    return rows(tmp_path / "run.jsonl")
 
 
 def test_on_bare_metal_memory_and_curve_are_counted_side_by_side(records: list[dict]) -> None:

@@ -36,3 +36,12 @@ def test_the_number_of_ranges_is_bounded_and_the_latest_stay() -> None:
 @given(st.dictionaries(st.integers(0, 9), st.integers(1, 3)))
 def test_what_was_known_is_what_is_read(before: dict[int, int]) -> None:
     assert latest_attempts(Attempts(before).ranges) == before
+
+
+@given(st.lists(st.integers(0, 6), max_size=30), st.dictionaries(st.integers(0, 6), st.integers(1, 3)))
+def test_epochs_are_counted_each_time_that_they_begin(epochs: list[int], known: dict[int, int]) -> None:
+    attempts, counted = Attempts(known), dict(known)
+    for epoch in epochs:
+        attempts.begin(epoch)
+        counted[epoch] = counted.get(epoch, 0) + 1
+        assert [attempts.of(each) for each in range(8)] == [counted.get(each, 0) for each in range(8)]

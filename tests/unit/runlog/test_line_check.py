@@ -10,14 +10,18 @@ import pytest
 from altered import KEY, texts, whole, write
 
 from eco2ai_callbacks.runlog.chain_check import Found
-from eco2ai_callbacks.runlog.hashing import canonical, line_hmac
+from eco2ai_callbacks.runlog.hashing import canonical, line_hmac, signed
 from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, is_torn, own_faults, record_lines
 
-ROW = {"run": "r", "writer": "w", "seq": 0, "event": "epoch", "joules": {"cpu": 3.6e6}, "energy_kwh": 1.0, "hmac": None}
+ROW = {"run": "r", "writer": "w", "seq": 0, "event": "epoch", "joules": {"cpu": 3.6e6}, "energy_kwh": 1.0}
 
 
 def why(values: dict[str, object], key: str | None = None) -> list[str]:
-    return [fault.why for fault in own_faults(Found(Path("log"), 1, 0, values, "h"), key)]
+    try:
+        data = canonical(values).encode()
+    except ValueError:
+        data = json.dumps(values).encode()
+    return [fault.why for fault in own_faults(Found(Path("log"), 1, 0, values, "h"), data, key)]
 
 
 def test_a_line_shows_whether_its_energy_and_its_hmac_fit() -> None:
@@ -25,8 +29,14 @@ def test_a_line_shows_whether_its_energy_and_its_hmac_fit() -> None:
     assert why({**ROW, "energy_kwh": 2.0}) == ["energy_kwh is 2.0, its joules are 1.0"]
     assert why(ROW, KEY) == ["it carries no HMAC, though a key is given"]
     assert why({**ROW, "hmac": "0"}, KEY) == ["its HMAC is not that of its content"]
-    assert why({**ROW, "hmac": line_hmac(ROW, KEY)}, KEY) == []
-    assert why({**ROW, "hmac": "0", "metrics": {"loss": float("inf")}}, KEY) == ["its HMAC is not that of its content"]
+    assert why(json.loads(signed(canonical(ROW).encode(), KEY)), KEY) == []
+    assert why({**json.loads(signed(canonical(ROW).encode(), KEY)), "more": 1}, KEY) != []
+    early = {"schema": 1, **ROW, "hmac": None}
+    assert why({**early, "hmac": line_hmac(early, KEY)}, KEY) == []
+    assert why({**early, "hmac": "0"}, KEY) == ["its HMAC is not that of its content"]
+    assert why({**early, "hmac": "0", "metrics": {"loss": float("inf")}}, KEY) == [
+        "its HMAC is not that of its content"
+    ]
 
 
 def test_only_the_writers_spelling_is_its_own() -> None:

@@ -9,7 +9,7 @@ import pytest
 from sessions import Written
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.hashing import line_hash
+from eco2ai_callbacks.runlog.hashing import LINK_DIGITS, line_hash
 from eco2ai_callbacks.runlog.read import lines, parsed, records, total
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.validate import is_record
@@ -34,7 +34,7 @@ class TestLines:
         found = list(lines(log))
         assert [line.record.event for line in found] == ["start", "epoch", "stop"]
         assert [line.hash for line in found] == [line_hash(text) for text in log.read_text().splitlines()]
-        assert found[2].record.prev == found[1].hash
+        assert found[2].record.prev == found[1].hash[:LINK_DIGITS]
 
     def test_writers_own_files_are_read_too(self, log: Path):
         Written(log).stop()

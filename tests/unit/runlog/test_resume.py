@@ -9,10 +9,10 @@ from long_logs import count_blocks, fill
 from sessions import Written
 
 from eco2ai_callbacks.runlog import resume
-from eco2ai_callbacks.runlog.hashing import canonical
+from eco2ai_callbacks.runlog.anchors import MOST_BYTES
+from eco2ai_callbacks.runlog.hashing import LINK_DIGITS, canonical
 from eco2ai_callbacks.runlog.read import lines, records, total
 from eco2ai_callbacks.runlog.resume import PriorUsage, inheriting_rank, load_prior
-from eco2ai_callbacks.runlog.tail import record_in
 from eco2ai_callbacks.usage import Usage
 
 
@@ -43,7 +43,7 @@ class TestBefore:
         assert known.usage.seconds == 6.0
         assert known.attempts == {0: 1, 1: 1}
         end = [line for line in lines(log) if line.record.writer == first.writer][-1]
-        assert known.continues == {"writer": first.writer, "hash": end.hash}
+        assert known.continues == {"writer": first.writer, "hash": end.hash[:LINK_DIGITS]}
 
     def test_an_epoch_that_was_done_again_has_its_latest_attempt(self, log: Path):
         session = Written(log)
@@ -76,8 +76,9 @@ class TestBefore:
 
     def test_a_log_that_goes_in_circles_has_an_end_too(self, log: Path):
         session = Written(log)
-        text = log.read_text().replace('"continues":null', f'"continues":{{"writer":"{session.writer}","hash":"x"}}')
-        log.write_text(text)
+        link = f'"continues":{{"writer":"{session.writer}","hash":"x"}},"attempts":'
+        log.write_text(log.read_text().replace('"attempts":', link, 1))
+        assert records(log)[0].continues is not None
         known = load_prior(log, "run").continues
         assert known is not None
         assert known["writer"] == session.writer
@@ -114,25 +115,30 @@ class TestFromTheEnd:
         assert sum(read) < 2.5 * 2**20
 
     def test_a_long_run_costs_its_last_mebibytes_and_knows_every_epoch(self, log: Path, read: list[int]):
-        mine = Written(log, description="x" * 5000)
+        mine = Written(log)
         for epoch in range(600):
-            mine.mark(epoch=epoch)
+            mine.mark(epoch=epoch, metrics={"x": "x" * 5000})
         read.clear()
         known = load_prior(log, "run")
         assert sum(read) < 2.5 * 2**20 < log.stat().st_size
         assert known.usage.seconds == 1200.0
         assert len(known.attempts) == 600
 
-    def test_a_run_far_back_is_found_without_parsing_the_lines_of_others(
-        self, log: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        mine = Written(log)
-        mine.mark(epoch=0)
-        fill(log, 3 * 2**20)
-        parsed: list[bytes] = []
-        monkeypatch.setattr(resume, "record_in", lambda line: parsed.append(line) or record_in(line))  # type: ignore[func-returns-value]
-        assert load_prior(log, "run").usage.seconds == 2.0
-        assert len(parsed) == 1
+    def test_a_run_far_back_and_one_that_is_not_there_cost_no_more_in_a_longer_log(self, log: Path, read: list[int]):
+        Written(log).mark(epoch=0)
+        costs = []
+        for size in (2**21, 2**24):
+            fill(log, size)
+            # Another session, whose first line leads to those before.
+            Written(log, run="new").mark()
+            for run, seconds in (("run", 2.0), ("none", 0.0)):
+                read.clear()
+                prior = load_prior(log, run)
+                assert prior.usage.seconds == seconds
+                assert prior.note is None
+                costs.append(sum(read))
+        assert max(costs) < 2.5 * 2**20
+        assert log.stat().st_size > MOST_BYTES
 
     @pytest.mark.parametrize("seed", range(6))
     def test_it_is_the_sum_of_all_records(self, log: Path, seed: int):
@@ -175,7 +181,7 @@ class TestFromTheEnd:
         session.note(loss=0.5)
         known = load_prior(log, "run")
         assert known.usage.seconds == 4.0
-        assert known.continues == {"writer": session.writer, "hash": [*lines(log)][-1].hash}
+        assert known.continues == {"writer": session.writer, "hash": [*lines(log)][-1].hash[:LINK_DIGITS]}
 
     def test_writers_of_many_ranks_in_files_of_their_own(self, log: Path):
         for rank in range(10):

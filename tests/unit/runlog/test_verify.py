@@ -12,11 +12,13 @@ from altered import KEY, LINES, first, found, rechained, texts, whole, write
 from sessions import Written
 
 from eco2ai_callbacks.runlog.chain_check import Found
-from eco2ai_callbacks.runlog.hashing import canonical, line_hash, line_hmac
+from eco2ai_callbacks.runlog.hashing import canonical, line_hash, link_of, signed
 from eco2ai_callbacks.runlog.read import records, total
 from eco2ai_callbacks.runlog.sums import RECENT
 from eco2ai_callbacks.runlog.verify import Verdict, verify
 from eco2ai_callbacks.usage import Usage
+
+SCHEMA_1 = Path(__file__).parent / "schema1"
 
 
 @pytest.fixture
@@ -191,7 +193,10 @@ class TestRenamedLogs:
         older = parts[0]
         write(
             older,
-            [line.replace('"pid":0', '"pid":1') if n == LINES + 2 else line for n, line in enumerate(texts(older))],
+            [
+                line.replace(".000+00:00", ".001+00:00") if n == LINES + 2 else line
+                for n, line in enumerate(texts(older))
+            ],
         )
         fault = first(verify(parts))
         assert (fault.file, fault.kind, fault.line) == (older, "changed", LINES + 3)
@@ -278,7 +283,7 @@ class TestChangedLines:
         session = whole(log)
         lines = texts(log)
         values = json.loads(lines[place])
-        if values["joules"]:
+        if "joules" in values:
             values[name] = values[name] * 1.001
         else:
             values["total"][name] = 1.5
@@ -309,7 +314,7 @@ class TestChangedLines:
     def test_a_line_that_is_spelt_otherwise_is_named(self, log: Path):
         whole(log)
         lines = texts(log)
-        lines[-1] = lines[-1].replace('"rank":0', '"rank": 0')
+        lines[-1] = lines[-1].replace('"seq":', '"seq": ')
         write(log, lines)
         assert found(verify(log)) == ("changed", LINES, LINES - 1)
 
@@ -334,13 +339,13 @@ class TestChangedLines:
         lines = texts(log)
         Written(log).stop()
         rest = texts(log)[LINES:]
-        write(log, [*lines[:-1], lines[-1].replace('"pid":0', '"pid":1'), *rest])
+        write(log, [*lines[:-1], lines[-1].replace(".000+00:00", ".001+00:00"), *rest])
         assert found(verify(log)) == ("changed", LINES, LINES - 1)
 
     def test_of_two_last_lines_that_do_not_fit_it_is_said_that_either_may_be_wrong(self, log: Path):
         whole(log, stop=False)
         lines = texts(log)
-        lines[-2] = lines[-2].replace('"pid":0', '"pid":1')
+        lines[-2] = lines[-2].replace(".000+00:00", ".001+00:00")
         write(log, lines)
         assert found(verify(log)) == ("changed", 5, 4)
         assert (
@@ -354,10 +359,11 @@ class TestForgery:
 
     def forge(self, log: Path) -> None:
         def cheaper(number: int, values: dict[str, Any]) -> None:
-            values["joules"] = {channel: joules / 2 for channel, joules in values["joules"].items()}
-            for sums in (values, values["total"], values["epoch_total"]):
+            for channel in values.get("joules", {}):
+                values["joules"][channel] /= 2
+            for sums in (values, values["total"], values.get("epoch_total", {})):
                 for name in ("energy_kwh", "co2_kg"):
-                    if sums is not None and sums[name] is not None:
+                    if name in sums:
                         sums[name] /= 2
 
         write(log, rechained(texts(log), cheaper))
@@ -382,8 +388,11 @@ class TestForgery:
         whole(log, key=KEY)
         lines: list[str] = []
         for line in texts(log):
-            values = json.loads(line) | {"prev": line_hash(lines[-1]) if lines else None, "hmac": None}
-            lines.append(canonical(values | {"hmac": line_hmac(values, "guess")}))
+            values = json.loads(line)
+            del values["hmac"]
+            if lines:
+                values["prev"] = link_of(lines[-1])
+            lines.append(signed(canonical(values).encode(), "guess").decode())
         write(log, lines)
         assert verify(log).whole
         assert len(verify(log, KEY).faults) == LINES
@@ -397,7 +406,60 @@ class TestForgery:
     def test_a_digit_of_the_very_last_line_is_found_too(self, log: Path):
         whole(log, key=KEY)
         lines = texts(log)
-        lines[-1] = lines[-1].replace('"pid":0', '"pid":1')
+        lines[-1] = lines[-1].replace(".000+00:00", ".001+00:00")
         write(log, lines)
         assert verify(log).whole
         assert found(verify(log, KEY)) == ("changed", LINES, LINES - 1)
+
+
+class TestSchema1:
+    """Logs of the schema in which each line holds all."""
+
+    def test_they_are_whole_and_summed(self, log: Path):
+        verdict = verify(SCHEMA_1 / "finished.jsonl")
+        assert verdict.whole, verdict.first
+        assert [(run.id, run.state, run.usage.seconds, run.usage.total_j) for run in verdict.runs] == [
+            ("done", "finished", 10.0, 180.0),
+            ("killed", "unfinished", 14.0, 216.0 + 3.6e6),
+            ("ranks", "unfinished", 4.0, 144.0),
+        ]
+        assert verify(SCHEMA_1 / "keyed.jsonl", KEY).whole
+        assert len(verify(SCHEMA_1 / "keyed.jsonl", "other").faults) == LINES
+
+    def test_a_session_of_the_schema_of_today_continues_them(self, log: Path):
+        log.write_bytes((SCHEMA_1 / "finished.jsonl").read_bytes())
+        Written(log, run="killed").stop()
+        Written(log, run="ranks", rank=0, world_size=1).stop()
+        whole(log, "new")
+        verdict = verify(log)
+        assert verdict.whole, verdict.first
+        assert {run.id: run.usage.seconds for run in verdict.runs} == {
+            **{"done": 10.0, "killed": 16.0, "ranks": 6.0, "new": 10.0},
+        }
+
+    @pytest.mark.parametrize("place", range(LINES - 1))
+    def test_a_line_that_was_changed_is_found(self, log: Path, place: int):
+        lines = texts(SCHEMA_1 / "keyed.jsonl")
+        lines[place] = lines[place].replace('"pid":0', '"pid":1')
+        write(log, lines)
+        assert found(verify(log)) == ("changed", place + 1, place)
+        assert found(verify(log, KEY)) == ("changed", place + 1, place)
+
+
+@pytest.mark.parametrize("digits", [31, 33, 63, 64])
+def test_a_link_of_another_length_is_none(log: Path, digits: int):
+    whole(log, stop=False)
+    lines = texts(log)
+    values = json.loads(lines[-1])
+    values["prev"] = (line_hash(lines[-2]) + "0")[:digits] if digits < 64 else "0" * 64
+    write(log, [*lines[:-1], canonical(values)])
+    assert not verify(log).whole
+
+
+@pytest.mark.parametrize("joules", ['{"cpu":1e308,"gpu":1e308}', '{"cpu":1e999}', '{"cpu":NaN}'])
+def test_numbers_that_no_meter_measures_are_faults(log: Path, joules: str):
+    whole(log)
+    lines = texts(log)
+    lines[2] = lines[2].replace('{"cpu":36.0}', joules)
+    write(log, lines)
+    assert not verify(log).whole

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.hashing import line_hash, line_hmac
-from eco2ai_callbacks.runlog.read import records
+from eco2ai_callbacks.runlog import short
+from eco2ai_callbacks.runlog.anchors import SPACING
+from eco2ai_callbacks.runlog.hashing import is_signed, link_of
+from eco2ai_callbacks.runlog.read import lines, records
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
 
@@ -59,18 +62,18 @@ class TestLines:
         lines = log.read_text().splitlines()
         found = [json.loads(line) for line in lines]
         assert [row["seq"] for row in found] == [0, 1, 2]
-        assert [row["prev"] for row in found] == [None, line_hash(lines[0]), line_hash(lines[1])]
-        assert [row["hmac"] for row in found] == [None] * 3
+        assert [row.get("prev") for row in found] == [None, link_of(lines[0]), link_of(lines[1])]
+        assert not any("hmac" in row for row in found)
 
     def test_with_a_key_each_carries_an_hmac_of_its_content(self, log: Path):
         Writer(log, "secret").append(record())
-        (row,) = rows(log)
-        assert row["hmac"] == line_hmac(row, "secret")
-        assert row["hmac"] != line_hmac(row, "other")
+        (line,) = log.read_bytes().splitlines()
+        assert is_signed(line, "secret")
+        assert not is_signed(line, "other")
 
     def test_an_empty_key_is_none(self, log: Path):
         Writer(log, "").append(record())
-        assert rows(log)[0]["hmac"] is None
+        assert "hmac" not in rows(log)[0]
 
     def test_text_of_any_language_stays_readable(self, log: Path):
         Writer(log).append(record(project="Проект 計画"))
@@ -81,7 +84,7 @@ class TestLines:
         writer.append(record(0, project="caf\udce9"))
         writer.append(record(1))
         assert records(log)[0].project == "caf\udce9"
-        assert rows(log)[1]["prev"] == line_hash(log.read_text().splitlines()[0])
+        assert rows(log)[1]["prev"] == link_of(log.read_text().splitlines()[0])
 
     def test_what_stands_there_stays(self, log: Path):
         log.write_text('{"theirs": 1}\n')
@@ -107,7 +110,7 @@ class TestLines:
                 writer.append(record(1, seconds=bad))
         writer.append(record(1))
         assert [row["seq"] for row in rows(log)] == [0, 1]
-        assert rows(log)[1]["prev"] == line_hash(log.read_text().splitlines()[0])
+        assert rows(log)[1]["prev"] == link_of(log.read_text().splitlines()[0])
 
     def test_nothing_kept_writes_nothing(self, log: Path):
         Writer(log).flush()
@@ -166,7 +169,7 @@ class TestWhatCannotBeWritten:
     def test_lines_that_are_whole_in_a_part_are_not_written_twice(self, log: Path, limit: None):
         writer = Writer(log)
         for seq in range(4):
-            writer.keep(record(seq, description="x" * (DISK_BYTES // 4)))
+            writer.keep(record(seq, description=str(seq) + "x" * (DISK_BYTES // 4)))
         with pytest.raises(OSError, match="No space left on device"):
             writer.flush()
         with pytest.raises(OSError, match="File too large"):
@@ -178,13 +181,13 @@ class TestWhatCannotBeWritten:
 
     def test_a_line_that_lacks_only_its_newline_is_not_written_twice(self, log: Path, limit: None):
         probe = Writer(log.with_name("probe.jsonl"))
-        probe.keep(record(0))
-        probe.append(record(1))
+        probe.keep(record(0, project="x"))
+        probe.append(record(1, project="x"))
         # Two lines and the newline between them fill the disk.
-        missing = DISK_BYTES - (probe.path.stat().st_size - 1)
+        project = "x" * (DISK_BYTES - (probe.path.stat().st_size - 1) + 1)
         writer = Writer(log)
-        writer.keep(record(0, project="x" * missing))
-        writer.append(record(1))
+        writer.keep(record(0, project=project))
+        writer.append(record(1, project=project))
         assert log.stat().st_size == DISK_BYTES
         assert log.read_text().endswith("}")
         unlimited()
@@ -198,3 +201,89 @@ class TestWhatCannotBeWritten:
         writer.flush()
         seqs = [row["seq"] for row in rows(log)]
         assert (seqs[0], seqs[-1], len(seqs)) == (3, MAX_PENDING + 2, MAX_PENDING)
+
+
+class TestCost:
+    def test_a_record_costs_one_open_one_write_and_one_close(self, log: Path, monkeypatch: pytest.MonkeyPatch):
+        writer = Writer(log)
+        writer.append(record(0))
+        called: list[str] = []
+        for name in ("open", "read", "write", "close", "lseek", "fstat", "stat", "mkdir"):
+            plain = getattr(os, name)
+            monkeypatch.setattr(
+                os, name, lambda *args, name=name, plain=plain, **rest: called.append(name) or plain(*args, **rest)
+            )
+        for seq in range(1, 4):
+            writer.append(record(seq))
+        assert called == ["open", "fstat", "write", "close"] * 3
+
+    def test_where_others_write_too_the_last_byte_is_read(self, log: Path, monkeypatch: pytest.MonkeyPatch):
+        one, other = Writer(log), Writer(log)
+        for writer, name in ((one, "a"), (other, "b")):
+            writer.append(record(0, name))
+        read: list[int] = []
+        plain = os.read
+        monkeypatch.setattr(os, "read", lambda file, size: read.append(size) or plain(file, size))
+        one.append(record(1, "a"))
+        other.append(record(1, "b"))
+        assert read == [1, 1]
+
+    def test_what_does_not_change_is_encoded_once(self, log: Path, monkeypatch: pytest.MonkeyPatch):
+        encoded: list[str] = []
+        plain = short.encoded
+        monkeypatch.setattr(short, "encoded", lambda values: encoded.extend(values) or plain(values))
+        writer = Writer(log)
+        for seq in range(5):
+            writer.append(record(seq, project="demo", failures=("lost",), covers={"cpu": ("cpu",)}))
+        # As changes of the first line, and as all that holds.
+        assert [encoded.count(name) for name in ("project", "failures", "covers", "run")] == [2, 2, 2, 1]
+
+
+class TestNewFiles:
+    """A log that is renamed, removed or cut off while it is written: the next line states all that holds."""
+
+    @pytest.mark.parametrize("what", ["renamed", "removed", "cut off"])
+    def test_the_first_line_in_a_file_states_all(self, log: Path, what: str):
+        writer = Writer(log)
+        for seq in range(3):
+            writer.append(record(seq, project="demo", failures=("lost",)))
+        if what == "renamed":
+            log.rename(log.with_name("older"))
+        elif what == "removed":
+            log.unlink()
+        else:
+            log.write_bytes(b"")
+        for seq in range(3, 5):
+            writer.append(record(seq, project="demo", failures=("lost",)))
+        first, second = rows(log)
+        assert (first["project"], first["failures"], first["anchor"]) == ("demo", ["lost"], {"to": 0})
+        assert "project" not in second
+        assert [(line.record.project, line.unknown) for line in lines(log)] == [("demo", ())] * 2
+        if what == "renamed":
+            assert verify([log, log.with_name("older")]).whole
+
+    def test_after_records_that_were_dropped_all_is_stated_again(self, log: Path):
+        writer = Writer(log)
+        for seq in range(MAX_PENDING + 2):
+            writer.keep(record(seq, project="demo"))
+        writer.flush()
+        assert records(log)[0].seq == 2
+        assert {r.project for r in records(log)} == {"demo"}
+
+    def test_many_records_are_written_in_parts_with_anchors_between(self, log: Path):
+        writer = Writer(log)
+        for seq in range(8):
+            writer.keep(record(seq, metrics={"text": "x" * (SPACING // 4)}))
+        writer.flush()
+        assert sum("anchor" in row for row in rows(log)) >= 2
+        assert verify(log).whole
+
+    def test_a_pipe_gets_each_line_once_and_all_that_holds_once(self, log: Path):
+        os.mkfifo(log)
+        reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+        writer = Writer(log)
+        for seq in range(3):
+            writer.append(record(seq, project="demo"))
+        found = [json.loads(line) for line in os.read(reader, 2**16).splitlines()]
+        os.close(reader)
+        assert [(row["seq"], row.get("project")) for row in found] == [(0, "demo"), (1, None), (2, None)]

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import pytest
+from logcheck import rows
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
@@ -42,10 +42,6 @@ def publish(publisher: Publisher, record: Record = RECORD) -> Record:
     published = publisher.publish(record)
     publisher.deliver()
     return published
-
-
-def rows(path: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_records_are_numbered_and_reach_the_log_and_every_sink(tmp_path: Path):

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from eco2ai_callbacks.session.stages import Segment, Stages, _Attempts
+from eco2ai_callbacks.session.stages import Segment, Stages
 
 
 def test_outside_of_all_stages_a_training_runs_its_next_epoch():
@@ -104,15 +101,6 @@ def test_an_epoch_without_a_number_is_no_attempt():
     stages = Stages("other")
     stages.enter("train")
     assert stages.current == Segment("train", None, None)
-
-
-@given(st.lists(st.integers(0, 6), max_size=30), st.dictionaries(st.integers(0, 6), st.integers(1, 3)))
-def test_epochs_are_counted_each_time_that_they_begin(epochs: list[int], known: dict[int, int]) -> None:
-    attempts, counted = _Attempts(known), dict(known)
-    for epoch in epochs:
-        attempts.add(epoch)
-        counted[epoch] = counted.get(epoch, 0) + 1
-        assert [attempts.of(each) for each in range(8)] == [counted.get(each, 0) for each in range(8)]
 
 
 def test_a_hundred_thousand_epochs_in_a_row_take_no_memory() -> None:
