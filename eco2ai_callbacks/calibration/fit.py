@@ -148,9 +148,7 @@ class Lines:
 
     def __call__(self, busy: float) -> float:
         """Return the power at so many busy threads."""
-        return max(
-            0.0, self.idle_w + self.thread_w * min(busy, self.bend) + self.beyond_w * max(0.0, busy - self.bend)
-        )
+        return max(0.0, self.idle_w + self.thread_w * min(busy, self.bend) + self.beyond_w * max(0.0, busy - self.bend))
 
 
 def two_lines(points: Sequence[Point], threads: int) -> Lines | None:

@@ -63,7 +63,7 @@ class Machine:
         """Return the inverse of :meth:`to_dict`; raises ``ValueError`` where a value is missing or of another kind."""
         for name, kind in FIELDS.items():
             value = values.get(name)
-            if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 1)):
+            if type(value) is not kind or (isinstance(value, int) and kind is int and value < 1):
                 raise ValueError(f"{name}={value!r} describes no machine")
         return cls(**{name: values[name] for name in FIELDS})
 

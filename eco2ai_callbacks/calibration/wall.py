@@ -80,9 +80,7 @@ class WallFit:
         """Return the power at the wall for a measured power."""
         return max(0.0, self.base_w + self.slope * measured_w)
 
-    def energy(
-        self, measured_j: float, seconds: float, methods: Mapping[str, str] | None = None
-    ) -> WallEnergy | None:
+    def energy(self, measured_j: float, seconds: float, methods: Mapping[str, str] | None = None) -> WallEnergy | None:
         """Return the energy at the wall of a run of the whole machine; ``None`` where no time has passed.
 
         Args:
@@ -110,9 +108,7 @@ class WallFit:
         if methods is not None and dict(methods) != dict(self.methods):
             warnings.append(f"calibrated for {_named(self.methods)}, measured by {_named(methods)}")
         wall_kwh = kwh(self.watts(mean_w) * seconds)
-        return WallEnergy(
-            wall_kwh, wall_kwh * max(0.0, 1 - self.band), wall_kwh * (1 + self.band), "; ".join(warnings)
-        )
+        return WallEnergy(wall_kwh, wall_kwh * max(0.0, 1 - self.band), wall_kwh * (1 + self.band), "; ".join(warnings))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
