@@ -15,11 +15,13 @@ LEAST_POINTS = 6
 _BENDS = tuple(number / 20 for number in range(2, 20))
 # The part of points that the band holds.
 HELD = 0.9
-# Points below this part of the highest power are left out of the band: near 0 W every factor is large, and few joules
+# Points below this part of the highest power do not widen the band: near 0 W every factor is large, and few joules
 # depend on it.
 _LOW_PART = 0.1
 # The narrowest band: what counters are themselves known to (Intel 5 %), and loads that the fit has not seen.
 LEAST_FACTOR = 1.1
+# A fit with a wider band says nothing.
+_MOST_FACTOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class CpuFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {name: getattr(self, name) for name in _FIELDS}
+        return {name: rounded(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CpuFit:
@@ -181,7 +183,9 @@ def left_out(
     Returns:
         The mean deviation as a part of the mean power, and the factor that holds 90 % of the points.
     """
-    deviations, factors = [], []
+    deviations: list[float] = []
+    factors: list[float] = []
+    loaded: list[float] = []
     most_w = max(p.watts for p in points)
     for number, point in enumerate(points):
         power = fit([p for place, p in enumerate(points) if place != number])
@@ -189,23 +193,33 @@ def left_out(
             continue
         watts = power(point.busy)
         deviations.append(abs(watts - point.watts))
+        factors.append(math.inf if min(watts, point.watts) <= 0 else max(watts / point.watts, point.watts / watts))
         if point.watts >= _LOW_PART * most_w:
-            factors.append(math.inf if watts <= 0 else max(watts / point.watts, point.watts / watts))
+            loaded.append(factors[-1])
     mean_w = math.fsum(p.watts for p in points) / len(points)
     error = math.fsum(deviations) / len(deviations) / mean_w if deviations and mean_w > 0 else math.inf
-    return error, max(LEAST_FACTOR, min(held(factors), 10.0))
+    if not loaded:
+        return error, _MOST_FACTOR
+    # The points near 0 W count as well, but never as its end: with many of them all points under load lie in it.
+    holding = sorted(factors)[math.ceil(HELD * len(factors)) - 1]
+    return error, min(max(LEAST_FACTOR, min(holding, max(loaded))), _MOST_FACTOR)
 
 
-def held(factors: Sequence[float]) -> float:
-    """Return the factor that holds 90 % of further points, by those of points that were left out.
+def rounded(value: float) -> float:
+    """Return a figure as it is stored: with as many digits as any meter has."""
+    return value if isinstance(value, int) else round(value, 6)
 
-    With n of them it is the one of rank 0.9 x (n + 1), so that few points give a wide band.
+
+def held(deviations: Sequence[float]) -> float:
+    """Return the deviation that 90 % of further runs will not exceed, by those of runs that were left out.
+
+    With n of them it is the one of rank 0.9 x (n + 1), so that few runs give a wide band.
 
     Example:
         >>> held([1.1, 1.0, 1.3, 1.2, 1.05, 1.15, 1.0, 1.02, 1.25])
         1.3
     """
-    if not factors:
+    if not deviations:
         return math.inf
-    rank = math.ceil(HELD * (len(factors) + 1))
-    return sorted(factors)[min(rank, len(factors)) - 1]
+    rank = math.ceil(HELD * (len(deviations) + 1))
+    return sorted(deviations)[min(rank, len(deviations)) - 1]

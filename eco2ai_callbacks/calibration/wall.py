@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eco2ai_callbacks.calibration.fit import held
+from eco2ai_callbacks.calibration.fit import held, rounded
 from eco2ai_callbacks.usage import kwh
 
 LEAST_RUNS = 4
@@ -112,7 +112,7 @@ class WallFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {**{name: getattr(self, name) for name in _FIELDS}, "methods": dict(self.methods)}
+        return {**{name: rounded(getattr(self, name)) for name in _FIELDS}, "methods": dict(self.methods)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WallFit:

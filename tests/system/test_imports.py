@@ -32,7 +32,12 @@ FLOORS: list[set[str]] = [
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"calibrate", "doctor", "regions", "run", "verify"}, {"calibrate_wall"}, {"child", "calibrate_steps"}],
+    "cli": [
+        {"__init__"},
+        {"calibrate", "doctor", "regions", "run", "verify"},
+        {"calibrate_wall"},
+        {"child", "calibrate_steps"},
+    ],
     "integrations": [
         {"__init__"},
         {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
