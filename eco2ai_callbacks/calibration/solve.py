@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 # Rounds of reweighting; the coefficients of the published sweeps no longer change by then.
 _ROUNDS = 12
+# Rounds that change the sum by a smaller part change nothing that a meter shows.
+_SETTLED = 1e-6
 # Below this part of the largest value a deviation counts as this part: its weight would have no bound.
 _SMALLEST_PART = 0.02
 
@@ -71,6 +73,10 @@ def least_deviations(rows: Sequence[Sequence[float]], values: Sequence[float]) -
             abs(value - math.fsum(c * x for c, x in zip(found, row, strict=True)))
             for row, value in zip(rows, values, strict=True)
         ]
-        best = found, math.fsum(deviations)
+        total = math.fsum(deviations)
+        settled = best is not None and abs(total - best[1]) <= _SETTLED * total
+        best = found, total
+        if settled:
+            break
         weights = [1.0 / max(deviation, smallest) for deviation in deviations]
     return best
