@@ -68,7 +68,7 @@ class HttpMeter:
         MeterError: The address or the path is none.
     """
 
-    url: str
+    url: str = field(repr=False)
     path: str
     user: str = field(default="", repr=False)
     scale: float = 1.0

@@ -131,7 +131,8 @@ def step_watts(readings: Sequence[Reading], changed: float, start: float, end: f
     """Return the meter's power in a step; ``None`` where it was silent or only repeated an earlier reading.
 
     It is the median, so that single jumps do not count. Readings that are still those from before the load changed are
-    left out: some meters show a new one only every minute.
+    left out: some meters show a new one only every minute. A reading is such a one if it was shown for as long before
+    the change as the step then waited, so that a reading at the moment of the change itself may be of either load.
 
     Args:
         readings: The readings, in the order of time.
@@ -139,8 +140,8 @@ def step_watts(readings: Sequence[Reading], changed: float, start: float, end: f
         start: When the step's measurement began.
         end: When it ended.
     """
-    before = next((r.watts for r in reversed(readings) if r.t <= changed), None)
-    fresh, still = [], before is not None
+    before = _shown_at(readings, changed)
+    fresh, still = [], before is not None and before == _shown_at(readings, 2 * changed - start)
     for reading in readings:
         if reading.t <= changed or reading.t > end:
             continue
@@ -154,6 +155,10 @@ def step_watts(readings: Sequence[Reading], changed: float, start: float, end: f
     if max(gaps) > _LONGEST_GAP * (end - start):
         return None
     return statistics.median(reading.watts for reading in fresh)
+
+
+def _shown_at(readings: Sequence[Reading], t: float) -> float | None:
+    return next((reading.watts for reading in reversed(readings) if reading.t <= t), None)
 
 
 def _has(text: str, column: str) -> bool:

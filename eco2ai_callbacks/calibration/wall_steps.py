@@ -18,6 +18,9 @@ MOST_FAILURES = 10
 LAGS_S = tuple(float(lag) for lag in range(31))
 CLOCK_LAGS_S = tuple(float(lag) for lag in range(-120, 121, 2))
 
+# Misfits that differ by less are the same: no meter is as exact.
+_SAME_MISFIT = 1e-4
+
 
 class Poller:
     """Waits as the steps ask for, and reads the meter meanwhile.
@@ -106,7 +109,7 @@ def fit_steps(
             f"the meter gave a usable reading in {most} of {len(steps)} steps, and {LEAST_RUNS} are needed: it was "
             "silent, or repeated one reading; try without --quick"
         )
-    best: tuple[float, float, WallFit, int] | None = None
+    fits: list[tuple[float, float, WallFit, int]] = []
     why: WallFitError | None = None
     for lag, runs in tried:
         if len(runs) < max(LEAST_RUNS, most - 2):
@@ -116,12 +119,14 @@ def fit_steps(
         except WallFitError as error:
             why = why or error
             continue
-        key = _misfit(fit, runs)
-        if best is None or (key, abs(lag)) < (best[0] * (1 - 1e-9), abs(best[1])):
-            best = key, lag, fit, len(steps) - len(runs)
-    if best is None:
+        fits.append((lag, _misfit(fit, runs), fit, len(steps) - len(runs)))
+    if not fits:
         raise why or WallFitError("no lag of the meter allows a fit")
-    return best[2], best[1], best[3]
+    least = min(misfit for _, misfit, _, _ in fits)
+    # A step's median is the same for several lags where a meter is steady: no lag, or the middle of them.
+    equal = [found for found in fits if found[1] <= least + _SAME_MISFIT]
+    chosen = next((found for found in equal if found[0] == 0.0), equal[len(equal) // 2])
+    return chosen[2], chosen[0], chosen[3]
 
 
 def runs_of(steps: Sequence[Step], readings: Sequence[Reading], settle_s: float, lag_s: float = 0.0) -> list[WallRun]:
@@ -134,11 +139,13 @@ def runs_of(steps: Sequence[Step], readings: Sequence[Reading], settle_s: float,
         lag_s: By how much the meter is late.
     """
     runs = []
-    for step in steps:
+    for number, step in enumerate(steps):
         if step.failures:
             continue
         start, end = step.start + lag_s, step.end + lag_s
-        watts = step_watts(readings, start - settle_s, start, end)
+        # Before the first load the machine was idle as well: its readings may repeat earlier ones.
+        changed = start - settle_s if number else -math.inf
+        watts = step_watts(readings, changed, start, end)
         if watts is not None:
             seconds = step.end - step.start
             runs.append(WallRun(seconds, sum(step.watts.values()) * seconds, watts * seconds))

@@ -64,10 +64,11 @@ def calibrate_cpu(bench: Bench, root: Path, *, quick: bool = False, file: Path |
         raise click.ClickException(f"the energy counters cannot be used: {why.reason}{hint}") from None
     threads = bench.host.threads
     settle_s, step_s = (QUICK_SETTLE_S, QUICK_STEP_S) if quick else (SETTLE_S, STEP_S)
-    steps = measure(bench, plan(threads, quick=quick), counters, settle_s, step_s)
+    try:
+        steps = measure(bench, plan(threads, quick=quick), counters, settle_s, step_s)
+    except OSError as error:
+        raise click.ClickException(f"the energy counters in {root} were lost: {error.strerror or error}") from None
     usable = [step for step in steps if not step.failures]
-    if usable and not any(step.watts.get("cpu") for step in usable):
-        raise click.ClickException(f"the energy counters in {root} did not move")
     try:
         fit = fit_cpu([Point(step.busy, step.watts["cpu"]) for step in usable], threads)
     except FitError as why:
