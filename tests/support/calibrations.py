@@ -96,9 +96,11 @@ def sweeps() -> Iterator[tuple[str, int, list[Point]]]:
     for name in dict.fromkeys(row["machine"] for row in rows):
         own = [row for row in rows if row["machine"] == name]
         threads = int(own[0]["threads"]) * int(own[0]["sockets"])
-        yield name, threads, [
-            Point(float(row["utilisation_percent"]) / 100 * threads, float(row["rapl_w"])) for row in own
-        ]
+        yield (
+            name,
+            threads,
+            [Point(float(row["utilisation_percent"]) / 100 * threads, float(row["rapl_w"])) for row in own],
+        )
 
 
 def wall_runs(device: str) -> list[WallRun]:

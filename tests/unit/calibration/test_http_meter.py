@@ -12,7 +12,7 @@ import pytest
 
 from eco2ai_callbacks.calibration.http_meter import PRESETS, HttpMeter, MeterError, meter_for
 
-SECRET = "admin:pa55w0rd"  # noqa: S105 - of the test's own server
+SECRET = "admin:pa55w0rd"
 
 
 class Plug:
@@ -142,7 +142,9 @@ def test_a_host_that_is_not_there_is_an_error() -> None:
         HttpMeter(f"http://127.0.0.1:{port}", "power").read()
 
 
-@pytest.mark.parametrize("url", ["", "file:///etc/passwd", "ftp://host/", "http://", "http://host:x/", "host", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "file:///etc/passwd", "ftp://host/", "http://", "http://host:x/", "host", "http://[::1"]
+)
 def test_what_is_no_address_of_a_meter_is_refused(url: str) -> None:
     with pytest.raises(MeterError, match=r"accepted is http://HOST/... or https://HOST/..."):
         HttpMeter(url, "power")

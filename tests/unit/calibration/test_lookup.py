@@ -35,9 +35,7 @@ def test_methods_are_those_of_components() -> None:
 def test_a_calibration_is_shown_with_its_age(tmp_path: Path) -> None:
     path = write(tmp_path / "store", CPU_ENTRY, WALL_ENTRY)
     cpu, wall = lines(path, days=12)
-    assert cpu == (
-        f"cpu: made on {DAY}, 5% mean error, 90 % of loads within x0.83 to x1.20, 12 days ago, {path}"
-    )
+    assert cpu == (f"cpu: made on {DAY}, 5% mean error, 90 % of loads within x0.83 to x1.20, 12 days ago, {path}")
     assert wall == f"wall: made on {DAY}, wall = 50 W + 1.10 x measured, 3% median error, 12 days ago, {path}"
     assert "today" in lines(path)[0]
     assert "over 365 days old: run 'eco2ai calibrate cpu' again" in lines(path, days=400)[0]

@@ -58,7 +58,9 @@ def test_a_machine_survives_its_dictionary() -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [{"cpu": None}, {"threads": 0}, {"threads": True}, {"threads": 1.5}, {"virtual": 1}, {"turbo": 1}], ids=str
+    "damage",
+    [{"cpu": None}, {"threads": 0}, {"threads": True}, {"threads": 1.5}, {"virtual": 1}, {"turbo": 1}],
+    ids=str,
 )
 def test_damaged_facts_are_refused(damage: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="describes no machine"):

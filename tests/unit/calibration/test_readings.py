@@ -76,7 +76,7 @@ def test_a_step_has_the_median_of_its_readings() -> None:
 
 
 def test_readings_that_only_repeat_the_one_before_the_load_do_not_count() -> None:
-    repeats = each({t: 10 for t in range(-2, 7)})
+    repeats = each(dict.fromkeys(range(-2, 7), 10))
     assert step_watts(repeats, 1, 2, 6) is None
     late = each({-1: 10, 0: 10, 1: 10, 2: 10, 3: 10, 3.5: 30, 4: 30, 5: 30, 6: 30})
     assert step_watts(late, 1, 2, 6) == 30

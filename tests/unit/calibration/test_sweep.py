@@ -88,7 +88,8 @@ def test_doubts_are_named() -> None:
     fine = [Step(Load(), 0, 8, 0.1, {}), Step(Load(12), 10, 18, 12.0, {})]
     assert complaints(fine, 12) == []
     assert "other programs kept 3.0 of 12 threads busy" in complaints([Step(Load(), 0, 8, 3.0, {}), fine[1]], 12)[0]
-    assert "only 6.0 threads were busy where 12 threads were wanted" in complaints(
-        [fine[0], Step(Load(12), 10, 18, 6.0, {})], 12
-    )[0]
+    assert (
+        "only 6.0 threads were busy where 12 threads were wanted"
+        in complaints([fine[0], Step(Load(12), 10, 18, 6.0, {})], 12)[0]
+    )
     assert "1 reads failed" in complaints([Step(Load(), 0, 8, 0.1, {}, ("gap",))], 12)[0]

@@ -63,7 +63,9 @@ def test_a_logger_s_clock_may_be_off_either_way() -> None:
 
 
 def test_a_meter_that_repeats_one_reading_gives_no_fit() -> None:
-    with pytest.raises(WallFitError, match=r"a usable reading in [01] of 10 steps, and 4 are needed: it was silent, or"):
+    with pytest.raises(
+        WallFitError, match=r"a usable reading in [01] of 10 steps, and 4 are needed: it was silent, or"
+    ):
         fit_steps(steps(), meter(lambda t: 55.0), SETTLE_S, {}, (0.0,))
 
 

@@ -46,7 +46,7 @@ def test_a_file_that_will_not_be_trusted_is_named(machine: FakeMachine, tmp_path
     path = tmp_path / "store"
     path.write_text("")
     path.chmod(0o666)
-    with pytest.raises(click.ClickException, match="was written to .*, but will not be used"):
+    with pytest.raises(click.ClickException, match=r"was written to .*, but will not be used"):
         keep(CPU_FIT, machine.bench, path)
 
 
