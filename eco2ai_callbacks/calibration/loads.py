@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 _CPUS = Path("/sys/devices/system/cpu")
-_WORKER = "eco2ai_callbacks.calibration.burner"
+# By its path, and with -P: a calibration runs as root, and no module of the working folder may take one's place.
+_WORKER = Path(__file__).with_name("burner.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _place_in_core(number: int) -> int:
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", _WORKER, *arguments],
+        [sys.executable, "-P", str(_WORKER), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -90,8 +90,8 @@ class WallFit:
 
         Example:
             >>> fit = WallFit(50.0, 1.1, 0.03, 0.05, 10, 40.0, 300.0, {"gpu": "nvml-energy"})
-            >>> fit.energy(720000.0, 3600.0)
-            WallEnergy(kwh=0.27, low=0.2565, high=0.2835, warning='')
+            >>> fit.energy(720000.0, 3600.0).kwh
+            0.27
         """
         if seconds <= 0:
             return None

@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 
+from eco2ai_callbacks.calibration import burner
 from eco2ai_callbacks.calibration.loads import Load, Workers, usable_cpus
+
+BURNER = burner.__file__
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "eco2ai_callbacks.calibration.burner" in p.cmdline()]
+    return [p for p in psutil.Process().children() if BURNER in p.cmdline()]
 
 
 def test_a_worker_is_busy_while_it_is_wanted_and_gone_afterwards() -> None:
@@ -35,9 +39,18 @@ def test_a_worker_is_busy_while_it_is_wanted_and_gone_afterwards() -> None:
     assert children() == []
 
 
+def test_no_module_of_the_working_folder_takes_one_s_place(tmp_path: Path) -> None:
+    """A calibration is run as root, wherever root happens to be."""
+    for name in ("hashlib", "zlib", "select"):
+        (tmp_path / f"{name}.py").write_text("import pathlib; pathlib.Path('taken').touch()\n")
+    Workers(usable_cpus()[:1]).close()  # tests run in that folder
+    assert Path.cwd() == tmp_path
+    assert not (tmp_path / "taken").exists()
+
+
 def test_a_worker_ends_with_its_input() -> None:
     worker = subprocess.Popen(
-        [sys.executable, "-m", "eco2ai_callbacks.calibration.burner", "cpu", str(usable_cpus()[0])],
+        [sys.executable, "-P", BURNER, "cpu", str(usable_cpus()[0])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
