@@ -191,19 +191,25 @@ def _newest(entries: Sequence[Entry]) -> Entry:
     return next(entry for entry in reversed(of_day) if entry.file == of_day[0].file)
 
 
-def append(path: Path, entry: Entry) -> None:
+def append(path: Path, entry: Entry, *, public: bool = False) -> None:
     """Add a calibration to a file, as one write: two writers lose nothing of each other's.
 
     Args:
-        path: The file; it and its folder are created where they are missing, readable by all.
+        path: The file; it and its folder are created where they are missing.
         entry: The calibration.
+        public: Whether what is created is readable by all users, whatever the umask: root's is often strict.
 
     Raises:
         OSError: It cannot be written.
     """
+    new_folder, new_file = not path.parent.exists(), not path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        if public and new_folder:
+            path.parent.chmod(0o755)
+        if public and new_file:
+            path.chmod(0o644)
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n" if hasattr(os, "pread") else size > 0
         content = ("\n" if torn else "") + entry.line() + "\n"

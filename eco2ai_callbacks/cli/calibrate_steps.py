@@ -142,7 +142,7 @@ def keep(fit: CpuFit | WallFit, bench: Bench, file: Path | None) -> Path:
     home = home_folder()
     path = file or (SITE_FILE if _is_root() or home is None else user_file(home))
     try:
-        append(path, entry)
+        append(path, entry, public=path == SITE_FILE)
     except OSError as error:
         click.echo(entry.line())
         raise click.ClickException(

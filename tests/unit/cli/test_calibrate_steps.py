@@ -26,8 +26,13 @@ def test_a_fit_goes_into_the_user_s_file_or_for_root_into_the_site_s(
     monkeypatch.setattr("eco2ai_callbacks.cli.calibrate_steps._is_root", lambda: True)
     monkeypatch.setattr("eco2ai_callbacks.cli.calibrate_steps.SITE_FILE", site)
     monkeypatch.setattr(store, "SITE_FILE", site)
-    assert keep(CPU_FIT, machine.bench, None) == site
-    assert site.stat().st_mode & 0o444 == 0o444  # every user's later runs read it
+    umask = os.umask(0o077)
+    try:
+        assert keep(CPU_FIT, machine.bench, None) == site
+    finally:
+        os.umask(umask)
+    # Every user's later runs read it, and only root writes it.
+    assert (site.stat().st_mode & 0o777, site.parent.stat().st_mode & 0o777) == (0o644, 0o755)
     [entry] = read([site]).entries
     assert (entry.fit, entry.day, entry.machine) == (CPU_FIT, DAY, machine.bench.machine)
 
