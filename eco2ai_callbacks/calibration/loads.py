@@ -62,15 +62,14 @@ class Workers:
     def __init__(self, cpus: Sequence[int], gpu: bool = False) -> None:
         self._cpu: list[subprocess.Popen[bytes]] = []
         self._gpu: subprocess.Popen[bytes] | None = None
-        try:
+        with contextlib.ExitStack() as unless_ready:
+            unless_ready.callback(self.close)
             self._cpu.extend(_start("cpu", str(number)) for number in cpus)
             self._gpu = _start("gpu") if gpu else None
             for worker in self._all:
                 if _output(worker).readline().strip() != b"ready":
-                    raise WorkerError(f"a worker of the load did not start: {' '.join(map(str, worker.args[-2:]))}")  # type: ignore[index]
-        except BaseException:
-            self.close()
-            raise
+                    raise WorkerError("a worker of the load did not start: torch may see no GPU, or memory be short")
+            unless_ready.pop_all()
 
     @property
     def _all(self) -> list[subprocess.Popen[bytes]]:
