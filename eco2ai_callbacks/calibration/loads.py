@@ -123,12 +123,15 @@ def _place_in_core(number: int) -> int:
 
 
 def _start(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-P", str(_WORKER), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", str(_WORKER), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise WorkerError(f"a worker of the load cannot be started: {error.strerror}") from None
 
 
 def _send(worker: subprocess.Popen[bytes], part: float) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 from typing import Any
 
@@ -56,6 +57,15 @@ def test_a_worker_that_does_not_start_ends_the_others(started: list[FakeWorker])
         Workers([0, 1])
     assert len(started) == 2
     assert all(worker.killed for worker in started)
+
+
+def test_a_system_without_room_for_a_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(loads.subprocess, "Popen", full)
+    with pytest.raises(WorkerError, match="cannot be started: Resource temporarily unavailable"):
+        Workers([0])
 
 
 def test_a_worker_that_has_ended_is_named(started: list[FakeWorker]) -> None:
