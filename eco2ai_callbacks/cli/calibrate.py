@@ -129,4 +129,9 @@ def share() -> None:
     entry = choose(read(), "cpu", read_machine(read_host())).entry
     if entry is None:
         raise click.ClickException("there is no calibration of this CPU to share: run 'eco2ai calibrate cpu' first")
+    if entry.machine.virtual or not entry.machine.cpu:
+        raise click.ClickException(
+            "this calibration is for this machine alone: others cannot tell by a virtual machine's facts, or by a "
+            "processor without a name, whether theirs is the same"
+        )
     click.echo(dataclasses.replace(entry, shared=True).line())

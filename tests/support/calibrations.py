@@ -103,6 +103,15 @@ def sweeps() -> Iterator[tuple[str, int, list[Point]]]:
         )
 
 
+def relative_sweeps() -> dict[str, list[tuple[float, float]]]:
+    """Return the published sweeps by machine, as load (0 to 1) and power over design power."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in _rows("sweeps.csv"):
+        part = float(row["rapl_w"]) / float(row["tdp_w"]) / int(row["sockets"])
+        found.setdefault(row["machine"], []).append((float(row["utilisation_percent"]) / 100, part))
+    return found
+
+
 def wall_runs(device: str) -> list[WallRun]:
     """Return the published runs beside a wall meter, on the ``CPU`` or the ``GPU``."""
     return [

@@ -14,7 +14,6 @@ from eco2ai_callbacks.calibration.machine import read_machine
 from eco2ai_callbacks.calibration.store import read, user_file
 from eco2ai_callbacks.cli import main
 from eco2ai_callbacks.cli.calibrate import Counters, calibrate_cpu
-from eco2ai_callbacks.host.machine import read_host
 from eco2ai_callbacks.meters.cpu.calibrated import CalibratedModel
 from eco2ai_callbacks.meters.cpu.sources import CpuSources
 from eco2ai_callbacks.settings import Settings
@@ -147,11 +146,12 @@ def test_a_read_at_the_same_moment_adds_nothing(tmp_path: Path) -> None:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_sharing_prints_a_line_that_another_machine_s_store_takes(tmp_path: Path) -> None:
+def test_sharing_prints_a_line_that_another_machine_s_store_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eco2ai_callbacks.cli.calibrate.read_host", lambda: BARE_METAL)
     assert "there is no calibration of this CPU to share" in CliRunner().invoke(main, ["calibrate", "share"]).output
-    here = read_machine(read_host())
-    fit = dataclasses.replace(CPU_ENTRY.fit, threads=here.threads, bend=0.0)
-    own = dataclasses.replace(CPU_ENTRY, machine=here, fit=fit)
+    own = dataclasses.replace(CPU_ENTRY, machine=read_machine(BARE_METAL))
     write(user_file(tmp_path), own)
     done = CliRunner().invoke(main, ["calibrate", "share"])
     assert done.exit_code == 0
@@ -160,6 +160,18 @@ def test_sharing_prints_a_line_that_another_machine_s_store_takes(tmp_path: Path
     [entry] = read([write(tmp_path / "site", done.output.strip())]).entries
     assert entry.shared
     assert CalibratedModel(entry).method.high > CalibratedModel(own).method.high
+
+
+@pytest.mark.parametrize("facts", [{"virtual": True}, {"cpu_name": ""}], ids=["guest", "nameless"])
+def test_what_does_not_identify_a_machine_is_not_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, object]
+) -> None:
+    host = dataclasses.replace(BARE_METAL, **facts)  # type: ignore[arg-type]
+    monkeypatch.setattr("eco2ai_callbacks.cli.calibrate.read_host", lambda: host)
+    write(user_file(tmp_path), dataclasses.replace(CPU_ENTRY, machine=read_machine(host)))
+    done = CliRunner().invoke(main, ["calibrate", "share"])
+    assert done.exit_code == 1
+    assert "this calibration is for this machine alone" in done.output
 
 
 def test_wrong_settings_are_one_sentence() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import pytest
+from calibrations import relative_sweeps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eco2ai_callbacks.calibration.solve import least_squares
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.model import CurveModel, PaperModel, ThreadModel, model_for
@@ -321,6 +323,40 @@ def test_the_bands_are_those_that_are_documented(
     model: ThreadModel | CurveModel | PaperModel, low: float, high: float
 ) -> None:
     assert (model.method.low, model.method.high) == (low, high)
+
+
+SWEEPS = relative_sweeps()
+
+
+@pytest.mark.parametrize("formula", ["auto", "paper"])
+def test_a_point_s_band_holds_90_percent_of_the_published_sweeps(formula: str) -> None:
+    model = model_for(BARE_METAL, cpu_model=formula)
+    inside = []
+    for load, part in itertools.chain(*SWEEPS.values()):
+        low, high = model.method.low, model.method.high
+        joules = sum(model.interval(load * 12, 1.0))
+        inside.append(joules * low <= part * 65.0 <= joules * high)
+    assert len(inside) == 64
+    assert sum(inside) / len(inside) >= 0.9
+
+
+def test_the_curve_s_band_holds_90_percent_of_the_points_of_machines_that_it_was_not_fit_to() -> None:
+    inside = []
+    for left_out, points in SWEEPS.items():
+        others = [point for machine, own in SWEEPS.items() if machine != left_out for point in own]
+        fits = []
+        for power in (n / 20 for n in range(6, 41)):
+            rows = [(1.0, load**power) for load, _ in others]
+            found = least_squares(rows, [part for _, part in others])
+            assert found is not None
+            misfit = math.fsum(
+                (found[0] + found[1] * row[1] - part) ** 2 for row, (_, part) in zip(rows, others, strict=True)
+            )
+            fits.append((misfit, found, power))
+        _, (idle, active), power = min(fits)
+        low, high = model_for(BARE_METAL).method.low, model_for(BARE_METAL).method.high
+        inside += [low <= part / max(1e-9, idle + active * load**power) <= high for load, part in points]
+    assert sum(inside) / len(inside) >= 0.9
 
 
 def test_a_tick_of_a_busy_thread_is_the_edge_of_a_stretch() -> None:
