@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from eco2ai_callbacks.meters.cpu.calibrated import CalibratedModel
 from eco2ai_callbacks.meters.cpu.sources import CpuSources
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import BARE_METAL
+
+# The package's attribute of this name is the command.
+MODULE = importlib.import_module("eco2ai_callbacks.cli.calibrate")
 
 
 def test_a_machine_is_calibrated_once_as_root_and_estimated_by_it_afterwards(
@@ -149,7 +153,7 @@ def test_a_read_at_the_same_moment_adds_nothing(tmp_path: Path) -> None:
 def test_sharing_prints_a_line_that_another_machine_s_store_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eco2ai_callbacks.cli.calibrate.read_host", lambda: BARE_METAL)
+    monkeypatch.setattr(MODULE, "read_host", lambda: BARE_METAL)
     assert "there is no calibration of this CPU to share" in CliRunner().invoke(main, ["calibrate", "share"]).output
     own = dataclasses.replace(CPU_ENTRY, machine=read_machine(BARE_METAL))
     write(user_file(tmp_path), own)
@@ -167,7 +171,7 @@ def test_what_does_not_identify_a_machine_is_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, object]
 ) -> None:
     host = dataclasses.replace(BARE_METAL, **facts)  # type: ignore[arg-type]
-    monkeypatch.setattr("eco2ai_callbacks.cli.calibrate.read_host", lambda: host)
+    monkeypatch.setattr(MODULE, "read_host", lambda: host)
     write(user_file(tmp_path), dataclasses.replace(CPU_ENTRY, machine=read_machine(host)))
     done = CliRunner().invoke(main, ["calibrate", "share"])
     assert done.exit_code == 1
