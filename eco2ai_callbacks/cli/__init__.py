@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from eco2ai_callbacks.cli.calibrate import calibrate
 from eco2ai_callbacks.cli.doctor import doctor
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.run import run
@@ -16,6 +17,7 @@ def main() -> None:
     """Energy and CO2 of training, beside its loss."""
 
 
+main.add_command(calibrate)
 main.add_command(doctor)
 main.add_command(regions)
 main.add_command(run)

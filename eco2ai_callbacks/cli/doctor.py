@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 
 import click
 
+from eco2ai_callbacks.calibration.lookup import state
+from eco2ai_callbacks.calibration.machine import read_machine
+from eco2ai_callbacks.calibration.store import read as read_store
 from eco2ai_callbacks.carbon.grid import Grid, check, grid_for
 from eco2ai_callbacks.carbon.location import locate
 from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
@@ -65,6 +69,8 @@ def _machine(exam: _Exam) -> Iterator[str]:
     usable = f", {host.allowed_threads:g} of them usable here" if host.allowed_threads < host.threads else ""
     yield click.style("Machine", bold=True)
     yield f"  {host.system}, {host.kind}, {name}, {host.threads} threads{sockets}{usable}"
+    for line in state(read_store(), read_machine(host), date.today()):
+        yield f"  calibration: {line}"
     if exam.found.not_covered:
         yield f"  not covered, for nothing here can read it: {', '.join(exam.found.not_covered)}"
 

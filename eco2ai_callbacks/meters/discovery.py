@@ -152,7 +152,7 @@ def _open_cpu_model(settings: Settings, context: MeterContext) -> Iterator[Opene
 
 
 def _cpu(settings: Settings, context: MeterContext) -> CpuSources:
-    return CpuSources(settings, context.host, context.job, context.proc, context.clock)
+    return CpuSources(settings, context.host, context.job, context.proc, context.clock, context.root)
 
 
 def _open_ram_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:

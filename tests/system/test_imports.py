@@ -26,12 +26,18 @@ FLOORS: list[set[str]] = [
     {"metrics"},
     {"distributed"},
     {"meters", "carbon", "runlog", "sinks"},
+    {"calibration"},
     {"settings", "guard", "record", "host"},
     {"usage"},
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"doctor", "regions", "run", "verify"}, {"child"}],
+    "cli": [
+        {"__init__"},
+        {"calibrate", "doctor", "regions", "run", "verify"},
+        {"calibrate_wall"},
+        {"child", "calibrate_steps"},
+    ],
     "integrations": [
         {"__init__"},
         {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
@@ -57,10 +63,10 @@ INSIDE: dict[str, list[set[str]]] = {
     "meters.cpu": [
         {"__init__"},
         {"sources"},
-        {"rapl", "attribution", "part"},
+        {"rapl", "attribution", "part", "calibrated"},
         {"floor"},
         {"model"},
-        {"counters", "table", "busy"},
+        {"counters", "table", "busy", "guest"},
         {"process_tables"},
         {"steps", "failures", "processes", "designation"},
         {"powercap"},
@@ -71,6 +77,14 @@ INSIDE: dict[str, list[set[str]]] = {
         {"nvml_board"},
         {"nvml_driver"},
         {"selection", "nvml_binding", "sharing", "aside", "gaps"},
+    ],
+    "calibration": [
+        {"__init__"},
+        {"lookup", "wall_steps"},
+        {"store", "sweep", "readings"},
+        {"wall", "loads", "http_meter"},
+        {"fit"},
+        {"solve", "machine", "burner", "json_path"},
     ],
     "carbon": [
         {"__init__"},

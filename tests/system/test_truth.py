@@ -20,6 +20,7 @@ from logcheck import rows
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.host.machine import read_host
+from eco2ai_callbacks.meters.cpu.guest import shown_threads_per_core, vcpu_of
 from eco2ai_callbacks.session.context import Platform
 
 pytestmark = [
@@ -203,7 +204,9 @@ def test_two_busy_threads_are_a_few_watts_where_a_whole_socket_would_be_hundreds
     assert found.record["method"] == {"cpu": "cpu-model:vm"}
     low, high = found.record["band"]["cpu"]
     assert low == pytest.approx(found.joules / 3, abs=0.05)
-    assert high == pytest.approx(found.joules * 2, abs=0.1)
+    # Twice as much again where a thread may be a whole core, which depends on what this machine's kernel shows.
+    times = 4 if vcpu_of(platform.host(), shown_threads_per_core()).unit == "unknown" else 2
+    assert high == pytest.approx(found.joules * times, abs=0.2)
     machine = dataclasses.replace(read_host(), virtual=True, cpu_name="AMD EPYC", threads=2, allowed_threads=2.0)
     paper = Tracker(
         platform=dataclasses.replace(platform, host=lambda: machine),

@@ -6,16 +6,20 @@ import math
 
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu import table as cpu_table
+from eco2ai_callbacks.meters.cpu.guest import Unit, Vcpu, vcpu_of
 from eco2ai_callbacks.meters.cpu.processes import TICK_S
 from eco2ai_callbacks.usage import Method
 
 # Fit to public RAPL sweeps of four CPUs, 86 points, root-mean-square error 16 % of TDP: P / TDP = 0.10 + 0.64 u^0.55.
 CURVE_IDLE, CURVE_ACTIVE, CURVE_POWER = 0.10, 0.64, 0.55
-# Errors of a run's mean: the curve +-50 %; watts per thread a third to double (spread over 530 servers).
-CURVE_BAND = (0.5, 1.5)
+# The bands of a point, a machine at one constant load, that hold 90 % of the published sweeps' points of machines that
+# a form was not fit to (tools/cpu_calibration/compare.py prints them). Those of a run over many loads are narrower.
+CURVE_BAND = (0.25, 2.5)
+PAPER_BAND = (0.2, 2.5)
+# Of a run, a third to double: the spread of watts per thread over 530 servers, which no sweep of theirs refines.
 THREAD_BAND = (1 / 3, 2.0)
-# Against the same sweeps TDP x utilisation reads from 88 % too low (idle) to 23 % too high; this is for a run's mean.
-PAPER_BAND = (0.5, 2.5)
+# Where a guest's thread may be a whole core, it may be two of a chip's hardware threads.
+CORE_THREADS = 2
 # A concave curve of the mean over idle and load is too high, and by how much depends on the time of the mean: it is
 # always this one, in seconds. The load must be read as often.
 CURVE_WINDOW_S = 5.0
@@ -33,6 +37,7 @@ class ThreadModel:
         threads: Hardware threads of the machine.
         family: The watts of this generation of processors.
         kind: ``vm`` in a virtual machine, ``thread`` where a bare machine's processor is in no table.
+        unit: Whether a thread is a hardware ``thread`` or a whole ``core``; ``unknown`` widens the band to hold both.
     """
 
     name = NAME
@@ -41,18 +46,19 @@ class ThreadModel:
     max_gap_s = math.inf
     failures: tuple[str, ...] = ()
 
-    def __init__(self, threads: float, family: cpu_table.Family, kind: str) -> None:
+    def __init__(self, threads: float, family: cpu_table.Family, kind: str, unit: Unit = "thread") -> None:
         self.threads = threads
-        self._idle_w = family.idle_w
-        self._max_w = family.max_w
-        self.detail = (
-            f"{family.max_w:g} W per busy thread, {family.idle_w:g} W per idle thread of {threads:g} ({family.name})"
-        )
+        times = CORE_THREADS if unit == "core" else 1
+        self._idle_w, self._max_w = idle_w, max_w = times * family.idle_w, times * family.max_w
+        whole = {"thread": "", "core": ", a core each", "unknown": ", or cores: twice as much"}[unit]
+        self.detail = f"{max_w:g} W per busy thread, {idle_w:g} W per idle thread of {threads:g}{whole} ({family.name})"
+        low, high = THREAD_BAND
         self.method = Method(
             f"cpu-model:{kind}",
-            *THREAD_BAND,
-            edge_j=TICK_S * family.max_w,
-            note=f"{family.max_w:g} W per busy thread",
+            low,
+            high * (CORE_THREADS if unit == "unknown" else 1),
+            edge_j=TICK_S * max_w,
+            note=f"{max_w:g} W per busy thread",
         )
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
@@ -70,7 +76,8 @@ class CurveModel:
         tdp_w: Watts of all sockets, or of the part of them that a container may use.
         threads: Hardware threads that this power belongs to.
         what: Where the power comes from, for the records.
-        kind: ``bare`` for a machine, ``cgroup`` for a container's part of one, ``vm`` for a guest's.
+        kind: ``bare`` for a machine, ``cgroup`` for a container's part of one, ``vm`` for a guest's by the user's
+            figures, ``instance`` for a guest's by its instance type.
         most: Hardware threads of the machine, where this is a part of it. A job may keep more threads busy than it
             seemed to be allowed (a main thread may be bound to one core, and the others not); all of them count.
     """
@@ -146,6 +153,7 @@ def model_for(
     cpu_model: str = "auto",
     cpu_tdp_w: float | None = None,
     cpu_threads: int | None = None,
+    threads_per_core: int | None = None,
 ) -> CpuModel:
     """Return the model for this machine.
 
@@ -155,6 +163,7 @@ def model_for(
         cpu_model: ``auto``, or ``paper`` for eco2AI's formula.
         cpu_tdp_w: The user's own figure for one processor, in watts.
         cpu_threads: The user's own count of one processor's hardware threads.
+        threads_per_core: The threads of each core, as a guest's kernel shows them; ``None`` where it does not.
     """
     known = cpu_table.lookup(host.cpu_name)
     tdp_w, what = _power(known, cpu_tdp_w)
@@ -171,7 +180,7 @@ def model_for(
         chip = cpu_threads or (known.threads if known else None) or host.threads
         return CurveModel(cpu_tdp_w * min(1.0, host.threads / chip), host.threads, what, "vm")
     if host.virtual:
-        return ThreadModel(host.threads, family, "vm")
+        return _guest(host, known, family, cpu_threads, threads_per_core)
     if tdp_w is None:
         return ThreadModel(threads, family, "thread")
     if (scope == "process" or host.lxcfs) and host.allowed_threads < threads:
@@ -179,6 +188,35 @@ def model_for(
         part_w = tdp_w * host.sockets * part / threads
         return CurveModel(part_w, part, f"{what}, {part:g} of {threads:g} threads", "cgroup", threads)
     return CurveModel(tdp_w * host.sockets, threads, what, "bare")
+
+
+def _guest(
+    host: Host,
+    known: cpu_table.Cpu | None,
+    family: cpu_table.Family,
+    cpu_threads: int | None,
+    threads_per_core: int | None,
+) -> CurveModel | ThreadModel:
+    """Return a guest's part of its chip, where chip and part are known, or else watts for each of its threads."""
+    vcpu = vcpu_of(host, threads_per_core)
+    parts = _parts_of_chip(known, vcpu, cpu_threads)
+    if known is None or parts is None:
+        return ThreadModel(host.threads, family, "vm", vcpu.unit)
+    by = "the setting cpu_threads" if parts == cpu_threads else f"{vcpu.instance}; {vcpu.why}"
+    what = f"{known.name}: {known.source}; {host.threads:g} of its {parts:g} vCPUs by {by}"
+    # An instance with more threads than its chip has has two chips: the part is not limited to one.
+    return CurveModel(known.tdp_w * host.threads / parts, host.threads, what, "instance")
+
+
+def _parts_of_chip(known: cpu_table.Cpu | None, vcpu: Vcpu, cpu_threads: int | None) -> int | None:
+    """Return how many threads like the guest's its chip is divided into; ``None`` where that is not known."""
+    if known is None:
+        return None
+    if cpu_threads is not None and cpu_threads in (known.cores, known.threads):
+        return cpu_threads
+    if not vcpu.instance:
+        return None
+    return known.cores if vcpu.unit == "core" else known.threads
 
 
 def _threads(host: Host, known: cpu_table.Cpu | None, cpu_threads: int | None) -> int:

@@ -12,7 +12,9 @@ from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.busy import BusyTime, JobBusy, MachineBusy
+from eco2ai_callbacks.meters.cpu.calibrated import CalibratedModel, choice_for
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
+from eco2ai_callbacks.meters.cpu.guest import shown_threads_per_core
 from eco2ai_callbacks.meters.cpu.model import model_for
 from eco2ai_callbacks.meters.cpu.part import part_busy
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
@@ -30,6 +32,7 @@ class CpuSources:
         job: Busy time of the job; ``None`` where all of the machine is measured.
         proc: Where procfs is mounted.
         clock: Monotonic seconds.
+        root: The root of the file system, below which sysfs is mounted.
     """
 
     settings: Settings
@@ -37,6 +40,7 @@ class CpuSources:
     job: JobBusy | None
     proc: Path = Path("/proc")
     clock: Callable[[], float] = time.monotonic
+    root: Path = Path("/")
 
     def counters(self) -> Iterator[tuple[Meter, str]]:
         """Open the energy counters; raises ``MeterUnavailable`` where there are none or a job's part is unknown."""
@@ -51,7 +55,10 @@ class CpuSources:
             )
         floor = IdleFloor(host.threads)
         # Of the whole machine, as the counters are: the job's part is computed from either in the same way.
-        model = model_for(host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads)
+        calibrated, _ = self._calibrated()
+        model = calibrated or model_for(
+            host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads
+        )
         root = settings.powercap_root
         cpu, dram = open_rapl(root, host, self.clock, floor=floor, model=model)
         share = CpuShare(cpu, self._machine_busy(), host.threads, self.job, self.clock, floor)
@@ -62,17 +69,30 @@ class CpuSources:
     def model(self) -> Iterator[tuple[Meter, str]]:
         """Open the model, which works on any machine."""
         settings = self.settings
-        model = model_for(
+        calibrated, stale = self._calibrated()
+        model = calibrated or model_for(
             self.host,
             scope=settings.scope,
             cpu_model=settings.cpu_model,
             cpu_tdp_w=settings.cpu_tdp_w,
             cpu_threads=settings.cpu_threads,
+            threads_per_core=shown_threads_per_core(self.root / "sys"),
         )
         # Without the load of a container's part of the machine, the job is the only one in it that can be counted.
         part = (part_busy(self.host, self.proc) or self.job) if model.partial else None
         machine = part or self._machine_busy()
-        yield CpuShare(model, machine, model.threads, self.job, self.clock), model.detail
+        yield CpuShare(model, machine, model.threads, self.job, self.clock), model.detail + stale
+
+    def _calibrated(self) -> tuple[CalibratedModel | None, str]:
+        """Return the machine's own calibration, and what is to be said of one that is not used."""
+        settings = self.settings
+        # The user's own figures come before what was measured earlier.
+        if settings.cpu_model == "paper" or settings.cpu_tdp_w is not None or settings.cpu_threads is not None:
+            return None, ""
+        choice = choice_for(self.host, self.root)
+        if choice.entry is not None:
+            return CalibratedModel(choice.entry), ""
+        return None, f"; its calibration is not used: {', '.join(choice.why)}" if choice.why else ""
 
     def _machine_busy(self) -> BusyTime:
         """Return the machine's busy time, or what a sandbox shows of it.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
+from calibrations import CPU_ENTRY, CPU_FIT, write
 from click.testing import CliRunner
 
+from eco2ai_callbacks.calibration.machine import read_machine
+from eco2ai_callbacks.calibration.store import user_file
 from eco2ai_callbacks.cli import main
+from eco2ai_callbacks.host.machine import read_host
 from eco2ai_callbacks.settings import NAMES
 from eco2ai_callbacks.testing import FakeGpu, FakeNvml
 
@@ -37,6 +44,22 @@ def test_doctor_shows_every_setting_with_where_it_came_from() -> None:
     assert shown["heartbeat_s"].split() == ["heartbeat_s", "=", "60.0", "default"]
     assert "ECO2AI_REGON is set, and names no setting" in text
     assert "France: 41.44 g CO2e/kWh (lifecycle, 2025" in text
+
+
+def test_doctor_shows_this_machine_s_calibration_and_what_no_longer_matches(tmp_path: Path) -> None:
+    here = read_machine(read_host())
+    fit = dataclasses.replace(CPU_FIT, threads=here.threads, bend=0.0)
+    entry = dataclasses.replace(CPU_ENTRY, machine=here, fit=fit, day=date.today() - timedelta(days=12))
+    path = write(user_file(tmp_path), entry)
+    _, text = run("doctor")
+    assert f"calibration: cpu: made on {entry.day}, 5% mean error" in text
+    assert f"12 days ago, {path}" in text
+    write(path, dataclasses.replace(entry, machine=dataclasses.replace(here, governor="other")), "{")
+    _, text = run("doctor")
+    assert f"calibration: cpu: that of {entry.day} is not used: governor is {here.governor!r}, was 'other'" in text
+    assert f"calibration: passed over: {path}, line 2: it is no JSON" in text
+    path.unlink()
+    assert "calibration: cpu: none; 'eco2ai calibrate cpu' makes one" in run("doctor")[1]
 
 
 def test_doctor_refuses_a_wrong_setting_in_one_sentence() -> None:

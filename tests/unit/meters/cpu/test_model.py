@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import pytest
+from calibrations import relative_sweeps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eco2ai_callbacks.calibration.solve import least_squares
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.model import CurveModel, PaperModel, ThreadModel, model_for
@@ -97,7 +99,7 @@ def test_a_virtual_machine_gets_watts_per_hardware_thread_of_its_family() -> Non
 def test_a_two_thread_machine_draws_a_few_watts_where_a_socket_draws_hundreds() -> None:
     active, idle = model_for(CLOUD_VM).interval(2.0, 1.0)
     low, high = model_for(CLOUD_VM).method.band(active + idle)
-    assert 1.0 < low < active + idle < high < 10.0
+    assert 1.0 < low < active + idle < high < 20.0
     assert model_for(dataclasses.replace(CLOUD_VM, cpu_name=SERVER.cpu_name)).interval(2.0, 1.0) == (
         pytest.approx(2 * (1.69 - 0.47)),
         pytest.approx(2 * 0.47),
@@ -127,6 +129,69 @@ def test_a_guest_is_the_part_of_the_chip_that_the_user_names() -> None:
 
 def test_how_many_threads_the_chip_below_has_is_nothing_to_a_guest_without_its_power() -> None:
     assert model_for(CLOUD_VM, cpu_threads=64).interval(2.0, 1.0) == model_for(CLOUD_VM).interval(2.0, 1.0)
+
+
+C7A = dataclasses.replace(
+    CLOUD_VM, cpu_name="AMD EPYC 9R14", cpu_number=17, vendor="Amazon EC2 c7a.xlarge", threads=4, allowed_threads=4.0
+)
+# 360 W for 96 cores.
+CORE_W = 3.75
+
+
+def test_an_instance_type_gives_the_chip_s_part_and_its_band_holds_what_a_core_draws() -> None:
+    model = model_for(C7A, threads_per_core=1)
+    assert model.method.name == "cpu-model:instance"
+    assert model.interval(4.0, 1.0) == (pytest.approx(4 * CORE_W * 0.64), pytest.approx(4 * CORE_W * 0.10))
+    low, high = model.method.band(sum(model.interval(4.0, 1.0)))
+    assert low < 4 * CORE_W < high
+    assert "4 of its 96 vCPUs by c7a.xlarge; Amazon EC2 User Guide" in model.detail
+    assert model.covers == {"cpu"}
+
+
+def test_an_instance_of_two_chips_has_the_power_of_both() -> None:
+    host = dataclasses.replace(C7A, vendor="Amazon EC2 c7a.48xlarge", threads=192)
+    assert model_for(host).interval(0.0, 1.0)[1] == pytest.approx(72.0)
+
+
+def test_a_hyper_thread_s_instance_has_half_a_core() -> None:
+    host = dataclasses.replace(C7A, cpu_name="AMD EPYC 7R13 Processor", vendor="Amazon EC2 c6a.xlarge")
+    thread, core = model_for(host, threads_per_core=2), model_for(host, threads_per_core=1)
+    assert thread.method.name == core.method.name == "cpu-model:instance"
+    assert core.interval(0.0, 1.0)[1] == pytest.approx(2 * thread.interval(0.0, 1.0)[1])
+
+
+def test_a_guest_of_unknown_threads_holds_both_a_thread_and_a_core() -> None:
+    host = dataclasses.replace(C7A, vendor="QEMU", cpu_name="AMD EPYC-Genoa Processor")
+    unknown, thread = model_for(host, threads_per_core=1), model_for(host, threads_per_core=2)
+    assert unknown.interval(1.0, 1.0) == thread.interval(1.0, 1.0)
+    low, high = unknown.method.band(sum(unknown.interval(4.0, 1.0)))
+    assert low < 4 * 1.67 < 4 * CORE_W < high
+    assert thread.method.band(sum(thread.interval(4.0, 1.0)))[1] < 4 * CORE_W
+    assert "or cores: twice as much" in unknown.detail
+    # Without a table's power, a known core has that of two threads.
+    core = model_for(dataclasses.replace(host, vendor="Amazon EC2 m7a.large"))
+    assert core.method.name == "cpu-model:vm"
+    assert core.interval(4.0, 1.0) == pytest.approx([2 * joules for joules in thread.interval(4.0, 1.0)])
+    assert core.method.high == 2.0
+
+
+def test_the_user_says_what_a_guest_s_thread_is_by_the_threads_of_its_chip() -> None:
+    host = dataclasses.replace(C7A, vendor="QEMU")
+    core, thread = model_for(host, cpu_threads=96), model_for(host, cpu_threads=192)
+    assert core.method.name == thread.method.name == "cpu-model:instance"
+    assert core.interval(0.0, 1.0)[1] == pytest.approx(4 * CORE_W * 0.10)
+    assert thread.interval(0.0, 1.0)[1] == pytest.approx(2 * CORE_W * 0.10)
+    assert "by the setting cpu_threads" in core.detail
+    assert model_for(host, cpu_threads=50).method.name == "cpu-model:vm"
+    assert model_for(C7A, cpu_threads=50).method.name == "cpu-model:instance"
+
+
+def test_arm_s_figures_are_a_core_s_already() -> None:
+    host = dataclasses.replace(CLOUD_VM, cpu_name="Neoverse-N1", cpu_vendor="ARM", vendor="Amazon EC2 m6g.large")
+    model = model_for(host, threads_per_core=1)
+    assert model.method.name == "cpu-model:vm"
+    assert model.method.high == 2.0
+    assert sum(model.interval(2.0, 1.0)) == pytest.approx(2 * 1.69)
 
 
 def test_a_container_in_a_virtual_machine_is_counted_by_its_busy_threads_too() -> None:
@@ -214,7 +279,7 @@ def test_eco2ai_s_formula_charges_a_guest_for_whole_sockets_and_its_band_says_so
     low, high = model.method.band(joules)
     truth = sum(model_for(CLOUD_VM).interval(2.0, 1.0))
     assert low < truth < joules < high
-    assert model_for(BARE_METAL, cpu_model="paper").method.low == 0.5
+    assert model_for(BARE_METAL, cpu_model="paper").method.low == 0.2
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
@@ -247,13 +312,51 @@ def test_every_figure_has_a_band_around_it_and_says_that_it_is_no_counter(
 @pytest.mark.parametrize(
     ("model", "low", "high"),
     [
-        (model_for(BARE_METAL), 0.5, 1.5),
-        (model_for(CLOUD_VM), 1 / 3, 2.0),
+        (model_for(BARE_METAL), 0.25, 2.5),
+        (model_for(CLOUD_VM), 1 / 3, 4.0),
+        (model_for(CLOUD_VM, threads_per_core=2), 1 / 3, 2.0),
         (model_for(NAMELESS), 1 / 3, 2.0),
+        (model_for(BARE_METAL, cpu_model="paper"), 0.2, 2.5),
     ],
 )
-def test_the_bands_are_those_that_are_documented(model: ThreadModel | CurveModel, low: float, high: float) -> None:
+def test_the_bands_are_those_that_are_documented(
+    model: ThreadModel | CurveModel | PaperModel, low: float, high: float
+) -> None:
     assert (model.method.low, model.method.high) == (low, high)
+
+
+SWEEPS = relative_sweeps()
+
+
+@pytest.mark.parametrize("formula", ["auto", "paper"])
+def test_a_point_s_band_holds_90_percent_of_the_published_sweeps(formula: str) -> None:
+    model = model_for(BARE_METAL, cpu_model=formula)
+    inside = []
+    for load, part in itertools.chain(*SWEEPS.values()):
+        low, high = model.method.low, model.method.high
+        joules = sum(model.interval(load * 12, 1.0))
+        inside.append(joules * low <= part * 65.0 <= joules * high)
+    assert len(inside) == 64
+    assert sum(inside) / len(inside) >= 0.9
+
+
+def test_the_curve_s_band_holds_90_percent_of_the_points_of_machines_that_it_was_not_fit_to() -> None:
+    inside = []
+    for left_out, points in SWEEPS.items():
+        others = [point for machine, own in SWEEPS.items() if machine != left_out for point in own]
+        fits = []
+        for power in (n / 20 for n in range(6, 41)):
+            rows = [(1.0, load**power) for load, _ in others]
+            found = least_squares(rows, [part for _, part in others])
+            assert found is not None
+            misfit = math.fsum(
+                (found[0] + found[1] * row[1] - part) ** 2 for row, (_, part) in zip(rows, others, strict=True)
+            )
+            fits.append((misfit, found, power))
+        _, (idle, active), power = min(fits)
+        low, high = model_for(BARE_METAL).method.low, model_for(BARE_METAL).method.high
+        inside += [low <= part / max(1e-9, idle + active * load**power) <= high for load, part in points]
+    assert sum(inside) / len(inside) >= 0.9
 
 
 def test_a_tick_of_a_busy_thread_is_the_edge_of_a_stretch() -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calibrations import CPU_ENTRY, MACHINE, write
 from proc_tree import ProcTree
 
+from eco2ai_callbacks.calibration.store import user_file
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
@@ -206,3 +208,73 @@ def test_ranks_that_share_a_counter_share_the_model_that_takes_over(tmp_path: Pa
         assert 0 <= sum(parts) <= whole.read()["cpu"] * (1 + 1e-9)
         assert parts[0] == pytest.approx(2 * parts[1])
     assert [rank.methods["cpu"].name for rank in ranks] == ["cpu-model:bare"] * 2
+
+
+# --- the machine's own calibration ------------------------------------------------------------------------------------
+
+# As read where sysfs shows neither a governor nor turbo.
+PLAIN = dataclasses.replace(CPU_ENTRY, machine=dataclasses.replace(MACHINE, governor="", turbo=""))
+
+
+@pytest.fixture
+def calibrated(machine: Machine, tmp_path: Path) -> Machine:
+    write(user_file(tmp_path), PLAIN)
+    return machine
+
+
+def model(machine: Machine, host: Host = BARE_METAL, **settings: Any) -> tuple[str, str]:
+    sources = dataclasses.replace(machine.sources(host, **settings), root=machine.proc.root.parent)
+    [(meter, detail)] = sources.model()
+    return meter.methods["cpu"].name, detail
+
+
+def test_a_machine_that_was_calibrated_is_estimated_by_its_own_power(calibrated: Machine) -> None:
+    assert model(calibrated)[0] == "cpu-model:calibrated"
+    # A container's part too: the machine's busy time and its power are known, and the job's share of both.
+    assert model(calibrated, dataclasses.replace(BARE_METAL, allowed_threads=3.0))[0] == "cpu-model:calibrated"
+
+
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({"cpu_model": "paper"}, "cpu-model:paper"),
+        ({"cpu_tdp_w": 100.0}, "cpu-model:bare"),
+        ({"cpu_threads": 12}, "cpu-model:bare"),
+    ],
+    ids=["paper", "power", "threads"],
+)
+def test_the_user_s_figures_come_before_a_calibration(
+    calibrated: Machine, settings: dict[str, Any], method: str
+) -> None:
+    assert model(calibrated, **settings)[0] == method
+
+
+def test_one_that_no_longer_matches_is_not_used_and_named(machine: Machine, tmp_path: Path) -> None:
+    write(user_file(tmp_path), CPU_ENTRY)
+    name, detail = model(machine)
+    assert name == "cpu-model:bare"
+    assert "; its calibration is not used: governor is '', was 'performance', turbo is '', was 'on'" in detail
+
+
+def test_a_damaged_store_costs_nothing_but_itself(machine: Machine, tmp_path: Path) -> None:
+    write(user_file(tmp_path), "{", CPU_ENTRY.line()[:100])
+    assert model(machine)[0] == "cpu-model:bare"
+
+
+def test_counters_that_are_lost_are_replaced_by_the_calibrated_power(calibrated: Machine) -> None:
+    sources = dataclasses.replace(calibrated.sources(BARE_METAL, scope="machine"), root=calibrated.proc.root.parent)
+    meter = next(sources.counters())[0]
+    calibrated.work(10.0)
+    meter.read()
+    calibrated.tree.deny()
+    calibrated.work(5.0, 5.0)
+    meter.read()
+    assert "cpu-model:calibrated" in meter.methods["cpu"].name
+
+
+def test_a_guest_s_counters_that_move_are_measured_with_a_wider_band(machine: Machine) -> None:
+    meter = machine.counters(CLOUD_VM, scope="machine")
+    machine.work(10.0)
+    meter.read()
+    method = meter.methods["cpu"]
+    assert (method.name, method.measured, method.low, method.high) == ("rapl", True, pytest.approx(1 / 3), 1.5)
