@@ -169,6 +169,15 @@ def price() -> Form:
     )
 
 
+def over_time() -> Form:
+    """Return the form of figures over time: a file, or a function of the time."""
+    return Form(
+        "a CSV or Parquet file of hours, a function that returns g/kWh for a datetime, or None",
+        lambda value: value if callable(value) else _path(value),
+        none=True,
+    )
+
+
 def gpus() -> Form:
     """Return the form of a choice of GPUs."""
     return Form(

@@ -74,8 +74,9 @@ INSIDE: dict[str, list[set[str]]] = {
     "carbon": [
         {"__init__"},
         {"grid"},
-        {"intensity", "location", "price", "pue"},
-        {"places", "signals"},
+        {"over_time"},
+        {"intensity", "location", "price", "pue", "hours_file"},
+        {"places", "signals", "series"},
         {"similar", "tables", "zones"},
     ],
     "runlog": [

@@ -339,8 +339,8 @@ def tables() -> dict[str, str]:
         "places.tsv": _table(
             "Places, the place around each, and the codes (=) and names, folded, that mean it. Sources: ISO 3166 codes "
             "and names by Unicode CLDR 47 and 48.2 (Unicode-3.0), official names of ISO 3166-1, ISO 3166-2 codes of "
-            "countries, eGRID's subregions (US EPA), bidding zones (Nord Pool, ENTSO-E, AEMO), balancing authorities (US "
-            "EIA), the providers' lists.",
+            "countries, eGRID's subregions (US EPA), bidding zones (Nord Pool, ENTSO-E, AEMO), balancing authorities "
+            "(US EIA), the providers' lists.",
             "id level parent name |=code|name|",
             [
                 [p.id, p.level, p.parent, p.name, f"|={'|='.join(p.codes)}|{''.join(name + '|' for name in p.names)}"]
