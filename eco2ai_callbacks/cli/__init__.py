@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.recompute import recompute
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.cli.verify import verify
@@ -17,6 +18,7 @@ def main() -> None:
 
 
 main.add_command(doctor)
+main.add_command(recompute)
 main.add_command(regions)
 main.add_command(run)
 main.add_command(verify)

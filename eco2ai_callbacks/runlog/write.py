@@ -37,6 +37,11 @@ class Writer:
         """Number of records that are kept and not written."""
         return len(self._pending)
 
+    @property
+    def hash(self) -> str | None:
+        """The hash of the last line, which the next one holds as ``prev``."""
+        return self._prev
+
     def append(self, record: Record) -> None:
         """Append a record, after those that could not be written before.
 
