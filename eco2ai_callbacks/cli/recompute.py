@@ -13,7 +13,8 @@ import click
 
 from eco2ai_callbacks.carbon.grid import Grid, check, grid_for
 from eco2ai_callbacks.carbon.places import WORLD, exists
-from eco2ai_callbacks.cli.recount import Basis, Recount
+from eco2ai_callbacks.cli.basis import Basis
+from eco2ai_callbacks.cli.recount import Recount
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record

@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"doctor", "recompute", "regions", "run", "verify"}, {"child", "recount"}],
+    "cli": [{"__init__"}, {"doctor", "recompute", "regions", "run", "verify"}, {"child", "recount"}, {"basis"}],
     "integrations": [
         {"__init__"},
         {"lifecycle", "script", "hf_model_card", "hf_callbacks"},

@@ -1,73 +1,49 @@
-"""Records that are counted again: what each basis makes of one."""
+"""Records that are counted again, as a log: ids, links and sums. Whole logs are in test_recompute.py."""
 
 from __future__ import annotations
 
 import dataclasses
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from eco2ai_callbacks.carbon.grid import Grid
-from eco2ai_callbacks.carbon.intensity import user, world
-from eco2ai_callbacks.carbon.price import Price
-from eco2ai_callbacks.cli.recount import Basis
+from eco2ai_callbacks.carbon.intensity import user
+from eco2ai_callbacks.cli.basis import Basis
+from eco2ai_callbacks.cli.recount import Recount
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.usage import Usage
+from eco2ai_callbacks.runlog.read import Line
 
-OLD = Record(
-    run="run", writer="w", event="stage", start="2026-01-01T12:00:00.000+00:00", seconds=3600.0,
-    joules={"cpu": 3.6e6}, energy_kwh=1.0, co2_kg=0.06, cost=0.24, pue=1.2, intensity={"g_per_kwh": 50.0},
-)  # fmt: skip
+BASIS = Basis(Grid(user(100.0), 1.0, "setting", None), True)
+START = Record(run="run", writer="w", event="start", intensity={"g_per_kwh": 50.0}, start="2026-01-01T12:00:00+00:00")
 
 
-def basis(g_per_kwh: float = 100.0, pue: float = 1.5, price: float | None = None, factors: bool = True) -> Basis:
-    return Basis(Grid(user(g_per_kwh), pue, "setting", None if price is None else Price(price)), factors)
+def recount(*runs: str) -> Recount:
+    return Recount("a1b2c3", lambda _: BASIS, frozenset(runs), lambda: ("a gap",))
 
 
-def test_new_factors_count_the_joules() -> None:
-    assert basis().co2_kg(OLD) == pytest.approx(1.0 * 100 * 1.5 / 1000)
-    assert basis().co2_kg(dataclasses.replace(OLD, joules={}, co2_kg=None)) is None
+def test_runs_of_the_log_get_new_ids_and_others_keep_theirs() -> None:
+    found = recount("run", "outer").counted(Line(dataclasses.replace(START, parent="outer"), "h"))
+    assert (found.run, found.parent) == ("run-a1b2c3", "outer-a1b2c3")
+    assert len(found.writer) == 16
+    assert found.failures == ("a gap",)
+    assert recount("run").counted(Line(dataclasses.replace(START, parent="outer"), "h")).parent == "outer"
 
 
-def test_without_new_factors_co2_follows_the_overhead() -> None:
-    assert basis(factors=False).co2_kg(OLD) == pytest.approx(0.06 * 1.5 / 1.2)
-    assert basis(factors=False).co2_kg(dataclasses.replace(OLD, co2_kg=None)) is None
+def test_a_long_id_stays_within_what_the_setting_accepts() -> None:
+    found = recount("r" * 64).counted(Line(dataclasses.replace(START, run="r" * 64), "h"))
+    assert len(found.run) == 64
 
 
-def test_a_price_counts_the_energy_and_without_one_the_cost_follows_the_overhead() -> None:
-    assert basis(price=0.4).cost(OLD) == pytest.approx(1.0 * 1.5 * 0.4)
-    assert basis().cost(OLD) == pytest.approx(0.24 * 1.5 / 1.2)
+def test_a_link_leads_to_the_new_line_and_stays_where_that_is_elsewhere() -> None:
+    found = recount("run")
+    first = Line(START, "old hash")
+    writer = found.counted(first).writer
+    found.written(first, "new hash")
+    second = dataclasses.replace(START, writer="v", continues={"writer": "w", "hash": "old hash"})
+    assert found.counted(Line(second, "h")).continues == {"writer": writer, "hash": "new hash"}
+    lost = dataclasses.replace(START, writer="u", continues={"writer": "gone", "hash": "its hash"})
+    assert (found.counted(Line(lost, "h")).continues or {})["hash"] == "its hash"
 
 
-@pytest.mark.parametrize("start", ["", "yesterday", "0000-00-00T00:00:00.000+00:00"])
-def test_a_record_without_a_time_is_counted_with_the_static_figure(start: str) -> None:
-    assert basis(price=0.4).co2_kg(dataclasses.replace(OLD, start=start)) == pytest.approx(0.15)
-    assert basis(price=0.4).cost(dataclasses.replace(OLD, start=start)) == pytest.approx(0.3)
-
-
-def test_usage_of_unknown_hours_is_counted_with_the_static_figure_and_the_days_mean_price() -> None:
-    usage = Usage(60.0, {"carried": 3.6e6}, 60.0, 0.24)
-    assert basis(price=0.4).unplaced(usage, OLD) == Usage(
-        60.0, {"carried": 3.6e6}, pytest.approx(150.0), 0.6000000000000001
-    )
-    kept = basis(factors=False).unplaced(usage, OLD)
-    assert (kept.grams, kept.cost) == (pytest.approx(75.0), pytest.approx(0.3))
-
-
-def test_the_band_of_a_new_factor_is_that_of_the_energy_and_of_the_factor() -> None:
-    total = {"energy_kwh": 1.0, "energy_band_kwh": (0.5, 2.0), "co2_kg": 1.0, "co2_band_kg": (0.1, 9.0)}
-    assert basis().band(total, 2.0) == pytest.approx((1.0, 4.0))
-    assert basis(factors=False).band(total, 2.0) == pytest.approx((0.2, 18.0))
-    low, high = Basis(Grid(world(), 1.0, "", None), True).band(total, 2.0)
-    assert low < 1.0
-    assert high > 4.0
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.floats(0.0, 1e9), st.floats(0.0, 5000.0), st.floats(1.0, 10.0), st.floats(0.0, 1.0))
-def test_splitting_a_records_energy_changes_nothing(joules: float, g_per_kwh: float, pue: float, share: float) -> None:
-    found = basis(g_per_kwh, pue)
-    parts = [dataclasses.replace(OLD, joules={"cpu": joules * part}) for part in (share, 1.0 - share)]
-    whole = found.co2_kg(dataclasses.replace(OLD, joules={"cpu": joules}))
-    assert sum(found.co2_kg(part) or 0.0 for part in parts) == pytest.approx(whole, abs=1e-9)
+def test_a_record_without_facts_of_its_factor_gets_those_of_the_new_one() -> None:
+    found = recount("run").counted(Line(dataclasses.replace(START, intensity=None), "h"))
+    assert (found.intensity or {})["g_per_kwh"] == 100.0
+    assert (found.intensity or {})["before"]["g_per_kwh"] is None
