@@ -1,4 +1,4 @@
-"""Carbon intensity over time: of a file, of a function of the user; times without a figure get the static one."""
+"""Carbon intensity over time: a file, a function of the user or a live source, and the static figure in their gaps."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def known_of(intensity: object, region: str | None, kind: str, guard: Guard) -> 
     """Return the figures over time that the setting ``intensity`` names.
 
     Args:
-        intensity: The setting: a file or a function.
+        intensity: The setting: a file, a function or a live source.
         region: The place that is set, by which the rows of a file of several zones are chosen.
         kind: The setting ``intensity_kind``.
         guard: Records failures of a function.
@@ -178,4 +178,9 @@ def known_of(intensity: object, region: str | None, kind: str, guard: Guard) -> 
 def _known(intensity: object, region: str | None, kind: str, guard: Guard) -> Known:
     if callable(intensity):
         return Asked(intensity, guard)
+    if str(intensity).startswith("live:"):
+        # Off by default: what opens sockets is imported only here.
+        from eco2ai_callbacks.carbon.live.sources import feed
+
+        return feed(str(intensity), region, kind, guard)
     return read_hours(Path(str(intensity)), region, kind)

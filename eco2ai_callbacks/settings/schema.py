@@ -104,7 +104,7 @@ class Settings:
     intensity: Path | str | Callable[[datetime], float | None] | None = field(
         default=None,
         metadata=_entry(
-            "Carbon intensity over time: a file of hours or a function; None counts with one figure at all times.",
+            "Carbon intensity over time: a file, a function or a live source; None is one figure at all times.",
             forms.over_time(),
             command=True,
         ),

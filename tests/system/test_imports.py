@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"doctor", "recompute", "regions", "run", "verify"}, {"child", "recount"}, {"basis"}],
+    "cli": [{"__init__"}, {"doctor", "recompute", "regions", "run", "verify", "when"}, {"child", "recount"}, {"basis"}],
     "integrations": [
         {"__init__"},
         {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
@@ -75,9 +75,17 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"grid"},
         {"over_time"},
+        {"live"},
         {"intensity", "location", "price", "pue", "hours_file"},
-        {"places", "signals", "series"},
-        {"similar", "tables", "zones"},
+        {"places", "signals", "window"},
+        {"similar", "tables", "zones", "series"},
+    ],
+    "carbon.live": [
+        {"__init__"},
+        {"sources"},
+        {"feed", "gb", "energinet", "electricitymaps"},
+        {"fetch", "cache", "tokens"},
+        {"source"},
     ],
     "runlog": [
         {"__init__"},
@@ -196,7 +204,20 @@ def test_the_root_pulls_in_next_to_nothing() -> None:
 
 def test_the_tracker_pulls_in_no_framework() -> None:
     found = imports_of("eco2ai_callbacks.tracker")
-    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml")]
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml", "httpx")]
+    assert not [name for name in found if name.startswith("eco2ai_callbacks.carbon.live")]
+
+
+def test_one_module_opens_sockets() -> None:
+    opening = ("httpx", "socket", "ssl", "http", "urllib", "requests", "aiohttp", "asyncio", "ftplib", "smtplib")
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] in opening for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in opening)
+    }
+    assert found == {"carbon/live/fetch.py"}
 
 
 @pytest.mark.parametrize(
