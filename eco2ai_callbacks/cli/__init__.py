@@ -9,6 +9,7 @@ from eco2ai_callbacks.cli.recompute import recompute
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.cli.verify import verify
+from eco2ai_callbacks.cli.when import when
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,3 +23,4 @@ main.add_command(recompute)
 main.add_command(regions)
 main.add_command(run)
 main.add_command(verify)
+main.add_command(when)
