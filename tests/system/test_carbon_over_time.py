@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.carbon.live import sources
+from eco2ai_callbacks.carbon.live.feed import Feed
+from eco2ai_callbacks.carbon.live.fetch import Reply
+from eco2ai_callbacks.carbon.live.source import Request
+from eco2ai_callbacks.carbon.live.sources import source
 from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
@@ -73,3 +80,43 @@ def test_marginal_figures_are_refused_before_any_training(tmp_path: Path) -> Non
     path.write_text(text)
     with pytest.raises(SettingsError, match="holds marginal figures"):
         Tracker(intensity=path)
+
+
+def test_a_live_source_counts_from_when_it_has_answered_and_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers = threading.Event()
+    asked: list[str] = []
+    feeds: list[Feed] = []
+
+    def fetch(request: Request) -> Reply:
+        asked.append(request.url)
+        assert answers.wait(20)
+        now = datetime.now().astimezone()
+        row = {"from": (now - timedelta(days=1)).isoformat(), "to": (now + timedelta(days=1)).isoformat()}
+        return Reply({"data": [{**row, "intensity": {"actual": 80, "forecast": None}}]})
+
+    def feed(setting: str, region: str | None, kind: str, guard: Guard) -> Feed:
+        feeds.append(Feed(source(setting, region, kind), "", guard, fetch, tmp_path / "cache"))
+        return feeds[-1]
+
+    monkeypatch.setattr(sources, "feed", feed)
+    clock, log = Clock(), tmp_path / "log.jsonl"
+    platform = fake_platform(clock, FakeMeter(clock, {"cpu": 1000.0}), registry=tmp_path / "registry")
+    args: dict[str, Any] = {"region": "GB", "intensity": "live:carbon-intensity-gb", "heartbeat_s": 0.0}
+    tracker = Tracker(platform=platform, log_file=log, console=False, **args)
+    assert not asked  # a constructor opens nothing
+    with tracker:
+        clock.advance(10.0)
+        tracker.end_epoch(0)
+        answers.set()
+        feeds[-1].join(20)
+        clock.advance(10.0)
+        tracker.end_epoch(1)
+    feeds[-1].join(20)
+    first, second = (record.intensity or {} for record in records(log) if record.event == "epoch")
+    assert (first["static_share"], first["g_per_kwh"]) == (1.0, first["static_g_per_kwh"])
+    assert "static_share" not in second
+    assert (second["g_per_kwh"], second["kind"]) == (pytest.approx(80.0), "direct")
+    assert second["source"] == "Carbon Intensity API, Great Britain"
+    assert verify(log).whole
