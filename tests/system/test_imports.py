@@ -83,7 +83,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "carbon.live": [
         {"__init__"},
         {"sources"},
-        {"feed", "gb", "energinet", "electricitymaps"},
+        {"feed", "gb", "energinet", "electricitymaps", "energycharts", "eco2mix"},
         {"fetch", "cache", "tokens"},
         {"source"},
     ],

@@ -20,8 +20,10 @@ PREFIX = "live:"
 # Module and class of each: a source is imported where it is named.
 _SOURCES: Mapping[str, tuple[str, str]] = {
     "carbon-intensity-gb": ("gb", "CarbonIntensityGB"),
+    "eco2mix": ("eco2mix", "Eco2Mix"),
     "electricitymaps": ("electricitymaps", "ElectricityMaps"),
     "energidataservice": ("energinet", "EnergiDataService"),
+    "energy-charts": ("energycharts", "EnergyCharts"),
 }
 NAMES = tuple(_SOURCES)
 

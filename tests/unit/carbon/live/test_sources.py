@@ -11,14 +11,17 @@ from eco2ai_callbacks.carbon.live.sources import NAMES, feed, source
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 
-PLACES = {"carbon-intensity-gb": "GB", "electricitymaps": "FR", "energidataservice": "DK1"}
+PLACES = {
+    **{"carbon-intensity-gb": "GB", "eco2mix": "FR", "electricitymaps": "FR", "energidataservice": "DK1"},
+    "energy-charts": "DE",
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_source_is_known_by_its_name(name: str) -> None:
     found = source(f"live:{name}", PLACES[name], "best")
     assert found.key.startswith(name)
-    assert found.kind in ("lifecycle", "direct")
+    assert found.kind in ("lifecycle", "direct", "average")
     assert 900 <= found.refresh_s <= 3600
     assert found.requests(1e9, "abc", forecast=False)
     assert found.requests(1e9, "abc", forecast=True)
