@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def read_hours(path: Path, region: str | None = None, kind: str = "best") -> Ser
         SettingsError: The file is not there, cannot be read, or does not hold such rows.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _Unreadable("it is no regular file")  # a pipe would never end
         content = path.read_bytes()
         parquet = content[:4] == b"PAR1"
         table = _parquet(path) if parquet else _csv(content)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from eco2ai_callbacks import Tracker
@@ -60,6 +63,8 @@ def test_a_constant_factor_over_time_gives_the_co2_of_the_static_one(form: str, 
         assert fact["static_g_per_kwh"] == pytest.approx(41.4, abs=0.1)
         assert "static_share" not in fact
     assert not over_time[-1].failures
+    schema = json.loads((files("eco2ai_callbacks") / "runlog" / "schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(log.read_text(encoding="utf-8").splitlines()[-1]), schema)
 
 
 def test_where_the_file_ends_the_static_figure_counts_and_the_record_says_so(tmp_path: Path) -> None:

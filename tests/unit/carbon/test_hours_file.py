@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -146,11 +147,13 @@ def test_a_file_that_has_no_zone_around_the_place_is_refused(tmp_path: Path) -> 
         read_hours(written(tmp_path, ZONES), "DE")
 
 
-def test_a_file_that_is_missing_a_folder_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_a_folder_a_pipe_or_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    os.mkfifo(tmp_path / "pipe")
     for path, why in (
+        (tmp_path / "pipe", "no regular file"),
         (tmp_path / "gone.csv", "No such file"),
-        (tmp_path, "directory"),
+        (tmp_path, "no regular file"),
         (tmp_path / "binary.csv", "no text in UTF-8"),
     ):
         with pytest.raises(SettingsError, match=why):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -37,6 +38,15 @@ def test_doctor_shows_every_setting_with_where_it_came_from() -> None:
     assert shown["heartbeat_s"].split() == ["heartbeat_s", "=", "60.0", "default"]
     assert "ECO2AI_REGON is set, and names no setting" in text
     assert "France: 41.44 g CO2e/kWh (lifecycle, 2025" in text
+
+
+def test_doctor_names_what_the_intensity_over_time_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "hours.csv"
+    path.write_text("start,g_per_kwh,kind\n2026-01-01T00:00Z,50,direct\n")
+    code, text = run("doctor", env={"ECO2AI_INTENSITY": str(path), "ECO2AI_REGION": "FR"})
+    assert code == 0
+    assert "over time: hours.csv (SHA-256 " in text
+    assert "(direct); the figure above counts where it has a gap" in text
 
 
 def test_doctor_refuses_a_wrong_setting_in_one_sentence() -> None:

@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import golden_run
+import jsonschema
 import pytest
 from click.testing import CliRunner
 from sessions import GRID, Written
@@ -22,6 +24,9 @@ from eco2ai_callbacks.runlog.read import records, total
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform
 
+VALID = jsonschema.Draft202012Validator(
+    json.loads((files("eco2ai_callbacks") / "runlog" / "schema.json").read_text(encoding="utf-8"))
+)
 LOG, NEW = Path("eco2ai.jsonl"), Path("new.jsonl")
 
 
@@ -37,6 +42,8 @@ def counted(*args: str, log: Path = LOG, output: Path = NEW) -> tuple[list[Recor
     assert code == 0, text
     assert log.read_bytes() == content
     assert verify(output).whole
+    for line in output.read_text(encoding="utf-8").splitlines():
+        VALID.validate(json.loads(line))
     was, now = records(log), records(output)
     changeable = {
         *("run", "writer", "prev", "hmac", "parent", "co2_kg", "epoch_co2_kg", "cost", "pue", "intensity"),
