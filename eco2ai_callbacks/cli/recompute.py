@@ -105,7 +105,11 @@ def _write(log: Path, output: Path, settings: Settings, given: frozenset[str], r
     unfinished.unlink(missing_ok=True)
     try:
         for line in lines(log):
-            writer = writers.setdefault(line.record.writer, Writer(unfinished, os.environ.get(KEY)))
+            old = line.record
+            if old.writer not in writers:
+                # Where a session's first lines are elsewhere, the new log says so as the old one does.
+                writers[old.writer] = Writer(unfinished, os.environ.get(KEY), old.prev if old.seq else None)
+            writer = writers[old.writer]
             if last is not None and (last is not writer or last.waits >= _BATCH):
                 last.flush()  # the order of the lines is that of the log
             writer.keep(recount.counted(line))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
@@ -18,14 +19,20 @@ from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 _EPOCHS = 256
 # A session is continued from its last line; the hashes of so many of its lines are kept.
 _LINES = 64
+# An id has 64 characters at most; seven are for the tag.
+_LONGEST_ID = 57
 # Relative to a total, in kWh: less is rounding of the sum.
 _ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(slots=True)
 class _Session:
-    """The sums of one session as they are now, and the hashes of its last lines: as they were, as they are."""
+    """The sums of one session as they are now, and the hashes of its last lines: as they were, as they are.
 
+    ``known`` is whether a line of it has been read.
+    """
+
+    known: bool = False
     total: tuple[float | None, float | None] = (None, None)
     epochs: dict[tuple[int | None, int | None], tuple[float | None, float | None]] = dataclasses.field(
         default_factory=dict
@@ -96,7 +103,10 @@ class Recount:
                 del session.hashes[next(iter(session.hashes))]
 
     def _run(self, run: str) -> str:
-        return f"{run[:57]}-{self._tag}" if run in self._runs else run
+        if run not in self._runs:
+            return run
+        # At most as long as the setting `run_id` accepts, and still one for each run.
+        return f"{run if len(run) <= _LONGEST_ID else f'{run[:40]}-{self._writer(run)}'}-{self._tag}"
 
     def _writer(self, writer: str) -> str:
         # As long as a writer's own, for the names of files.
@@ -120,6 +130,9 @@ class Recount:
         """Return the record's total as it is now, and keep it for the session's next record."""
         if old.total is None:
             return None
+        if not session.known and old.event != "start":
+            session.total = self._elsewhere(old, basis)
+        session.known = True
         if old.event == "start":
             found = self._begun(old, basis, carried)
         elif old.adds or old.event == "heartbeat":
@@ -135,6 +148,15 @@ class Recount:
         if co2_kg is not None and "energy_band_kwh" in total:
             total["co2_band_kg"] = basis.band(old.total, co2_kg)
         return total
+
+    def _elsewhere(self, old: Record, basis: Basis) -> tuple[float | None, float | None]:
+        """Return CO2e and cost of the total before a session's first line here, where its beginning is elsewhere."""
+        held, own = old.total or {}, Usage()
+        if old.adds or old.event == "heartbeat":
+            grams = None if old.co2_kg is None else old.co2_kg * GRAMS_PER_KG
+            own = Usage(0.0, {"own": math.fsum(old.joules.values())} if old.joules else {}, grams, old.cost)
+        rest = basis.unplaced(_rest(held, own), old)
+        return rest.co2_kg, rest.cost
 
     def _begun(
         self, old: Record, basis: Basis, carried: Mapping[str, float | None] | None
@@ -152,16 +174,8 @@ class Recount:
         was, now = carried_usage(old.carried or {}), carried_usage(carried or {})
         for earlier, counted in before:
             was, now = was + earlier.usage, now + counted.usage
-        held = old.total or {}
-        rest_kwh = (held.get("energy_kwh") or 0.0) - (was.energy_kwh or 0.0)
-        if abs(rest_kwh) > _ROUNDING * max(held.get("energy_kwh") or 0.0, was.energy_kwh or 0.0):
-            grams, cost = held.get("co2_kg"), held.get("cost")
-            rest = Usage(
-                0.0,
-                {"elsewhere": rest_kwh * JOULES_PER_KWH},
-                None if grams is None else grams * GRAMS_PER_KG - (was.grams or 0.0),
-                None if cost is None else cost - (was.cost or 0.0),
-            )
+        rest = _rest(old.total or {}, was)
+        if rest.joules:
             now += basis.unplaced(rest, old)
         return now.co2_kg, now.cost
 
@@ -184,6 +198,20 @@ class Recount:
             tally.add(
                 record.writer, record.event, record.seconds, record.joules, record.co2_kg, record.cost, record.carried
             )
+
+
+def _rest(total: Mapping[str, Any], known: Usage) -> Usage:
+    """Return the part of a total that is not known, without channels; empty where it is rounding."""
+    energy, held = known.energy_kwh or 0.0, total.get("energy_kwh") or 0.0
+    grams, cost = total.get("co2_kg"), total.get("cost")
+    if abs(held - energy) <= _ROUNDING * max(held, energy):
+        return Usage()
+    return Usage(
+        0.0,
+        {"elsewhere": (held - energy) * JOULES_PER_KWH},
+        None if grams is None else grams * GRAMS_PER_KG - (known.grams or 0.0),
+        None if cost is None else cost - (known.cost or 0.0),
+    )
 
 
 def _with_before(facts: Mapping[str, Any] | None, old: Record) -> Mapping[str, Any] | None:

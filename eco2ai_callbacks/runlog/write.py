@@ -24,12 +24,13 @@ class Writer:
     Args:
         path: The file.
         key: Key of the lines' HMAC, or ``None`` for none.
+        after: Hash of the session's line before the first; ``None`` where the session begins.
     """
 
-    def __init__(self, path: Path, key: str | None = None) -> None:
+    def __init__(self, path: Path, key: str | None = None, after: str | None = None) -> None:
         self.path = path
         self._key = key
-        self._prev: str | None = None
+        self._prev = after
         self._pending: deque[bytes] = deque(maxlen=MAX_PENDING)
 
     @property

@@ -240,6 +240,29 @@ def test_the_end_of_a_run_whose_first_session_is_elsewhere_is_counted(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("options", "ratio"), [(("--g-per-kwh", "200"), 0.5), (("--pue", "2.4"), 2.0)], ids=["g", "pue"]
+)
+def test_a_log_that_was_renamed_in_the_middle_of_a_session_is_counted(
+    options: Sequence[str], ratio: float, tmp_path: Path
+) -> None:
+    path, rest = tmp_path / "log.jsonl", tmp_path / "rest.jsonl"
+    session = Written(path, intensity=user(400.0, region="FR").to_dict())
+    session.mark(epoch=0)
+    earlier = path.read_text()
+    session.heartbeat()
+    session.mark(epoch=1)
+    session.stop()
+    rest.write_text(path.read_text().removeprefix(earlier))
+    code, text = recompute(*options, log=rest)
+    assert code == 0, text
+    verdict = verify(NEW)
+    assert not verdict.faults
+    assert verdict.elsewhere
+    for old, new in zip(records(rest), records(NEW), strict=True):
+        assert (new.total or {})["co2_kg"] == pytest.approx((old.total or {})["co2_kg"] * ratio)
+
+
+@pytest.mark.parametrize(
     ("args", "why"),
     [
         ((), "nothing to count with was given; accepted are --region"),

@@ -198,3 +198,12 @@ class TestWhatCannotBeWritten:
         writer.flush()
         seqs = [row["seq"] for row in rows(log)]
         assert (seqs[0], seqs[-1], len(seqs)) == (3, MAX_PENDING + 2, MAX_PENDING)
+
+
+def test_a_session_that_goes_on_is_linked_to_its_line_before(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "log.jsonl", after="the hash before")
+    assert writer.hash == "the hash before"
+    writer.append(Record(run="run", writer="w", seq=7, event="stage"))
+    line = (tmp_path / "log.jsonl").read_text(encoding="utf-8").removesuffix("\n")
+    assert json.loads(line)["prev"] == "the hash before"
+    assert writer.hash == line_hash(line)
