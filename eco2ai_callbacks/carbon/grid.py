@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from eco2ai_callbacks.carbon import intensity
 from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.carbon.location import Place, locate
+from eco2ai_callbacks.carbon.over_time import OverTime, known_of
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.carbon.pue import provider_pue
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.usage import kwh
+from eco2ai_callbacks.usage import Usage, kwh
 
 # Grams of CO2e, and money, of joules that were used in a number of seconds.
 CO2eOf = Callable[[float, float], float]
@@ -36,6 +38,7 @@ class Grid:
         warning: One sentence where the place is unknown or in doubt, or lacks the wanted kind or year; else empty.
         factor: Returns the mean carbon intensity of a period, in g CO2e/kWh, from its start and its seconds;
             ``None`` where ``intensity`` applies at all times.
+        over_time: The factors of the setting ``intensity``, with ``intensity`` where they have a gap.
     """
 
     intensity: Intensity
@@ -44,11 +47,14 @@ class Grid:
     price: Price | None
     warning: str = ""
     factor: Callable[[datetime, float], float] | None = None
+    over_time: OverTime | None = None
 
     @property
     def spread(self) -> tuple[float, float]:
         """Lower and upper end of the carbon intensity's band, as factors on the intensity that is used."""
         used = self.intensity
+        if self.over_time is not None:
+            return 1.0, 1.0
         return (used.low / used.g_per_kwh, used.high / used.g_per_kwh) if used.g_per_kwh else (1.0, 1.0)
 
     def emissions(self, joules: float, start: datetime, seconds: float) -> float:
@@ -59,8 +65,32 @@ class Grid:
             start: Start of the period in which it was used.
             seconds: Length of that period.
         """
-        g_per_kwh = self.intensity.g_per_kwh if self.factor is None else self.factor(start, seconds)
+        factor = self.factor if self.over_time is None else self.over_time.mean
+        g_per_kwh = self.intensity.g_per_kwh if factor is None else factor(start, seconds)
         return kwh(joules) * (g_per_kwh * self.pue)
+
+    def facts(self, start: datetime | None = None, usage: Usage | None = None) -> dict[str, Any]:
+        """Return the field ``intensity`` of a record.
+
+        Args:
+            start: Start of the record's segment; ``None`` for what all records have in common.
+            usage: Usage in the segment.
+        """
+        common = self.intensity.to_dict() | {"pue_source": self.pue_source}
+        if self.over_time is None or start is None or usage is None:
+            return common
+        # A source may have learnt more since the CO2e was computed; a record's figures must fit each other.
+        return common | self.over_time.facts(start, usage.seconds, self._used(usage))
+
+    def of_run(self, facts: Mapping[str, Any], total: Usage) -> Mapping[str, Any]:
+        """Return the field ``intensity`` of a run's last record, with the mean factor of the whole run."""
+        used = self._used(total)
+        return facts if self.over_time is None or used is None else {**facts, "g_per_kwh": used}
+
+    def _used(self, usage: Usage) -> float | None:
+        """Return the mean factor that a usage's CO2e was computed with; ``None`` where nothing was used."""
+        energy, grams = usage.energy_kwh, usage.grams
+        return grams / (energy * self.pue) if energy and grams is not None else None
 
     def cost(self, energy_kwh: float | None, start: datetime, seconds: float) -> float | None:
         """Return the cost of IT energy used from ``start`` on, PUE included; ``None`` without a price."""
@@ -81,7 +111,7 @@ class Grid:
 
 
 def check(settings: Settings) -> None:
-    """Check the region, the intensity's year and the price, before any training.
+    """Check the region, the intensity with its year and kind, and the price, before any training.
 
     Raises:
         SettingsError: One of them is not accepted; the text names it, where it comes from, and the reason.
@@ -91,6 +121,8 @@ def check(settings: Settings) -> None:
             _looked_up(settings, settings.region, "setting")
         elif settings.intensity_year is not None and settings.g_per_kwh is None:
             _world(settings)
+    with _refused_with_origin(settings, "intensity", "region", "intensity_kind"):
+        _over_time(settings, None, Guard())
     with _refused_with_origin(settings, "price"):
         if settings.price is not None:
             Price(settings.price)
@@ -123,12 +155,11 @@ def grid_for(
         year: Year of the run; a newer figure is used only where there is no earlier one.
         guard: Records failures.
     """
+    guard = guard or Guard()
     place, found_by, doubt = settings.region, _origin(settings), ""
     if place is None:
         environ = os.environ if environ is None else environ
-        found = (guard or Guard()).call(
-            "place", lambda: locate(environ=environ, root=root), Place(None, "unknown", "none")
-        )
+        found = guard.call("place", lambda: locate(environ=environ, root=root), Place(None, "unknown", "none"))
         place, found_by, doubt = found.region, found.found_by, found.doubt
     warning = ""
     if settings.g_per_kwh is not None:
@@ -143,7 +174,22 @@ def grid_for(
             f"{factor.g_per_kwh:.0f} g/kWh; set region= or ECO2AI_REGION, such as FR, US-CA or aws:eu-west-3"
         )
     pue, source = _pue(settings, place)
-    return Grid(factor, pue, source, None if settings.price is None else Price(settings.price), warning)
+    price = None if settings.price is None else Price(settings.price)
+    return Grid(factor, pue, source, price, warning, over_time=_over_time(settings, factor, guard))
+
+
+def _over_time(settings: Settings, static: Intensity | None, guard: Guard) -> OverTime | None:
+    """Return the factors over time; ``None`` where none are set.
+
+    Args:
+        settings: The settings in force.
+        static: The static figure; the world's where they are only checked.
+        guard: Records failures.
+    """
+    if settings.intensity is None:
+        return None
+    known = known_of(settings.intensity, settings.region, settings.intensity_kind, guard)
+    return OverTime(known, static or intensity.world(), guard)
 
 
 def _origin(settings: Settings) -> str:

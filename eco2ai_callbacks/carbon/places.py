@@ -22,8 +22,8 @@ class Spot:
 
     Args:
         id: ``FR``, ``US-CA``, ``eGRID:CAMX``, ``aws:eu-west-3``, ``WORLD``.
-        level: Kind of place: ``region`` (of a cloud), ``bidding zone``, ``eGRID subregion``, ``subdivision``,
-            ``country``, ``group of countries``, ``world``.
+        level: Kind of place: ``region`` (of a cloud), ``bidding zone``, ``balancing authority``,
+            ``eGRID subregion``, ``subdivision``, ``country``, ``group of countries``, ``world``.
         parent: Id of the place that contains it, whose figure replaces a missing one; empty for the world.
         name: English name.
     """

@@ -18,6 +18,14 @@ _ZONES = {
     "yandex": r"(.+\d)-[a-z]",
 }
 
+# AWS's ids of zones (`use1-az1`) are the same in all accounts, unlike the letters of their names. They begin with the
+# region's, shortened. Source: AWS documentation, "AWS Regions and Availability Zones", Availability Zone IDs.
+_AWS_ZONE_ID = re.compile(r"(?P<area>[a-z]{2})(?P<gov>g?)(?P<side>ne|se|nw|sw|n|s|e|w|c)(?P<number>\d)-az\d")
+_SIDES = {
+    **{"n": "north", "s": "south", "e": "east", "w": "west", "c": "central"},
+    **{"ne": "northeast", "se": "southeast", "nw": "northwest", "sw": "southwest"},
+}
+
 
 def regions_of_zone(text: str) -> list[str]:
     """Return the ids of the regions that a text may be a zone of; whether there are such regions is not checked.
@@ -36,4 +44,7 @@ def regions_of_zone(text: str) -> list[str]:
         # Another provider's prefix would be a part of the region.
         if zone and ":" not in zone[1]:
             found.append(f"{provider}:{zone[1]}")
+    if part := _AWS_ZONE_ID.fullmatch(whole.removeprefix("aws:")):
+        gov = "-gov" if part["gov"] else ""
+        found.append(f"aws:{part['area']}{gov}-{_SIDES[part['side']]}-{part['number']}")
     return found

@@ -6,9 +6,11 @@ import click
 
 from eco2ai_callbacks.cli.calibrate import calibrate
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.recompute import recompute
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.cli.verify import verify
+from eco2ai_callbacks.cli.when import when
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +21,8 @@ def main() -> None:
 
 main.add_command(calibrate)
 main.add_command(doctor)
+main.add_command(recompute)
 main.add_command(regions)
 main.add_command(run)
 main.add_command(verify)
+main.add_command(when)

@@ -97,6 +97,9 @@ def _place(exam: _Exam) -> Iterator[str]:
     yield f"  found by: {factor.found_by}" + (f"; {factor.note}" if factor.note else "")
     if factor.found_by == "unknown" and (note := locate().note):
         yield f"  {note}"
+    if grid.over_time is not None:
+        known = grid.over_time.known
+        yield f"  over time: {known.source} ({known.kind}); the figure above counts where it has a gap"
     yield f"  PUE {grid.pue:g}: {grid.pue_source}"
     if grid.warning:
         yield f"  {grid.warning}"

@@ -28,9 +28,10 @@ class Writer:
     Args:
         path: The file.
         key: Key of the lines' HMAC, or ``None`` for none.
+        after: Link to the session's line before the first; ``None`` where the session begins.
     """
 
-    def __init__(self, path: Path, key: str | None = None) -> None:
+    def __init__(self, path: Path, key: str | None = None, after: str | None = None) -> None:
         self.path = path
         self._key = key
         self._standing = NOTHING
@@ -40,7 +41,7 @@ class Writer:
         self._pending: deque[Short] = deque(maxlen=MAX_PENDING)
         # Of what was written: the last line's hash and number, the file and its size after it, the session's first line
         # and last anchor in it.
-        self._prev: str | None = None
+        self._prev = after
         self._seq = -1
         self._file: tuple[int, int] | None = None
         self._size = self._start = self._anchored = 0

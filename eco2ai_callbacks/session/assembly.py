@@ -248,7 +248,7 @@ class PreparedSession:
             covers={channel: tuple(sorted(meter.covers)) for meter in meters for channel in meter.methods},
             not_covered=self.found.not_covered,
             pue=self.grid.pue,
-            intensity=self.grid.intensity.to_dict() | {"pue_source": self.grid.pue_source},
+            intensity=self.grid.facts(),
             version=package_version(),
         )
 

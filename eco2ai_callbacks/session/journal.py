@@ -102,6 +102,7 @@ class Journal:
             epoch=segment.epoch,
             attempt=segment.attempt,
             start=label.isoformat(timespec="milliseconds"),
+            intensity=self._grid.facts(label, usage) if self._grid.over_time else self._template.intensity,
             total=banded(total, methods, self._grid.spread) | {"joules": total.joules},
             attempts=self._attempts.ranges,
             shared_with=self._shared_with(),
@@ -148,7 +149,8 @@ class Journal:
         stop, self._stop = self._stop, None
         if stop is not None:
             found = banded(total, self._methods(), self._grid.spread) | {"ranks": ranks}
-            self.show(dataclasses.replace(stop, total=found, failures=self._guard.failures))
+            grid = stop.intensity and self._grid.of_run(stop.intensity, total)
+            self.show(dataclasses.replace(stop, total=found, intensity=grid, failures=self._guard.failures))
 
     def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
         """Write the ``start`` record, and show it with the earlier usage of all ranks.

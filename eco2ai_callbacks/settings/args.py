@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal, TypedDict
 
 
@@ -20,6 +21,7 @@ class SettingsArgs(TypedDict, total=False):
     prog_bar: bool
     region: str | None
     g_per_kwh: float | None
+    intensity: str | os.PathLike[str] | Callable[[datetime], float | None] | None
     intensity_kind: Literal["best", "lifecycle", "direct"]
     intensity_year: int | None
     pue: float | Literal["provider"]

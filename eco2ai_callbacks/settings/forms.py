@@ -169,6 +169,23 @@ def price() -> Form:
     )
 
 
+def over_time() -> Form:
+    """Return the form of figures over time: a file, a function of the time, or a live source."""
+
+    def check(value: Any) -> Any:
+        if callable(value):
+            return value
+        live = isinstance(value, str) and value.startswith("live:")
+        return plain(value) if live else _path(value)
+
+    return Form(
+        "a CSV or Parquet file of hours, a function that returns g/kWh for a datetime, 'live:...' for a live source, "
+        "or None",
+        check,
+        none=True,
+    )
+
+
 def gpus() -> Form:
     """Return the form of a choice of GPUs."""
     return Form(

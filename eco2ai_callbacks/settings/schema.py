@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 
 from eco2ai_callbacks.settings import forms
@@ -97,6 +98,14 @@ class Settings:
         metadata=_entry(
             "Your own carbon intensity; None takes the table's.",
             forms.number("a number from 0 to 5000, in grams of CO2e per kWh, or None", 0.0, 5000.0, none=True),
+            command=True,
+        ),
+    )
+    intensity: Path | str | Callable[[datetime], float | None] | None = field(
+        default=None,
+        metadata=_entry(
+            "Carbon intensity over time: a file, a function or a live source; None is one figure at all times.",
+            forms.over_time(),
             command=True,
         ),
     )
@@ -230,7 +239,8 @@ class Settings:
 
     def __hash__(self) -> int:
         price = frozenset(self.price.items()) if isinstance(self.price, Mapping) else self.price
-        return hash((price, *(getattr(self, name) for name in NAMES if name != "price")))
+        # A function may have no hash.
+        return hash((price, *(getattr(self, name) for name in NAMES if name not in ("price", "intensity"))))
 
 
 _ENTRIES: Mapping[str, _Entry] = {f.name: f.metadata["setting"] for f in fields(Settings) if f.metadata}

@@ -34,9 +34,9 @@ FLOORS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [
         {"__init__"},
-        {"calibrate", "doctor", "regions", "run", "verify"},
-        {"calibrate_wall"},
-        {"child", "calibrate_steps"},
+        {"calibrate", "doctor", "recompute", "regions", "run", "verify", "when"},
+        {"calibrate_wall", "recount"},
+        {"child", "calibrate_steps", "basis"},
     ],
     "integrations": [
         {"__init__"},
@@ -89,9 +89,18 @@ INSIDE: dict[str, list[set[str]]] = {
     "carbon": [
         {"__init__"},
         {"grid"},
-        {"intensity", "location", "price", "pue"},
-        {"places", "signals"},
-        {"similar", "tables", "zones"},
+        {"over_time"},
+        {"live"},
+        {"intensity", "location", "price", "pue", "hours_file"},
+        {"places", "signals", "window"},
+        {"similar", "tables", "zones", "series"},
+    ],
+    "carbon.live": [
+        {"__init__"},
+        {"sources"},
+        {"feed", "gb", "energinet", "electricitymaps", "energycharts", "eco2mix"},
+        {"fetch", "cache", "tokens"},
+        {"source"},
     ],
     "runlog": [
         {"__init__"},
@@ -216,7 +225,8 @@ def test_the_root_pulls_in_next_to_nothing() -> None:
 
 def test_the_tracker_pulls_in_no_framework() -> None:
     found = imports_of("eco2ai_callbacks.tracker")
-    assert not [name for name in found if name.split(".")[0] in (*HEAVY, *LAZY)]
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, *LAZY, "httpx")]
+    assert not [name for name in found if name.startswith("eco2ai_callbacks.carbon.live")]
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
@@ -232,6 +242,18 @@ assert not loaded & {{*{(*HEAVY, *LAZY)!r}}}, loaded
     subprocess.run(
         [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"], cwd=tmp_path, check=True
     )
+
+
+def test_two_modules_open_sockets() -> None:
+    opening = ("httpx", "socket", "ssl", "http", "urllib", "requests", "aiohttp", "asyncio", "ftplib", "smtplib")
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] in opening for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in opening)
+    }
+    assert found == {"calibration/http_meter.py", "carbon/live/fetch.py"}
 
 
 @pytest.mark.parametrize(

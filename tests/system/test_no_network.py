@@ -159,7 +159,12 @@ def command(*args):
     main(args, standalone_mode=False)
 
 used = heard(use)
-commands = heard(lambda: [command("doctor"), command("regions", "fra"), command("verify", "eco2ai.jsonl")])
+with open("hours.csv", "w") as file:
+    file.write("start,g_per_kwh\\n2026-01-01T00:00Z,50\\n2099-01-01T00:00Z,50\\n")
+recount = ("recompute", "eco2ai.jsonl", "--output", "again.jsonl", "--region", "FR", "--intensity", "hours.csv")
+commands = heard(lambda: [
+    command("doctor"), command("regions", "fra"), command("verify", "eco2ai.jsonl"), command(*recount),
+])
 tell(used=used, commands=commands)
 """
 

@@ -156,6 +156,16 @@ def bidding_zones() -> Iterator[Spot]:
         yield spot(row["id"], "bidding zone", row["parent"], row["name"], [row["name"].rpartition(", ")[2]], codes)
 
 
+def balancing_authorities() -> Iterator[Spot]:
+    """Return the balancing authorities of the US.
+
+    Those whose area lies in one eGRID subregion draw from its figure, all others from the country's.
+    """
+    for row in raw("balancing_authorities"):
+        bare = re.sub(r" \(\w+\)$", "", row["name"])
+        yield spot(row["id"], "balancing authority", row["parent"], row["name"], [bare], row["codes"].split("|"))
+
+
 def parts_of_countries(factors: list[Factor]) -> Iterator[Spot]:
     """Return the subdivisions that have figures (ISO 3166-2), and eGRID's subregions."""
     names = {row["id"]: row["name"] for row in raw("subdivision_names")}
@@ -296,7 +306,13 @@ def tables() -> dict[str, str]:
     """Return all tables as text, by file name."""
     kinds = {row["id"]: row["kind"] for row in raw("datasets")}
     factors = [*ember(), *egrid(), *official(), *russia(), *google()]
-    spots = [*world_and_countries(), *parts_of_countries(factors), *bidding_zones(), *clouds()]
+    spots = [
+        *world_and_countries(),
+        *parts_of_countries(factors),
+        *bidding_zones(),
+        *balancing_authorities(),
+        *clouds(),
+    ]
     series: dict[tuple[str, str], list[Factor]] = {}
     for factor in factors:
         series.setdefault((factor.place, factor.dataset), []).append(factor)
@@ -323,7 +339,8 @@ def tables() -> dict[str, str]:
         "places.tsv": _table(
             "Places, the place around each, and the codes (=) and names, folded, that mean it. Sources: ISO 3166 codes "
             "and names by Unicode CLDR 47 and 48.2 (Unicode-3.0), official names of ISO 3166-1, ISO 3166-2 codes of "
-            "countries, eGRID's subregions (US EPA), bidding zones (Nord Pool, ENTSO-E, AEMO), the providers' lists.",
+            "countries, eGRID's subregions (US EPA), bidding zones (Nord Pool, ENTSO-E, AEMO), balancing authorities "
+            "(US EIA), the providers' lists.",
             "id level parent name |=code|name|",
             [
                 [p.id, p.level, p.parent, p.name, f"|={'|='.join(p.codes)}|{''.join(name + '|' for name in p.names)}"]
@@ -377,10 +394,56 @@ def _table(about: str, fields: str, rows: list[list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def changes(name: str, before: str, after: str) -> list[str]:
+    """Return what is new, gone or different in a table, one line for each row; in factors, for each figure.
+
+    Args:
+        name: The table's file name.
+        before: Its text as it was shipped.
+        after: Its text as it is built now.
+
+    Example:
+        >>> changes("factors.tsv", "FR\\tEmber\\tlifecycle\\t2023=50\\n", "FR\\tEmber\\tlifecycle\\t2023=55 2024=41\\n")
+        ['factors.tsv: FR Ember 2023: 50 -> 55 (+10.0 %)', 'factors.tsv: FR Ember 2024: new, 41']
+    """
+    old, new = _figures(name, before), _figures(name, after)
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if was == now:
+            continue
+        if was is None or now is None:
+            what = f"new, {now}" if was is None else f"gone, was {was}"
+        else:
+            share = f" ({float(now) / float(was) - 1:+.1%})".replace("%", " %") if name == "factors.tsv" else ""
+            what = f"{was} -> {now}{share}"
+        found.append(f"{name}: {key}: {what}")
+    return found
+
+
+def _figures(name: str, text: str) -> dict[str, str]:
+    """Return a table's rows by their first field; those of the factors by place, dataset and year."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        first, *rest = line.split("\t")
+        if name == "factors.tsv":
+            for figure in rest[2].split(" "):
+                year, _, g_per_kwh = figure.partition("=")
+                found[f"{first} {rest[0]} {year}"] = g_per_kwh
+        else:
+            found[first] = " | ".join(rest)
+    return found
+
+
 def main(folder: Path) -> None:
-    """Write all tables into a folder."""
+    """Write all tables into a folder, and print what has changed in it."""
     for name, text in tables().items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        file = folder / name
+        for line in changes(name, file.read_text(encoding="utf-8") if file.exists() else "", text):
+            print(line if len(line) < 300 else f"{line[:297]}...")
+        file.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

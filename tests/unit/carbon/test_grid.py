@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings, resolve, spelled
+from eco2ai_callbacks.usage import Usage
 
 FARGATE = {"AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
 
@@ -159,3 +160,47 @@ def test_without_a_price_or_an_energy_nothing_is_made_up() -> None:
     start = datetime(2026, 1, 1)
     assert Grid(lookup("FR"), 1.5, "", None).cost(2.0, start, 60.0) is None
     assert Grid(lookup("FR"), 1.5, "", Price(0.2)).cost(None, start, 60.0) is None
+
+
+def hours_file(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "hours.csv"
+    path.write_text("start,g_per_kwh,kind\n" + "".join(f"{row},average\n" for row in rows))
+    return path
+
+
+def test_energy_is_counted_with_the_factors_of_its_hours(tmp_path: Path) -> None:
+    path = hours_file(tmp_path, "2026-01-01T00:00Z,100", "2026-01-01T01:00Z,40")
+    found = grid(tmp_path, region="FR", intensity=path, pue=1.5)
+    start = datetime(2026, 1, 1, 0, 30, tzinfo=UTC)
+    # 3 kWh from half past midnight to half past one: half of it at 100, half at 40.
+    assert found.emissions(3 * 3.6e6, start, 3600.0) == pytest.approx((1.5 * 100 + 1.5 * 40) * 1.5)
+    assert found.spread == (1.0, 1.0)
+    usage = Usage(3600.0, {"cpu": 3 * 3.6e6}, 315.0)
+    facts = found.facts(start, usage)
+    assert (facts["g_per_kwh"], facts["static_g_per_kwh"], facts["kind"]) == (70.0, lookup("FR").g_per_kwh, "average")
+    assert (facts["region"], facts["pue_source"]) == ("FR", "setting (argument)")
+
+
+def test_a_record_without_factors_over_time_holds_the_static_figure(tmp_path: Path) -> None:
+    found = grid(tmp_path, region="FR")
+    usage = Usage(3600.0, {"cpu": 3.6e6}, 50.0)
+    assert (
+        found.facts(datetime(2026, 1, 1), usage)
+        == found.facts()
+        == lookup("FR").to_dict() | {"pue_source": "default: no overhead counted"}
+    )
+    assert found.of_run(found.facts(), usage) == found.facts()
+
+
+def test_a_constant_factor_over_time_counts_like_the_static_one(tmp_path: Path) -> None:
+    path = hours_file(tmp_path, *(f"2026-01-01T{hour:02d}:00Z,41.5" for hour in range(24)))
+    static, over_time = grid(tmp_path, g_per_kwh=41.5), grid(tmp_path, intensity=path, region="FR")
+    start = datetime(2026, 1, 1, 7, 13, tzinfo=UTC)
+    assert over_time.emissions(1e7, start, 40_000.0) == pytest.approx(static.emissions(1e7, start, 40_000.0))
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "hours.csv"])
+def test_a_file_over_time_that_cannot_be_used_is_refused_before_any_training(name: str, tmp_path: Path) -> None:
+    (tmp_path / "hours.csv").write_text("a,b\n")
+    with pytest.raises(SettingsError, match=r"intensity='.*' cannot be used: .*\(intensity is from ECO2AI_INTENSITY\)"):
+        check(resolve({}, environ={"ECO2AI_INTENSITY": str(tmp_path / name)}, site_files=()))

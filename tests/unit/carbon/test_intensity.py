@@ -655,3 +655,28 @@ def test_every_dataset_that_a_figure_names_is_described() -> None:
         assert described.title
         assert described.licence
         assert described.kind == row[2]
+
+
+@pytest.mark.parametrize(
+    ("zone", "region", "factor_of"),
+    [
+        ("SE3", "SE3", "SE"),
+        ("no-no5", "NO5", "NO"),
+        ("DK_2", "DK2", "DK"),
+        ("IT-SIC", "IT-SICI", "IT"),
+        ("US-MIDA-PJM", "US-MIDA-PJM", "US"),
+        ("pjm", "US-MIDA-PJM", "US"),
+        ("EIA:BPAT", "US-NW-BPAT", "US"),
+        ("CAISO", "US-CAL-CISO", "eGRID:CAMX"),
+        ("ERCOT", "US-TEX-ERCO", "eGRID:ERCT"),
+        ("ISO-NE", "US-NE-ISNE", "eGRID:NEWE"),
+        ("Tennessee Valley Authority", "US-TEN-TVA", "US"),
+    ],
+)
+def test_a_zone_without_a_figure_takes_that_of_the_place_around_it_and_names_it(
+    zone: str, region: str, factor_of: str
+) -> None:
+    found = intensity.lookup(zone)
+    assert (found.region, found.factor_of) == (region, factor_of)
+    assert found.g_per_kwh == intensity.lookup(factor_of).g_per_kwh
+    assert found.note.startswith(f"no such figure of its own, so that of {factor_of} (")

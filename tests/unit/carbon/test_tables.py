@@ -8,6 +8,7 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,20 +18,25 @@ ROOM = Path(intensity.__file__).parent
 REPOSITORY = Path(__file__).parents[3]
 SOURCES = REPOSITORY / "tools" / "carbon_tables"
 DATA = sorted((ROOM / "data").iterdir())
-LEVELS = ("world", "group of countries", "country", "subdivision", "eGRID subregion", "bidding zone", "region")
+LEVELS = ("world", "group of countries", "country", "subdivision", "eGRID subregion", "region")
+LEVELS += ("bidding zone", "balancing authority")
 PLACES = list(tables.every("places"))
 IDS = {row[0] for row in PLACES}
 PARTS = {row[0] for row in tables.every("subdivisions")}
 DATASETS = {row[0]: row for row in tables.every("datasets")}
 
 
-def build() -> dict[str, str]:
+def builder() -> Any:
     spec = importlib.util.spec_from_file_location("carbon_build", SOURCES / "build.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    built: dict[str, str] = module.tables()
+    return module
+
+
+def build() -> dict[str, str]:
+    built: dict[str, str] = builder().tables()
     return built
 
 
@@ -39,6 +45,26 @@ def test_the_script_reproduces_what_is_shipped_byte_for_byte(tmp_path: Path) -> 
     assert sorted(built) == [path.name for path in DATA]
     for path in DATA:
         assert path.read_bytes() == built[path.name].encode(), path.name
+
+
+def test_the_script_prints_what_has_changed_against_the_last_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in DATA:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    factors = tmp_path / "factors.tsv"
+    old = factors.read_text(encoding="utf-8")
+    row = next(line for line in old.splitlines() if line.startswith("FR\t"))
+    figure = row.rpartition(" ")[2]
+    other = old.replace(row, row.replace(figure, "2025=82.8").replace(" 2024=", " 1999="))
+    factors.write_text(other, encoding="utf-8", newline="\n")
+    builder().main(tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "factors.tsv: FR Ember 2026-04 1999: gone, was 40.48"
+    assert printed[1].startswith("factors.tsv: FR Ember 2026-04 2024: new, 40.48")
+    assert printed[2] == f"factors.tsv: FR Ember 2026-04 2025: 82.8 -> {figure[5:]} (-50.0 %)"
+    assert len(printed) == 3
+    assert factors.read_text(encoding="utf-8") == old
 
 
 def test_the_tables_are_small() -> None:

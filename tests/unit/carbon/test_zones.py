@@ -18,6 +18,10 @@ from eco2ai_callbacks.errors import SettingsError
         ("aws:us-east-1a", "aws:us-east-1"),
         ("eu-west-3b", "aws:eu-west-3"),
         ("aws:us-gov-west-1c", "aws:us-gov-west-1"),
+        ("aws:use1-az1", "aws:us-east-1"),
+        ("apne1-az4", "aws:ap-northeast-1"),
+        ("AWS:euc1-az2", "aws:eu-central-1"),
+        ("usgw1-az1", "aws:us-gov-west-1"),
         ("azure:westeurope-1", "azure:westeurope"),
         ("eastus2-3", "azure:eastus2"),
         ("oci:eu-frankfurt-1-AD-1", "oci:eu-frankfurt-1"),
@@ -37,7 +41,16 @@ def test_a_zone_is_its_region(zone: str, region: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["aws:us-east-1-bos-1a", "aws:eu-nowhere-1a", "gcp:us-central1-1", "fly:ams-a", "gcp:aws:us-east-1a", "hel1-dc2"],
+    [
+        "aws:us-east-1-bos-1a",
+        "aws:eu-nowhere-1a",
+        "aws:xxe1-az1",
+        "gcp:use1-az1",
+        "gcp:us-central1-1",
+        "fly:ams-a",
+        "gcp:aws:us-east-1a",
+        "hel1-dc2",
+    ],
 )
 def test_what_is_no_zone_of_a_known_region_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is no place of the table"):

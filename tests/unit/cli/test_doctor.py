@@ -62,6 +62,15 @@ def test_doctor_shows_this_machine_s_calibration_and_what_no_longer_matches(tmp_
     assert "calibration: cpu: none; 'eco2ai calibrate cpu' makes one" in run("doctor")[1]
 
 
+def test_doctor_names_what_the_intensity_over_time_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "hours.csv"
+    path.write_text("start,g_per_kwh,kind\n2026-01-01T00:00Z,50,direct\n")
+    code, text = run("doctor", env={"ECO2AI_INTENSITY": str(path), "ECO2AI_REGION": "FR"})
+    assert code == 0
+    assert "over time: hours.csv (SHA-256 " in text
+    assert "(direct); the figure above counts where it has a gap" in text
+
+
 def test_doctor_refuses_a_wrong_setting_in_one_sentence() -> None:
     code, text = run("doctor", env={"ECO2AI_SCOPE": "galaxy"})
     assert code == 2

@@ -287,3 +287,12 @@ class TestNewFiles:
         found = [json.loads(line) for line in os.read(reader, 2**16).splitlines()]
         os.close(reader)
         assert [(row["seq"], row.get("project")) for row in found] == [(0, "demo"), (1, None), (2, None)]
+
+
+def test_a_session_that_goes_on_is_linked_to_its_line_before(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "log.jsonl", after="the link before")
+    assert writer.link == "the link before"
+    writer.append(Record(run="run", writer="w", seq=7, event="stage"))
+    line = (tmp_path / "log.jsonl").read_text(encoding="utf-8").removesuffix("\n")
+    assert json.loads(line)["prev"] == "the link before"
+    assert writer.link == link_of(line.encode())

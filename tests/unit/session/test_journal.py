@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.carbon.intensity import user
+from eco2ai_callbacks.carbon.over_time import Asked, OverTime
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.session.journal import Journal, WallClock
@@ -60,3 +62,21 @@ def test_the_console_gets_the_start_with_all_ranks_usage_and_the_end_once() -> N
     totals = [record.total or {} for record in shown.records]
     assert [total["seconds"] for total in totals] == [30.0, 45.0]
     assert totals[1]["ranks"] == 3
+
+
+def test_a_record_holds_the_mean_factor_of_its_time_and_the_console_that_of_the_run() -> None:
+    guard, shown = Guard(), Shown()
+    publisher = Publisher(None, [], guard, console=shown)
+    over_time = OverTime(Asked(lambda _: 50.0, guard), user(100.0), guard)
+    grid = Grid(user(100.0), 2.0, "setting", None, over_time=over_time)
+    template = dataclasses.replace(RECORD, intensity=grid.facts(), pue=2.0)
+    found = Journal(template, grid, WallClock(Clock()), publisher, guard)
+    found.begin(Usage(), Usage())
+    half = found.mark("stage", Usage(5.0, {"cpu": 3.6e6}, 100.0), Segment(), Reading(5.0), Usage())
+    stop = found.mark("stop", Usage(5.0, {"cpu": 3.6e6}, 160.0), Segment(), Reading(10.0), Usage(), ended="finished")
+    found.summary(Usage(10.0, {"cpu": 7.2e6}, 260.0), None)
+    publisher.deliver()
+    assert [(record.intensity or {})["g_per_kwh"] for record in (half, stop)] == [50.0, 80.0]
+    assert (half.intensity or {})["static_g_per_kwh"] == 100.0
+    assert (half.intensity or {})["source"].startswith("function ")
+    assert [(record.intensity or {})["g_per_kwh"] for record in shown.records] == [50.0, 65.0]
