@@ -34,8 +34,7 @@ _FORMER = {
 _NEEDED = frozenset({"project_name", "duration(s)", "power_consumption(kWh)", "CO2_emissions(kg)"})
 # eco2AI's own, and what spreadsheets make of it: they separate by semicolons where numbers have a decimal comma.
 _DELIMITERS = (",", "\t", ";")
-# As much of a file as its form is read from, in bytes: the header and the first row.
-HEAD = 2**16
+_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,7 @@ class Form:
         delimiter: What separates them.
         newline: What ends a line.
         decimal: The decimal sign of its numbers.
+        marked: Whether it begins with a byte order mark, as spreadsheets put one first.
 
     Example:
         >>> Form(("duration(s)", "cost"), delimiter=";", decimal=",").row({"cost": 0.5, "duration(s)": 2.0, "id": "a"})
@@ -57,6 +57,12 @@ class Form:
     delimiter: str = ","
     newline: str = "\n"
     decimal: str = "."
+    marked: bool = False
+
+    @property
+    def is_original(self) -> bool:
+        """Whether a version of eco2AI writes and reads this form; what a spreadsheet has made of it none does."""
+        return self.delimiter != ";" and self.decimal == "." and not self.marked
 
     def header(self) -> bytes:
         """Return the line of the columns' names."""
@@ -79,20 +85,55 @@ class Form:
         return text.getvalue().encode("utf-8", "backslashreplace")
 
 
+class Row:
+    """A row for files of eco2AI, each of which is continued in its own form.
+
+    Args:
+        values: The values by column.
+    """
+
+    kind = "CSV of eco2AI"
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+
+    @property
+    def first(self) -> bytes:
+        """The header of a new file."""
+        return Form().header()
+
+    def alone(self) -> bytes:
+        """Return the row as it follows that header."""
+        return Form().row(self._values)
+
+    def below(self, head: bytes, *, torn: bool, quoted: bool) -> bytes | None:
+        """Return the row in the form of a file, below the end of a torn line; ``None`` where it is none of eco2AI's.
+
+        Args:
+            head: The beginning of the file.
+            torn: Whether the file ends inside a line.
+            quoted: Whether it ends inside quotation marks.
+        """
+        form = form_of(head)
+        if form is None or not form.is_original:
+            return None
+        return b'"' * quoted + form.newline.encode() * torn + form.row(self._values)
+
+
 def form_of(head: bytes) -> Form | None:
     """Return the form of a file; ``None`` where it is none of eco2AI's.
 
     Args:
         head: The beginning of the file, with its first row where it has one.
     """
-    text = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")  # spreadsheets put a byte order mark first
+    text = head.removeprefix(_MARK).decode("utf-8", "replace")
     line = re.match(r"[^\r\n]*", text)
     for delimiter in _DELIMITERS:
         names = _fields(line[0] if line else "", delimiter)
         columns = tuple(_FORMER.get(name.strip(), name.strip()) for name in names)
         if _NEEDED <= set(columns) <= set(COLUMNS) and len(set(columns)) == len(columns):
             newline = "\r\n" if re.match(r"[^\r\n]*\r\n", text) else "\n"
-            return Form(columns, delimiter, newline, _decimal(text, delimiter, columns))
+            return Form(columns, delimiter, newline, _decimal(text, delimiter, columns), head.startswith(_MARK))
     return None
 
 

@@ -13,8 +13,9 @@ from eco2ai_callbacks.meters.discovery import Source
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks import csv as module
-from eco2ai_callbacks.sinks.csv import COLUMNS, CsvFile, open_csv
+from eco2ai_callbacks.sinks import csv_append as module
+from eco2ai_callbacks.sinks.csv import CsvFile, open_csv
+from eco2ai_callbacks.sinks.csv_form import COLUMNS
 from eco2ai_callbacks.testing import CLOUD_VM
 
 GRID = {"name": "France", "g_per_kwh": 44.0}
@@ -88,7 +89,7 @@ def test_an_epoch_is_a_row_whose_energy_includes_the_overhead(path: Path):
             "power_consumption(kWh)": "0.6",
             "CO2_emissions(kg)": "0.25",
             "CPU_name": "AMD EPYC",
-            "GPU_name": "0: A100, 1: A100",
+            "GPU_name": "A100 2 device(s)",
             "OS": platform.system(),
             "region/country": "France",
             "cost": "0.125",
@@ -96,21 +97,12 @@ def test_an_epoch_is_a_row_whose_energy_includes_the_overhead(path: Path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("sources", "named"),
-    [
-        ((NVML, AMD), "0: A100, 1: A100, 0: MI300X"),
-        ((NVML, OFF), "0: A100, 1: A100"),
-        ((OFF,), "N/A"),
-        (({"name": "RAPL", "used": True, "reason": "", "methods": {}, "covers": []},), "N/A"),  # an early log's
-    ],
-)
-def test_the_devices_of_all_sources_in_use_are_named(path: Path, sources: tuple[dict[str, Any], ...], named: str):
+def test_the_devices_in_use_are_named(path: Path):
     sink = CsvFile(path)
-    sink.write(start(*sources))
+    sink.write(start(NVML, AMD))
     sink.write(record("epoch", epoch=0))
     sink.close()
-    assert rows(path)[0]["GPU_name"] == named
+    assert rows(path)[0]["GPU_name"] == "A100 2 device(s), MI300X 1 device(s)"
 
 
 def test_it_is_opened_where_the_settings_ask_for_it(tmp_path: Path):
@@ -118,7 +110,8 @@ def test_it_is_opened_where_the_settings_ask_for_it(tmp_path: Path):
     sink = open_csv(Settings(csv_file=Path("emission.csv")), CLOUD_VM)
     assert sink is not None
     sink.write(record("epoch", epoch=0))
-    assert rows(Path.cwd() / "emission.csv")[0]["CPU_name"] == CLOUD_VM.cpu_name
+    cpu = rows(Path.cwd() / "emission.csv")[0]["CPU_name"]
+    assert cpu == f"{CLOUD_VM.cpu_name}/{CLOUD_VM.sockets} device(s), TDP:N/A"
 
 
 def test_the_marks_of_an_epoch_are_one_row_and_what_lies_beside_another(path: Path):
@@ -169,8 +162,9 @@ def test_what_was_not_measured_is_not_zero(path: Path):
     sink.write(record("stage", energy_kwh=None, co2_kg=None, cost=None, intensity=None))
     sink.write(record("epoch", epoch=0, energy_kwh=None, co2_kg=None, cost=None, intensity=None))
     (row,) = rows(path)
-    named = ("power_consumption(kWh)", "CO2_emissions(kg)", "cost", "CPU_name", "GPU_name", "region/country")
+    named = ("power_consumption(kWh)", "CO2_emissions(kg)", "CPU_name", "region/country")
     assert {row[name] for name in named} == {"N/A"}
+    assert (row["GPU_name"], row["cost"]) == (" 0 device(s)", "0.0")  # eco2AI's summary adds the costs of all rows
     sink.write(record("stage", energy_kwh=None))
     sink.write(record("epoch", epoch=1))
     assert rows(path)[1]["power_consumption(kWh)"] == "0.6"
@@ -209,38 +203,30 @@ OLD_ROW = "old,an old run,2022-01-01 00:00:00,2.5,0.5,0.1,a CPU,a GPU,Linux,Fran
     [
         (
             f"{OLD},CPU_name,GPU_name,OS,country\n".replace(",", "\t"),
-            "demo\ta, b\t2026-01-01 10:00:00\t2.0\t0.6\t0.25\tEPYC\tN/A\t{os}\tFrance\n",
+            "demo\ta, b\t2026-01-01 10:00:00\t2.0\t0.6\t0.25\tEPYC\t 0 device(s)\t{os}\tFrance\n",
         ),
         (
             f"{OLD},CPU_name,GPU_name,OS,region/country\n{OLD_ROW}\n",
-            'demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+            'demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France\n',
         ),
         (
             f"{','.join(name for name in COLUMNS if name not in ('epoch', 'cost'))}\n",
-            'run,demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+            'run,demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France\n',
         ),
         (
             f"{','.join(COLUMNS[:-1])}\n",
-            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France\n',
         ),
         (
-            f"\ufeff{','.join(COLUMNS)}\r\n",
-            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France,0.125\r\n',
-        ),
-        (
-            f"\ufeff{';'.join(COLUMNS)}\r\nold;old;old;N/A;2022;2,5;0,5;0,1;CPU;GPU;Linux;France;0,1\r\n",
-            "run;demo;a, b;epoch: 0;2026-01-01 10:00:00;2,0;0,6;0,25;EPYC;N/A;{os};France;0,125\r\n",
-        ),
-        (
-            f"{';'.join(COLUMNS)}\nold;old;old;N/A;2022;2.5;0.5;0.1;CPU;GPU;Linux;France;0.1\n",
-            "run;demo;a, b;epoch: 0;2026-01-01 10:00:00;2.0;0.6;0.25;EPYC;N/A;{os};France;0.125\n",
+            f"{','.join(COLUMNS)}\r\n",
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France,0.125\r\n',
         ),
         (
             ",".join(f'"{name}"' for name in COLUMNS) + "\n",
-            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France,0.125\n',
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France,0.125\n',
         ),
     ],
-    ids=["10, tabs", "10", "11", "12", "byte order mark", "semicolons, commas", "semicolons, points", "quotes"],
+    ids=["10, tabs", "10", "11", "12", "line ends of Windows", "quotes"],
 )
 def test_a_file_of_eco2ai_is_continued_in_its_own_form(path: Path, written: str, last: str):
     path.write_bytes(written.encode())
@@ -259,6 +245,9 @@ CODECARBON = "timestamp,project_name,run_id,experiment_id,duration,emissions,emi
         f"{','.join(COLUMNS)},mine\n".encode(),
         f"{','.join(COLUMNS)},cost\n".encode(),
         f"{','.join(COLUMNS)}\n".encode("utf-16"),
+        f"\ufeff{','.join(COLUMNS)}\n".encode(),
+        f"{';'.join(COLUMNS)}\n".encode(),
+        f"{';'.join(COLUMNS)}\r\nold;old;old;N/A;2022;2,5;0,5;0,1;CPU;GPU;Linux;France;0,1\r\n".encode(),
         b"id,project_name\n",
         b"{}\n",
         b"\0\xff\r",
@@ -271,6 +260,9 @@ CODECARBON = "timestamp,project_name,run_id,experiment_id,duration,emissions,emi
         "one more",
         "one twice",
         "utf-16",
+        "byte order mark",
+        "semicolons",
+        "semicolons, commas",
         "two",
         "json",
         "binary",
@@ -407,6 +399,18 @@ def test_names_of_any_spelling_are_written(path: Path):
     CsvFile(path, "caf\udce9").write(record("epoch", epoch=0, project="Проект"))
     (row,) = rows(path)
     assert (row["project_name"], row["CPU_name"]) == ("Проект", "caf\\udce9")
+
+
+def test_the_values_of_an_epoch_are_beside_its_number(path: Path):
+    CsvFile(path).write(record("epoch", epoch=3, metrics={"loss": 0.5, "lr": 1e-4}))
+    assert rows(path)[0]["epoch"] == "epoch: 3, loss: 0.5, lr: 0.0001, "
+
+
+def test_a_file_of_epochs_alone_has_no_last_row(path: Path):
+    sink = CsvFile(path, place=lambda intensity: f"in {intensity['name']}", epochs_only=True)
+    sink.write(record("epoch", epoch=0))
+    sink.write(record("stop", "other"))
+    assert [(row["epoch"], row["region/country"]) for row in rows(path)] == [("epoch: 0", "in France")]
 
 
 def test_what_could_not_be_written_goes_into_the_next_row(path: Path):
