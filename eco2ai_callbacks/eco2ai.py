@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eco2ai_callbacks.eco2ai_compat.decorator import track
 from eco2ai_callbacks.eco2ai_compat.devices import all_available_cpu, all_available_gpu, available_devices
 from eco2ai_callbacks.eco2ai_compat.encode import decode
 from eco2ai_callbacks.eco2ai_compat.errors import (
@@ -15,7 +16,7 @@ from eco2ai_callbacks.eco2ai_compat.errors import (
 )
 from eco2ai_callbacks.eco2ai_compat.params import get_params, set_params
 from eco2ai_callbacks.eco2ai_compat.summary import summary
-from eco2ai_callbacks.eco2ai_compat.tracker import Tracker, track
+from eco2ai_callbacks.eco2ai_compat.tracker import Tracker
 from eco2ai_callbacks.session.assembly import package_version
 
 __all__ = [

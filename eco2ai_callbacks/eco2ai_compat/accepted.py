@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping
 from datetime import tzinfo
@@ -110,3 +111,21 @@ def check(name: str, value: Any, where: str = "argument") -> Any:
         said = isinstance(error, ControlCharacter | IncorrectPricingDict)
         why = f"; {error}" if said else ""
         raise kind(f"{name}={value!r:.200} (from {where}) is not accepted: {form.accepted}{why}.") from None
+
+
+def epoch_number(value: Any, name: str) -> int:
+    """Return the number of an epoch; NumPy's are accepted too.
+
+    Args:
+        value: The number.
+        name: The parameter.
+
+    Raises:
+        SettingsError: It is no whole number.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise SettingsError(f"{name}={value!r:.200} (from argument) is not accepted: a whole number.") from None

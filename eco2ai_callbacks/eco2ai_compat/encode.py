@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,8 @@ def cipher(key: str | bytes | None = None, *, create: bool = False) -> Any:
 def decode(filename: str | os.PathLike[str], key: str | bytes | None = None) -> str:
     """Return the CSV, with its header, that an encrypted copy was made of.
 
+    A line that cannot be decrypted is left out, and that is logged.
+
     Args:
         filename: The encrypted copy.
         key: The key; by default that of ``ECO2AI_ENCODE_KEY``, else that of ``~/.config/eco2ai/encode.key``.
@@ -112,7 +114,7 @@ def decode(filename: str | os.PathLike[str], key: str | bytes | None = None) -> 
     Raises:
         FileDoesNotExistsError: There is no such file.
         ImportError: cryptography is not installed.
-        SettingsError: There is no key, or a line cannot be decrypted with it.
+        SettingsError: There is no key, or nothing can be decrypted with it.
 
     Example:
         >>> print(decode("encoded_emission.csv"))  # doctest: +SKIP
@@ -120,20 +122,33 @@ def decode(filename: str | os.PathLike[str], key: str | bytes | None = None) -> 
     path = Path(filename)
     if not path.exists():
         raise FileDoesNotExistsError(f"filename={str(filename)!r} is not there.")
-    return (Form().header() + b"".join(_rows(path, cipher(key)))).decode("utf-8", "replace")
+    fernet, rows, refused = cipher(key), [Form().header()], []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        if not line.strip():
+            continue
+        row = _decrypted(line.strip(), fernet)
+        if row is None:
+            refused.append(number)
+        else:
+            rows.append(row)
+    if refused and len(rows) == 1:
+        raise SettingsError(f"{str(path)!r} cannot be decrypted: another key encrypted it, or it is no encoded copy.")
+    if refused:
+        with contextlib.suppress(Exception):  # a log handler of the user's
+            lines = ", ".join(map(str, refused))
+            logger.warning("what cannot be decrypted of %s is left out: line %s", path, lines)
+    return b"".join(rows).decode("utf-8", "replace")
 
 
-def _rows(path: Path, fernet: Any) -> Iterator[bytes]:
+def _decrypted(line: bytes, fernet: Any) -> bytes | None:
+    """Return the row of a line; ``None`` where it is torn, was altered or has another key."""
     from cryptography.fernet import InvalidToken
 
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        try:
-            if line.strip():
-                yield fernet.decrypt(line.strip())
-        except InvalidToken:
-            raise SettingsError(
-                f"line {number} of {str(path)!r} cannot be decrypted: another key encrypted it, or it was altered."
-            ) from None
+    try:
+        row: bytes = fernet.decrypt(line)
+    except InvalidToken:
+        return None
+    return row
 
 
 def _key_file() -> Path:

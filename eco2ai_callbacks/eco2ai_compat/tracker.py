@@ -1,28 +1,21 @@
-"""eco2AI's Tracker and track, over those of this package."""
+"""eco2AI's Tracker, over that of this package."""
 
 from __future__ import annotations
 
-import inspect
 import math
-import operator
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import tzinfo
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any
 
-from eco2ai_callbacks import tracker
+from eco2ai_callbacks.eco2ai_compat.accepted import epoch_number
 from eco2ai_callbacks.eco2ai_compat.arguments import BESIDE, LogFile, checked
 from eco2ai_callbacks.eco2ai_compat.errors import IncorrectMethodSequenceError
 from eco2ai_callbacks.eco2ai_compat.params import save
+from eco2ai_callbacks.eco2ai_compat.run import Run
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.session.context import Platform, RunContext
-from eco2ai_callbacks.session.wrapping import around_each_call
-from eco2ai_callbacks.usage import Usage
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from eco2ai_callbacks.session.context import Platform
 
 
 class Tracker:
@@ -100,10 +93,7 @@ class Tracker:
         self.experiment_description: str = self._arguments.saved["experiment_description"]
         self.file_name: str = self._arguments.saved["file_name"]
         self._emission_level = self._arguments.emission_level(self._platform)
-        self._run: tracker.Tracker | None = None
-        # The number of the epoch that goes on; None outside of a training.
-        self._epoch: int | None = None
-        self._in_training = False
+        self._run: Run | None = None
 
     def start(self) -> None:
         """Begin to measure; a run that goes on is ended first.
@@ -111,9 +101,9 @@ class Tracker:
         Raises:
             IncorrectMethodSequenceError: A training goes on.
         """
-        if self._epoch is not None:
-            raise IncorrectMethodSequenceError("start was called in a training: end it by stop_training first.")
-        self._begin(training=False)
+        if self._run is not None and self._run.epoch is not None:
+            raise IncorrectMethodSequenceError("start was called in a training: call stop_training first.")
+        self._begin()
 
     def stop(self) -> None:
         """End the run or the training, and write its row; a second ``stop`` does nothing.
@@ -121,7 +111,7 @@ class Tracker:
         Raises:
             IncorrectMethodSequenceError: Nothing was started.
         """
-        self._end("stop", "start or start_training")
+        self._end("stop was called before start or start_training.")
 
     def start_training(self, start_epoch: int = 1) -> None:
         """Begin to measure a training, which gets a row for each epoch; a run that goes on is ended first.
@@ -132,9 +122,7 @@ class Tracker:
         Raises:
             SettingsError: It is no whole number.
         """
-        epoch = _epoch(start_epoch, "start_epoch")
-        self._begin(training=True)
-        self._epoch = epoch
+        self._begin(epoch_number(start_epoch, "start_epoch"))
 
     def new_epoch(
         self,
@@ -154,22 +142,15 @@ class Tracker:
             IncorrectMethodSequenceError: No training goes on.
             SettingsError: An argument is not accepted.
         """
-        if self._epoch is None or self._run is None:
-            raise IncorrectMethodSequenceError(
-                "new_epoch was called outside of a training: begin it by start_training."
-            )
-        values = parameters_to_save
-        if isinstance(parameters_dict, Mapping):
-            values = parameters_dict
-        elif parameters_dict is not None:
-            epoch = _epoch(parameters_dict, "epoch")
+        if self._run is None or self._run.epoch is None:
+            raise IncorrectMethodSequenceError("new_epoch was called outside of a training: call start_training first.")
+        if isinstance(parameters_dict, int) and not isinstance(parameters_dict, bool):
+            epoch, parameters_dict = parameters_dict, None
+        values: Any = parameters_to_save if parameters_dict is None else parameters_dict
         if not (values is None or isinstance(values, Mapping)):
-            raise SettingsError(
-                f"parameters_to_save={values!r:.200} (from argument) is not accepted: values by name, or None."
-            )
-        number = self._epoch if epoch is None else _epoch(epoch, "epoch")
-        self._run.mark("epoch", epoch=number, metrics={str(name): value for name, value in (values or {}).items()})
-        self._epoch = number + 1
+            name = "parameters_to_save" if parameters_dict is None else "parameters_dict"
+            raise SettingsError(f"{name}={values!r:.200} (from argument) is not accepted: values by name, or None.")
+        self._run.end_epoch(self._run.epoch if epoch is None else epoch_number(epoch, "epoch"), values or {})
 
     def stop_training(self) -> None:
         """End the training; a second call does nothing.
@@ -179,28 +160,27 @@ class Tracker:
         Raises:
             IncorrectMethodSequenceError: No training was started.
         """
-        if not self._in_training and self._run is not None:
-            raise IncorrectMethodSequenceError("stop_training was called in a run without epochs: end it by stop.")
-        self._end("stop_training", "start_training")
+        if self._run is not None and not self._run.has_epochs:
+            raise IncorrectMethodSequenceError("stop_training was called in a run without epochs: call stop.")
+        self._end("stop_training was called before start_training.")
 
     def consumption(self) -> float:
         """Return the energy of the row that is not written yet, in kWh with the overhead; 0 before a start.
 
         After the end it is that of the whole run or training; not a number where nothing was measured.
         """
-        used = self._used()
-        if used is None:
+        if self._run is None:
             return 0.0
-        return math.nan if used.energy_kwh is None else used.energy_kwh * float(self._arguments.settings.pue)
+        used = self._run.used.energy_kwh
+        return math.nan if used is None else used * float(self._arguments.settings.pue)
 
     def price(self) -> float:
         """Return the cost of that energy; 0 without a price."""
-        used = self._used()
-        return 0.0 if used is None else used.cost or 0.0
+        return 0.0 if self._run is None else self._run.used.cost or 0.0
 
     def id(self) -> str | None:
         """Return the id of the latest run or training, by which the CSV and the run log name it; ``None`` before."""
-        return None if self._run is None else self._run.run_id
+        return None if self._run is None else self._run.tracker.run_id
 
     def emission_level(self) -> float:
         """Return the carbon intensity in kilograms of CO2 per megawatt-hour."""
@@ -215,86 +195,18 @@ class Tracker:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if self._run is not None:
-            self._run.__exit__(kind, error, trace)
+            self._run.stop(kind)
 
-    def _begin(self, *, training: bool) -> None:
+    def _begin(self, epoch: int | None = None) -> None:
         if self._run is not None:
             self._run.stop()
-        platform = replace(self._platform, sinks=self._arguments.sinks(training=training))
-        self._run = tracker.Tracker(self._arguments.settings, platform=platform)
-        self._in_training, self._epoch = training, None
-        self._run.start(RunContext(quiet=self._arguments.ignore_warnings))
+        self._run = Run(self._arguments, self._platform, epoch)
 
-    def _end(self, call: str, first: str) -> None:
-        self._epoch = None
+    def _end(self, too_early: str) -> None:
         if self._run is not None:
             self._run.stop()
         # An exception that is on its way is the user's, who stops in a `finally`.
         elif sys.exc_info()[1] is None:
-            raise IncorrectMethodSequenceError(f"{call} was called before {first}.")
-
-    def _used(self) -> Usage | None:
-        """Return the usage that no row holds yet; after the end that of the whole run; ``None`` before a start."""
-        run = self._run
-        if run is None or not run.running:
-            return None if run is None else run.total
-        return run.read() if self._in_training else run.total + run.read()
-
-
-@overload
-def track(func: Callable[P, R]) -> Callable[P, R]: ...
-@overload
-def track(**arguments: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def track(func: Callable[..., Any] | None = None, **arguments: Any) -> Any:
-    """Measure a function at each call, with a tracker of its own; a coroutine or a generator from its begin to its end.
-
-    Args:
-        func: The function, where this is a bare decorator.
-        arguments: Arguments of :class:`Tracker`.
-
-    Raises:
-        SettingsError: An argument is not accepted.
-
-    Example:
-        >>> @track  # doctest: +SKIP
-        ... def train(): ...
-        >>> @track(project_name="demo", alpha_2_code="FR")  # doctest: +SKIP
-        ... def evaluate(): ...
-    """
-    if not (func is None or callable(func)):
-        raise SettingsError(f"track takes a function, or arguments by name; it was given {func!r:.200}.")
-    if arguments:
-        _check(arguments)
-
-    def measured(function: Callable[..., Any]) -> Callable[..., Any]:
-        return around_each_call(function, lambda: Tracker(**arguments))
-
-    return measured if func is None else measured(func)
-
-
-def _check(arguments: Mapping[str, Any]) -> None:
-    """Check a tracker's arguments where a function is decorated, long before it is called.
-
-    Raises:
-        SettingsError: One is not accepted.
-        TypeError: There is none of a name.
-    """
-    bound = inspect.signature(Tracker).bind(**arguments)
-    bound.apply_defaults()
-    values = dict(bound.arguments)
-    values.pop("platform")
-    checked(values, values.pop("log_file"))
-
-
-def _epoch(value: Any, name: str) -> int:
-    """Return the number of an epoch; NumPy's are accepted too."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise SettingsError(f"{name}={value!r:.200} (from argument) is not accepted: a whole number.") from None
+            raise IncorrectMethodSequenceError(too_early)

@@ -13,7 +13,7 @@ from eco2ai_callbacks.sinks.csv_append import HEAD
 from eco2ai_callbacks.sinks.csv_cells import NONE
 from eco2ai_callbacks.sinks.csv_form import COLUMNS, Form, form_of
 
-# Which versions wrote a number of columns, with eco2AI's own name for one of them where the form has one.
+# Which versions of eco2AI wrote a number of columns.
 _WRITERS = {10: "0.1 and 0.2", 11: "0.3 before epochs", 12: "0.3 before costs", 13: "0.3"}
 
 
@@ -119,7 +119,7 @@ def read_emissions(path: Path) -> EmissionsFile:
 
     Raises:
         OSError: It cannot be read.
-        SettingsError: It is no CSV of eco2AI.
+        SettingsError: It is no CSV of eco2AI, or a line of it is none of a CSV.
     """
     form = form_of(_head(path))
     if form is None:
@@ -147,10 +147,13 @@ def _lines(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader((text.replace("\0", "") for text in file), delimiter=form.delimiter)
         before = 0
-        for cells in reader:
-            if before and cells:
-                yield before + 1, cells
-            before = reader.line_num
+        try:
+            for cells in reader:
+                if before and cells:
+                    yield before + 1, cells
+                before = reader.line_num
+        except csv.Error as error:
+            raise SettingsError(f"line {before + 1} of {str(path)!r} is no line of a CSV: {error}.") from None
 
 
 def _row(line: int, cells: list[str], form: Form) -> EmissionRow | None:

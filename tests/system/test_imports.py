@@ -40,7 +40,9 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "eco2ai_compat": [
         {"__init__"},
+        {"decorator"},
         {"tracker", "summary", "devices"},
+        {"run"},
         {"arguments"},
         {"encode"},
         {"params"},

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import os
 import platform
 from pathlib import Path
@@ -13,7 +12,6 @@ from eco2ai_callbacks.meters.discovery import Source
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks import csv_append as module
 from eco2ai_callbacks.sinks.csv import CsvFile, open_csv
 from eco2ai_callbacks.sinks.csv_form import COLUMNS
 from eco2ai_callbacks.testing import CLOUD_VM
@@ -300,63 +298,6 @@ def test_an_empty_file_gets_the_header(path: Path):
     assert len(rows(path)) == 2
 
 
-@pytest.fixture
-def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*args: object, **options: object) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", link)
-
-
-@pytest.mark.usefixtures("no_links")
-def test_where_links_are_not_supported_the_file_is_written_all_the_same(path: Path):
-    for _ in range(2):
-        CsvFile(path).write(record("epoch", epoch=0))
-    assert len(rows(path)) == 2
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
-def test_where_locks_are_not_supported_nothing_waits(path: Path, code: int, monkeypatch: pytest.MonkeyPatch):
-    def lock(file: int) -> bool:
-        raise OSError(code, os.strerror(code))
-
-    def sleep(seconds: float) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(module, "_lock", lock)
-    monkeypatch.setattr(module.time, "sleep", sleep)
-    CsvFile(path).write(record("epoch", epoch=0))
-    assert len(rows(path)) == 1
-
-
-def test_a_lock_that_another_holds_for_ever_delays_a_row_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "LOCK_S", 0.01)
-    CsvFile(path).write(record("epoch", epoch=0))
-    with path.open("ab") as file:
-        assert module._lock(file.fileno())
-        CsvFile(path).write(record("epoch", epoch=1))
-        assert len(rows(path)) == 2
-        module._unlock(file.fileno())
-    with path.open("ab") as file:
-        assert module._lock(file.fileno())
-
-
-def test_the_lock_is_given_back_though_a_child_holds_the_file(path: Path, monkeypatch: pytest.MonkeyPatch):
-    copies = []
-    write = os.write
-
-    def fork(file: int, data: bytes) -> int:
-        copies.append(os.dup(file))  # as a child does that is forked here
-        return write(file, data)
-
-    monkeypatch.setattr(os, "write", fork)
-    CsvFile(path).write(record("epoch", epoch=0))
-    with path.open("ab") as file:
-        assert module._lock(file.fileno())
-    os.close(copies[0])
-
-
 @pytest.mark.parametrize(("missing", "is_in"), [(10, False), (1, True)])
 def test_a_row_of_which_the_disk_takes_a_part_is_written_again(
     path: Path, missing: int, is_in: bool, monkeypatch: pytest.MonkeyPatch
@@ -374,20 +315,6 @@ def test_a_row_of_which_the_disk_takes_a_part_is_written_again(
     sink.write(record("epoch", epoch=2))
     assert rows(path)[-1]["duration(s)"] == ("2.0" if is_in else "4.0")
     assert len(path.read_text().splitlines()) == 4
-
-
-def test_a_row_that_still_grows_is_not_torn(path: Path, monkeypatch: pytest.MonkeyPatch):
-    CsvFile(path).write(record("epoch", epoch=0))
-    with path.open("ab") as file:
-        file.write(b"run,de")
-
-    def sleep(seconds: float) -> None:
-        with path.open("ab") as file:
-            file.write(b"mo\n")
-
-    monkeypatch.setattr(module.time, "sleep", sleep)
-    CsvFile(path).write(record("epoch", epoch=1))
-    assert [line[:8] for line in path.read_text().splitlines()[1:]] == ["run,demo"] * 3
 
 
 def test_the_folder_is_made(tmp_path: Path):
