@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Mapping
 from datetime import tzinfo
-from types import TracebackType
 from typing import Any
 
 from eco2ai_callbacks.eco2ai_compat.accepted import epoch_number
@@ -195,7 +194,7 @@ class Tracker:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._run is not None:
             self._run.stop(kind)
 
