@@ -1,4 +1,4 @@
-"""A script written for eco2AI, with one line changed: a perceptron in plain Python, a row of emission.csv for each epoch.
+"""A script for eco2AI with one line changed: a perceptron in plain Python, and a row of emission.csv for each epoch.
 
 Set-up: pip install eco2ai-callbacks
 """

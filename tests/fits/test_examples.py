@@ -39,7 +39,9 @@ def test_a_script_of_eco2ai_writes_its_csv_and_a_log_beside_it() -> None:
         found = list(csv.DictReader(file))
     assert [row["epoch"].split(",")[0] for row in found] == ["epoch: 0", "epoch: 1", "epoch: 2", "N/A"]
     for (_, loss, energy), row in zip(shown, found, strict=False):
-        assert f"loss: {loss}" in row["epoch"]
+        saved = re.fullmatch(r"epoch: \d, loss: ([\d.]+), ", row["epoch"])
+        assert saved is not None
+        assert float(saved[1]) == pytest.approx(float(loss), abs=0.0006)
         assert float(row["power_consumption(kWh)"]) * 1e9 >= float(energy) - 0.06  # the row also holds what followed
     assert [row["experiment_description"] for row in found] == ["the training"] * 3 + ["the evaluation"]
     assert "accuracy" in done.stdout
