@@ -205,9 +205,10 @@ def test_the_root_pulls_in_next_to_nothing() -> None:
     assert [name for name in found if name.startswith("eco2ai_callbacks")] == ["eco2ai_callbacks"]
 
 
-def test_the_tracker_pulls_in_no_framework() -> None:
-    found = imports_of("eco2ai_callbacks.tracker")
-    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml")]
+@pytest.mark.parametrize("module", ["tracker", "eco2ai"])
+def test_the_tracker_pulls_in_no_framework(module: str) -> None:
+    found = imports_of(f"eco2ai_callbacks.{module}")
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml", "cryptography")]
 
 
 @pytest.mark.parametrize(

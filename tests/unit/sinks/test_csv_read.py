@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.sinks.csv_append import append
@@ -112,3 +114,20 @@ def test_a_field_beyond_all_measure_is_refused_by_its_line(path: Path):
     path.write_bytes(Form().header() + Form().row(VALUES) + b'"' + b"x" * 2**18)
     with pytest.raises(SettingsError, match=r"^line 4 of '.*emission\.csv' is no line of a CSV: field larger than"):
         read_emissions(path)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(TEXTS, min_size=1, max_size=3), number=st.floats(0, 1e9))
+def test_what_is_written_is_read(path: Path, texts: list[str], number: float):
+    path.unlink(missing_ok=True)
+    for text in texts:
+        append(path, Row({**VALUES, "project_name": text, "epoch": f"epoch: 1, {text}, ", "duration(s)": number}))
+    found = read_emissions(path)
+    assert found.torn == ()
+    assert [(row.project_name, row.epoch) for row in found.rows] == [
+        (None if text == "N/A" else text, f"epoch: 1, {text}, ") for text in texts
+    ]
+    assert {row.duration_s for row in found.rows} == {number}
