@@ -69,7 +69,7 @@ class Arguments:
         """
 
         def csv(settings: Settings, host: Host) -> CsvFile:
-            return self._file(self.saved["file_name"], settings, host, training)
+            return self._file(self.saved["file_name"], settings, host, training, running=not training)
 
         def encoded(settings: Settings, host: Host) -> CsvFile:
             name = str(self.encode_file)

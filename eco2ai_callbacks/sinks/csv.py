@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks.csv_append import Line, append
+from eco2ai_callbacks.sinks.csv_append import Line, Written, append, holds, replace
 from eco2ai_callbacks.sinks.csv_cells import NONE, cpu_cell, epoch_cell, gpu_cell, os_cell
 from eco2ai_callbacks.sinks.csv_form import COLUMNS, Row
-
-
-@dataclass(slots=True)
-class _Sum:
-    """The sums of a row."""
-
-    start: str = ""
-    seconds: float = 0.0
-    energy_kwh: float | None = None
-    co2_kg: float | None = None
-    cost: float | None = None
-
-    def add(self, record: Record) -> None:
-        """Add a record."""
-        self.start = self.start or record.start
-        self.seconds += record.seconds
-        energy = None if record.energy_kwh is None else record.energy_kwh * record.pue
-        self.energy_kwh = _plus(self.energy_kwh, energy)
-        self.co2_kg = _plus(self.co2_kg, record.co2_kg)
-        self.cost = _plus(self.cost, record.cost)
+from eco2ai_callbacks.sinks.csv_sums import Sums
 
 
 def open_csv(settings: Settings, host: Host) -> CsvFile | None:
@@ -58,6 +38,7 @@ class CsvFile:
         cpu: What rows say of the processor.
         place: Returns what rows say of the place, from the carbon intensity of a record.
         epochs_only: Whether the last row is left out, so that what no epoch has used is in the run log alone.
+        running: Whether the last row is there from the first heartbeat on, and is brought up to date at each.
         line: Returns the line of a row, from its values by column.
         name: Name that failures begin with.
     """
@@ -69,6 +50,7 @@ class CsvFile:
         *,
         place: Callable[[Mapping[str, Any]], str] = lambda intensity: intensity.get("name") or NONE,
         epochs_only: bool = False,
+        running: bool = False,
         line: Callable[[Mapping[str, object]], Line] = Row,
         name: str = "CSV file",
     ) -> None:
@@ -79,8 +61,13 @@ class CsvFile:
         self._line = line
         self.name = name
         self._gpu = gpu_cell(())
-        self._epoch = _Sum()
-        self._rest = _Sum()
+        self._epoch = Sums()
+        self._rest = Sums()
+        self._running = running
+        # The row of the run that goes on, where one is written; its sums; and those of rows that are out of reach.
+        self._last: Written | None = None
+        self._in_last = Sums()
+        self._out_of_reach = Sums()
 
     def write(self, record: Record) -> None:
         """Add a record to the sums, and write a row at the end of an epoch and of the run.
@@ -90,19 +77,47 @@ class CsvFile:
         """
         if record.event == "start":
             self._gpu = gpu_cell(record.sources or ())
+        if record.event == "heartbeat" and self._running:
+            self._update(record, self._rest + self._epoch + Sums.of(record))
         if not record.adds:
             return
-        (self._epoch if record.stage == "train" else self._rest).add(record)
+        if record.stage == "train":
+            self._epoch += Sums.of(record)
+        else:
+            self._rest += Sums.of(record)
         if record.event == "epoch":
-            self._row(record, epoch_cell(record.epoch, record.metrics), self._epoch)
-            self._epoch = _Sum()
+            self._append(record, epoch_cell(record.epoch, record.metrics), self._epoch)
+            self._epoch = Sums()
+        elif record.event == "stop" and self._running:
+            self._update(record, self._rest + self._epoch)
         elif record.event == "stop" and not self._epochs_only:
-            self._row(record, NONE, _both(self._rest, self._epoch))
+            self._append(record, NONE, self._rest + self._epoch)
 
     def close(self) -> None:
         """Do nothing: the file is open only while a row is written."""
 
-    def _row(self, record: Record, epoch: str, row: _Sum) -> None:
+    def _append(self, record: Record, epoch: str, row: Sums) -> None:
+        self._path = append(self._path, self._line(self._values(record, epoch, row))).path
+
+    def _update(self, record: Record, total: Sums) -> None:
+        """Write the row of the run in the place of the one that is there; the rest, where another tool has moved it."""
+        if self._last is not None:
+            row = total - self._out_of_reach
+            written = replace(self._last, Row(self._values(record, NONE, row), fixed=True))
+            if written is not None:
+                self._last, self._in_last = written, row
+                return
+            if holds(self._last, record.run.encode()):
+                self._out_of_reach += self._in_last
+            self._last = None
+        row = total - self._out_of_reach
+        # Numbers have a fixed width only where another row can follow in the place of this one.
+        line = Row(self._values(record, NONE, row), fixed=record.event == "heartbeat")
+        self._last, self._in_last = append(self._path, line), row
+        self._path = self._last.path
+
+    def _values(self, record: Record, epoch: str, row: Sums) -> Mapping[str, object]:
+        """Return a row's values by column."""
         values = (
             record.run,
             record.project,
@@ -119,22 +134,7 @@ class CsvFile:
             # As eco2AI writes it without a price: one that is unknown would leave its sums without a value.
             row.cost or 0.0,
         )
-        self._path = append(self._path, self._line(dict(zip(COLUMNS, values, strict=True))))
-
-
-def _both(one: _Sum, other: _Sum) -> _Sum:
-    starts = [s.start for s in (one, other) if s.start]
-    return _Sum(
-        min(starts, default=""),
-        one.seconds + other.seconds,
-        _plus(one.energy_kwh, other.energy_kwh),
-        _plus(one.co2_kg, other.co2_kg),
-        _plus(one.cost, other.cost),
-    )
-
-
-def _plus(one: float | None, other: float | None) -> float | None:
-    return (one or 0.0) + other if other is not None else one
+        return dict(zip(COLUMNS, values, strict=True))
 
 
 def _shown(value: float | None) -> float | str:

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -59,8 +60,23 @@ class Line(Protocol):
         """Return the line as it follows :attr:`first`."""
 
 
-def append(path: Path, line: Line) -> Path:
-    """Append a line in one write, under a lock, and return the file that it is in.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was appended to a file.
+
+    Args:
+        path: The file.
+        offset: Where it begins.
+        data: The line, and what came before it.
+    """
+
+    path: Path
+    offset: int
+    data: bytes
+
+
+def append(path: Path, line: Line) -> Written:
+    """Append a line in one write, under a lock, and return where it is.
 
     A file of another kind is left alone: the line goes to a file beside it, and that is logged.
 
@@ -72,15 +88,68 @@ def append(path: Path, line: Line) -> Path:
         OSError: The file cannot be written, or not the whole line.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name in _names(path):
-        if not name.exists():
-            _create(name, line.first)
-        if _append(name, line):
-            break
-    if name != path:
+    names = _names(path)
+    while (written := _created(next(names), line)) is None:
+        pass
+    if written.path != path:
         with contextlib.suppress(Exception):  # a log handler of the user's
-            logger.warning("%s is no %s, so the rows go to %s", path, line.kind, name)
-    return name
+            logger.warning("%s is no %s, so the rows go to %s", path, line.kind, written.path)
+    return written
+
+
+def replace(written: Written, line: Line) -> Written | None:
+    """Write a line in the place of one that is as long; ``None`` where that one is no longer there.
+
+    Args:
+        written: What is there.
+        line: The new line.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    try:
+        file = os.open(written.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return None
+    try:
+        with _locked(file):
+            head = os.read(file, HEAD)
+            row = line.below(head, torn=False, quoted=False)
+            os.lseek(file, written.offset, os.SEEK_SET)
+            if row is None or os.read(file, len(written.data)) != written.data:
+                return None
+            before = written.data[: -len(row)]
+            if len(row) > len(written.data) or not (before == b"" or before.endswith(b"\n")):
+                return None
+            os.lseek(file, written.offset, os.SEEK_SET)
+            os.write(file, before + row)
+    finally:
+        os.close(file)
+    return Written(written.path, written.offset, before + row)
+
+
+def holds(written: Written, key: bytes) -> bool:
+    """Return whether a file still has a line, as it was written or with the same key.
+
+    Args:
+        written: What was written.
+        key: What only this line has.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    try:
+        found = written.path.read_bytes()
+    except FileNotFoundError:
+        return False
+    return written.data in found or key in found
+
+
+def _created(path: Path, line: Line) -> Written | None:
+    """Append a line to a file, which is created where it is missing; ``None`` where it is of another kind."""
+    if not path.exists():
+        _create(path, line.first)
+    return _append(path, line)
 
 
 def _create(path: Path, first: bytes) -> None:
@@ -95,8 +164,8 @@ def _create(path: Path, first: bytes) -> None:
             whole.unlink(missing_ok=True)
 
 
-def _append(path: Path, line: Line) -> bool:
-    """Append a line in one write, and return whether the file is of its kind; nothing is written to another.
+def _append(path: Path, line: Line) -> Written | None:
+    """Append a line in one write; ``None`` where the file is of another kind, which is left as it is.
 
     Raises:
         OSError: The file cannot be written, or not the whole line.
@@ -106,14 +175,15 @@ def _append(path: Path, line: Line) -> bool:
         with _locked(file):
             data = _continuation(file, line)
             if data is None:
-                return False
+                return None
             written = os.write(file, data)
+            end = os.lseek(file, 0, os.SEEK_CUR)
     finally:
         os.close(file)
     # A row that lacks only its newline is in the file: the next row puts that first.
     if written < len(data) - 1:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    return True
+    return Written(path, end - written, data)
 
 
 def _continuation(file: int, line: Line) -> bytes | None:

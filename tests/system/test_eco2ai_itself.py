@@ -438,6 +438,47 @@ def test_no_row_of_eight_writers_is_lost(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(frame, sums(ours, tmp_path / "emission.csv"))
 
 
+def test_a_run_that_is_killed_keeps_its_row(tmp_path: Path) -> None:
+    script = """
+import time
+from eco2ai_callbacks import eco2ai
+tracker = eco2ai.Tracker(project_name="killed", file_name="emission.csv", alpha_2_code="FR", measure_period=0.1)
+tracker.start()
+time.sleep(100)
+"""
+    path = tmp_path / "emission.csv"
+    for number in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment("ours", tmp_path))
+        while not path.exists() or len(rows(path)) <= number or float(rows(path)[-1]["duration(s)"]) < 0.5:
+            time.sleep(0.01)
+        writer.send_signal((signal.SIGKILL, signal.SIGTERM)[number % 2])
+        writer.wait(30)
+    # It goes on below them, and so does eco2AI.
+    measure(theirs, path, "theirs")
+    measure(ours, path, "ours")
+    assert [row["project_name"] for row in rows(path)] == ["killed"] * 3 + ["theirs", "ours"]
+    frame = sums(theirs, path)
+    pd.testing.assert_frame_equal(frame, sums(ours, path))
+    assert frame["total duration(s)"].iloc[0] > 1.5
+
+
+def test_a_row_that_eco2ai_has_moved_is_not_counted_twice(tmp_path: Path) -> None:
+    path = tmp_path / "emission.csv"
+    tracker = ours.Tracker(project_name="ours", file_name=str(path), alpha_2_code="FR", measure_period=0.1)
+    began = time.monotonic()
+    tracker.start()
+    while not path.exists():
+        time.sleep(0.01)
+    measure(theirs, path, "theirs")  # writes all rows anew
+    time.sleep(0.5)
+    tracker.stop()
+    took = time.monotonic() - began
+    mine = [row for row in rows(path) if row["project_name"] == "ours"]
+    assert len({row["id"] for row in mine}) == 1
+    assert sum(float(row["duration(s)"]) for row in mine) == pytest.approx(took, abs=0.2)
+    pd.testing.assert_frame_equal(sums(theirs, path), sums(ours, path))
+
+
 def killed(folder: Path) -> Iterator[int]:
     """Kill writers at random moments while they write, two at a time, and say of each how many rows there were."""
     moments = random.Random(7)

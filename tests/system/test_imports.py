@@ -99,7 +99,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"read", "sums"},
         {"attempts", "tally", "validate", "paths", "hashing"},
     ],
-    "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form"}],
+    "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form", "csv_sums"}],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
     "host": [
         {"__init__"},

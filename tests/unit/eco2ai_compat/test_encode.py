@@ -51,7 +51,7 @@ def test_a_torn_line_is_left_out_and_that_is_said(
 def test_a_file_of_something_else_is_left_alone(fernet: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "encoded.csv"
     path.write_text("id,project_name\n)L,#N\n")  # eco2AI's own encoding
-    beside = append(path, Token(VALUES, cipher(create=True)))
+    beside = append(path, Token(VALUES, cipher(create=True))).path
     assert beside.name == "encoded.eco2ai.csv"
     assert "is no encoded copy of this package" in caplog.text
 

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,47 @@ def test_a_run_is_one_row_and_the_log_is_beside_it(machine: Platform, clock: Clo
     assert (row["GPU_name"], row["region/country"]) == (" 0 device(s)", "FR")
     assert events() == ["start", "stop"]
     assert not verify([Path("emission.jsonl")], None).faults
+
+
+def beat(clock: Clock, seconds: float) -> None:
+    """Let time pass, and wait for a heartbeat that has seen it."""
+    before = Path("emission.csv").read_bytes() if Path("emission.csv").exists() else b""
+    clock.advance(seconds)
+    for _ in range(2000):
+        if Path("emission.csv").exists() and Path("emission.csv").read_bytes() != before:
+            return
+        time.sleep(0.005)
+    pytest.fail("no heartbeat came")
+
+
+def test_the_row_of_a_run_is_there_before_its_end(machine: Platform, clock: Clock) -> None:
+    with tracker(machine, measure_period=0.1):
+        for hours in (1.0, 2.0, 3.0):
+            beat(clock, 3600.0)
+            (row,) = rows()
+            assert float(row["power_consumption(kWh)"]) == pytest.approx(hours)
+        with Tracker(alpha_2_code="FR", project_name="other", platform=machine):
+            pass
+        beat(clock, 3600.0)
+    first, other = rows()
+    assert (float(first["duration(s)"]), other["project_name"]) == (4 * 3600.0, "other")
+    assert float(first["CO2_emissions(kg)"]) == pytest.approx(4 * FRANCE / 1000)
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["moved", "removed"])
+def test_the_rows_of_a_run_add_up_where_another_tool_writes_the_file_anew(
+    moved: bool, machine: Platform, clock: Clock
+) -> None:
+    path = Path("emission.csv")
+    with tracker(machine, measure_period=0.1):
+        beat(clock, 3600.0)
+        # As pandas writes it: shorter numbers, and no N/A.
+        text = path.read_text().replace("N/A,2", ",2").replace("00000000,", ",")
+        path.write_text(text if moved else text.splitlines()[0] + "\n")
+        beat(clock, 3600.0)
+        beat(clock, 3600.0)
+    assert [float(row["power_consumption(kWh)"]) for row in rows()] == pytest.approx([1.0, 2.0] if moved else [3.0])
+    assert sum(float(row["duration(s)"]) for row in rows()) == 3 * 3600.0
 
 
 def test_a_training_has_a_row_for_each_epoch(machine: Platform, clock: Clock) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eco2ai_callbacks.sinks import csv_append as module
-from eco2ai_callbacks.sinks.csv_append import append
-from eco2ai_callbacks.sinks.csv_form import COLUMNS, Row
+from eco2ai_callbacks.sinks.csv_append import append, holds, replace
+from eco2ai_callbacks.sinks.csv_form import COLUMNS, Form, Row
 
 VALUES = dict.fromkeys(COLUMNS, "a") | {"id": "run", "project_name": "demo", "experiment_description": 'say "a"'}
 
@@ -49,10 +49,45 @@ def test_one_byte_decides_whether_a_line_is_torn(path: Path, monkeypatch: pytest
 
 def test_another_name_is_returned_and_said(path: Path, caplog: pytest.LogCaptureFixture):
     path.write_text("{}\n")
-    beside = append(path, Row(VALUES))
+    beside = append(path, Row(VALUES)).path
     assert beside.name == "emission.eco2ai.csv"
-    assert append(beside, Row(VALUES)) == beside
+    assert append(beside, Row(VALUES)).path == beside
     assert caplog.messages == [f"{path} is no CSV of eco2AI, so the rows go to {beside}"]
+
+
+def fixed(**values: object) -> Row:
+    return Row({**VALUES, "duration(s)": 1.0, "cost": 0.0, **values}, fixed=True)
+
+
+@pytest.mark.parametrize("header", ["", ",".join(COLUMNS[1:-1]) + "\n"], ids=["own", "an older one"])
+@pytest.mark.parametrize("torn", ["", 'a,"b'], ids=["whole", "torn"])
+def test_a_line_takes_the_place_of_one_that_is_as_long(path: Path, header: str, torn: str):
+    path.write_text(header + torn if header else "")
+    before = append(path, fixed())
+    append(path, fixed(id="other"))
+    after = replace(before, fixed(**{"duration(s)": 1.5e-07}))
+    assert after is not None
+    assert replace(before, fixed()) is None  # it is no longer as it was written
+    assert replace(after, fixed(**{"duration(s)": 12345.678})) is not None
+    assert [row["duration(s)"][:10] for row in rows(path)[-2:]] == ["12345.6780", "1.00000000"]
+    assert holds(before, b"run")
+
+
+def test_a_line_that_was_moved_or_is_of_another_length_is_not_replaced(path: Path):
+    written = append(path, fixed())
+    whole = path.read_bytes()
+    assert replace(written, fixed(project_name="longer than that")) is None
+    assert replace(written, fixed(project_name="a")) is None
+    assert path.read_bytes() == whole
+    path.write_bytes(b"{}\n" + whole)
+    assert replace(written, fixed()) is None
+    path.write_bytes(Form().header() + Form().row({**VALUES, "id": "other"}) + whole.splitlines(keepends=True)[1])
+    assert replace(written, fixed()) is None
+    assert holds(written, b"nobody")
+    path.unlink()
+    assert replace(written, fixed()) is None
+    assert not holds(written, b"run")
+    assert not path.exists()
 
 
 @pytest.fixture

@@ -59,5 +59,18 @@ def test_a_row_follows_a_torn_line_on_a_line_of_its_own():
     assert row.below(row.first, torn=False, quoted=False) == row.alone() == Form().row(VALUES)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1 + 0.2, 1e22, 1.5e-07, 5e-324, 1.7976931348623157e308, 123456.789])
+def test_numbers_of_a_fixed_width_are_the_same_numbers(value: float):
+    wide, narrow = (Form(("cost",)).row({"cost": value}, fixed=fixed) for fixed in (True, False))
+    assert float(wide) == float(narrow) == value
+    assert len(wide) == len(Form(("cost",)).row({"cost": 0.5}, fixed=True)) == 26
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["Unix", "Windows"])
+def test_line_ends_in_a_text_are_quoted(newline: str):
+    row = Form(("id", "OS"), newline=newline).row({"id": "a\rb", "OS": "c\nd"})
+    assert row.decode() == f'"a\rb","c\nd"{newline}'
+
+
 def test_an_empty_file_has_no_form():
     assert form_of(b"") is None
