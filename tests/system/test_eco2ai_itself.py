@@ -465,17 +465,19 @@ time.sleep(100)
 def test_a_row_that_eco2ai_has_moved_is_not_counted_twice(tmp_path: Path) -> None:
     path = tmp_path / "emission.csv"
     tracker = ours.Tracker(project_name="ours", file_name=str(path), alpha_2_code="FR", measure_period=0.1)
-    began = time.monotonic()
     tracker.start()
     while not path.exists():
         time.sleep(0.01)
     measure(theirs, path, "theirs")  # writes all rows anew
     time.sleep(0.5)
     tracker.stop()
-    took = time.monotonic() - began
+    (stop,) = [
+        each for each in records(path.with_suffix(".jsonl")) if each.event == "stop" and each.run == tracker.id()
+    ]
     mine = [row for row in rows(path) if row["project_name"] == "ours"]
     assert len({row["id"] for row in mine}) == 1
-    assert sum(float(row["duration(s)"]) for row in mine) == pytest.approx(took, abs=0.2)
+    assert sum(float(row["duration(s)"]) for row in mine) == pytest.approx(stop.seconds)
+    assert sum(float(row["power_consumption(kWh)"]) for row in mine) == pytest.approx(stop.energy_kwh)
     pd.testing.assert_frame_equal(sums(theirs, path), sums(ours, path))
 
 

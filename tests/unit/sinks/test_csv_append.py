@@ -68,9 +68,10 @@ def test_a_line_takes_the_place_of_one_that_is_as_long(path: Path, header: str, 
     after = replace(before, fixed(**{"duration(s)": 1.5e-07}))
     assert after is not None
     assert replace(before, fixed()) is None  # it is no longer as it was written
-    assert replace(after, fixed(**{"duration(s)": 12345.678})) is not None
+    latest = replace(after, fixed(**{"duration(s)": 12345.678}))
+    assert latest is not None
     assert [row["duration(s)"][:10] for row in rows(path)[-2:]] == ["12345.6780", "1.00000000"]
-    assert holds(before, b"run")
+    assert holds(latest, b"nobody")
 
 
 def test_a_line_that_was_moved_or_is_of_another_length_is_not_replaced(path: Path):
