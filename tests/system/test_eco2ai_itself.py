@@ -463,19 +463,30 @@ time.sleep(100)
 
 
 def test_a_row_that_eco2ai_has_moved_is_not_counted_twice(tmp_path: Path) -> None:
+    script = """
+import os, time
+from eco2ai_callbacks import eco2ai
+tracker = eco2ai.Tracker(project_name="ours", file_name="emission.csv", alpha_2_code="FR", measure_period=0.1)
+tracker.start()
+while not os.path.exists("end"):
+    time.sleep(0.01)
+tracker.stop()
+"""
     path = tmp_path / "emission.csv"
-    tracker = ours.Tracker(project_name="ours", file_name=str(path), alpha_2_code="FR", measure_period=0.1)
-    tracker.start()
-    while not path.exists():
+    writer = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment("ours", tmp_path))
+    while not path.exists() or not rows(path):
         time.sleep(0.01)
-    measure(theirs, path, "theirs")  # writes all rows anew
-    time.sleep(0.5)
-    tracker.stop()
-    (stop,) = [
-        each for each in records(path.with_suffix(".jsonl")) if each.event == "stop" and each.run == tracker.id()
-    ]
+    # It stands still meanwhile: eco2AI takes back what others write while it writes the whole file.
+    writer.send_signal(signal.SIGSTOP)
+    measure(theirs, path, "theirs")
+    writer.send_signal(signal.SIGCONT)
+    while len(rows(path)) < 3:
+        time.sleep(0.01)
+    (tmp_path / "end").touch()
+    assert writer.wait(60) == 0
+    (stop,) = [record for record in records(path.with_suffix(".jsonl")) if record.event == "stop"]
     mine = [row for row in rows(path) if row["project_name"] == "ours"]
-    assert len({row["id"] for row in mine}) == 1
+    assert [row["id"] for row in mine] == [stop.run] * 2
     assert sum(float(row["duration(s)"]) for row in mine) == pytest.approx(stop.seconds)
     assert sum(float(row["power_consumption(kWh)"]) for row in mine) == pytest.approx(stop.energy_kwh)
     pd.testing.assert_frame_equal(sums(theirs, path), sums(ours, path))
