@@ -53,7 +53,10 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
         where = error.filename if error.filename is not None else ", ".join(map(str, given))
         raise click.UsageError(f"LOG={str(where)!r} cannot be read: {error.strerror}.") from None
     if len(verdict.foreign) == len(verdict.files):
-        raise click.UsageError(f"LOG={str(given[0])!r} is no run log: no line of it is a record; {_ACCEPTED}.")
+        hint = ""
+        if given[0].suffix == ".csv" and files_of(beside := given[0].with_suffix(_SUFFIX)):
+            hint = f"; the run log of a CSV is beside it: {beside}"
+        raise click.UsageError(f"LOG={str(given[0])!r} is no run log: no line of it is a record; {_ACCEPTED}{hint}.")
     for file in verdict.foreign:
         click.echo(f"{file} is no run log: no line of it is a record; it is left out")
     for line in _listed(verdict.runs):

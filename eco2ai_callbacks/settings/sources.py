@@ -18,7 +18,7 @@ from eco2ai_callbacks.settings.schema import NAMES, Settings, form_of
 
 PREFIX = "ECO2AI_"
 # Variables that begin like settings and are none.
-OTHER_VARIABLES = frozenset({"ECO2AI_AUTO", "ECO2AI_LOG_KEY", "ECO2AI_METER_USER"})
+OTHER_VARIABLES = frozenset({"ECO2AI_AUTO", "ECO2AI_ENCODE_KEY", "ECO2AI_LOG_KEY", "ECO2AI_METER_USER"})
 _VARIABLES = {f"{PREFIX}{name.upper()}": name for name in NAMES}
 
 logger = logging.getLogger("eco2ai_callbacks")

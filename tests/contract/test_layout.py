@@ -20,6 +20,7 @@ ELSEWHERE = {
     "transformers": "needs its framework: tests/fits/test_transformers.py",
     "keras": "needs its framework: tests/fits/test_keras.py",
     "accelerate": "needs its framework: tests/fits/test_accelerate.py",
+    "eco2ai_compat/errors": "names alone: tests/unit/eco2ai_compat/test_accepted.py and test_tracker.py raise them",
     "auto": "Lightning calls it: tests/system/test_auto.py",
     "meters/meter": "a protocol: tests/contract/test_meters.py holds every meter to it",
     "integrations/script": "runs scripts as processes: tests/system/test_script.py",
@@ -79,5 +80,5 @@ def test_a_module_holds_one_idea(path: Path) -> None:
 
 
 def test_the_root_holds_what_users_import_and_the_ground() -> None:
-    public = {"__init__", "__main__", "auto", "lightning", "transformers", "keras", "accelerate", "tracker"}
+    public = {"__init__", "__main__", "auto", "lightning", "transformers", "keras", "accelerate", "tracker", "eco2ai"}
     assert {path.stem for path in PACKAGE.glob("*.py")} == public | {"record", "usage", "guard", "errors"}

@@ -127,7 +127,9 @@ def test_a_second_vendors_meter_is_used_beside_nvml(machine: Machine, capsys: py
         capsys.readouterr().err
     )
     with (machine.root / "emission.csv").open(newline="") as file:
-        assert {row["GPU_name"] for row in csv.DictReader(file)} == {"0: NVIDIA L4, 0: AMD Instinct MI300X"}
+        assert {row["GPU_name"] for row in csv.DictReader(file)} == {
+            "NVIDIA L4 1 device(s), AMD Instinct MI300X 1 device(s)"
+        }
 
 
 def test_what_it_reads_is_no_longer_named_as_not_covered(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ from golden_run import (
 from logcheck import rows
 
 import eco2ai_callbacks
-from eco2ai_callbacks import Tracker, Usage, track
+from eco2ai_callbacks import Tracker, Usage, eco2ai, track
 from eco2ai_callbacks.testing import Clock
 
 ADAPTERS = ("lightning", "transformers", "keras", "accelerate")
@@ -151,11 +151,19 @@ def commands() -> dict[str, list[str]]:
     return found
 
 
+def _offered(value: Any) -> Any:
+    """The signature of a function, the members of a class, the bases of an exception."""
+    if not isinstance(value, type):
+        return signature(value)
+    return [base.__name__ for base in value.__mro__[1:-1]] if issubclass(value, Exception) else members(value)
+
+
 def surface() -> dict[str, Any]:
     written = schema()
     return {
         "adapters": [name for name in ADAPTERS if importlib.util.find_spec(f"eco2ai_callbacks.{name}")],
         "commands": commands(),
+        "eco2ai": {name: _offered(getattr(eco2ai, name)) for name in eco2ai.__all__},
         "entry_points": sorted(f"{point.group}: {point.name}" for point in entry_points()),
         "root": sorted(eco2ai_callbacks.__all__),
         "scalars": {level: scalar_names(level) for level in ("basic", "all")},

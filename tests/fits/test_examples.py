@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from logcheck import check_whole, epochs, rows
 
+from eco2ai_callbacks.runlog.verify import verify
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # The script, what it needs, and how many epochs it trains.
 KNOWN = {
@@ -20,10 +23,29 @@ KNOWN = {
     "keras_digits.py": (("keras", "torch", "sklearn"), 5),
     "plain_tracker.py": ((), 3),
 }
+# This one writes a CSV, as a script for eco2AI does.
+OF_ECO2AI = "eco2ai_script.py"
 
 
 def test_every_example_has_its_line_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(KNOWN)
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*KNOWN, OF_ECO2AI}
+
+
+def test_a_script_of_eco2ai_writes_its_csv_and_a_log_beside_it() -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLES / OF_ECO2AI)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"epoch (\d): loss ([\d.]+)  energy +([\d.]+) µWh", done.stdout)
+    with Path("emission.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["epoch"].split(",")[0] for row in found] == ["epoch: 0", "epoch: 1", "epoch: 2", "N/A"]
+    for (_, loss, energy), row in zip(shown, found, strict=False):
+        saved = re.fullmatch(r"epoch: \d, loss: ([\d.]+), ", row["epoch"])
+        assert saved is not None
+        assert float(saved[1]) == pytest.approx(float(loss), abs=0.0006)
+        assert float(row["power_consumption(kWh)"]) * 1e9 >= float(energy) - 0.06  # the row also holds what followed
+    assert [row["experiment_description"] for row in found] == ["the training"] * 3 + ["the evaluation"]
+    assert "accuracy" in done.stdout
+    assert verify(Path("emission.jsonl")).whole
 
 
 @pytest.mark.parametrize("name", KNOWN)

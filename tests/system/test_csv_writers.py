@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.sinks import csv as module
-from eco2ai_callbacks.sinks.csv import COLUMNS, CsvFile
+from eco2ai_callbacks.sinks import csv_append as module
+from eco2ai_callbacks.sinks.csv import CsvFile
+from eco2ai_callbacks.sinks.csv_form import COLUMNS
 
 WRITERS = 8
 ROWS = 25

@@ -19,13 +19,14 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
-    ADAPTERS,
-    {"integrations"},
+    ADAPTERS | {"eco2ai"},
+    {"integrations", "eco2ai_compat"},
     {"tracker"},
     {"session"},
     {"metrics"},
     {"distributed"},
-    {"meters", "carbon", "runlog", "sinks"},
+    {"sinks"},
+    {"meters", "carbon", "runlog"},
     {"calibration"},
     {"settings", "guard", "record", "host"},
     {"usage"},
@@ -42,6 +43,17 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
         {"callstack", "unmeasured"},
+    ],
+    "eco2ai_compat": [
+        {"__init__"},
+        {"decorator"},
+        {"tracker", "summary", "devices"},
+        {"run"},
+        {"arguments"},
+        {"encode"},
+        {"params"},
+        {"accepted"},
+        {"errors"},
     ],
     "session": [
         {"__init__"},
@@ -115,7 +127,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"short"},
         {"attempts", "tally", "validate", "paths", "hashing", "inferred"},
     ],
-    "sinks": [{"__init__"}, {"console", "csv"}, {"csv_form"}],
+    "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form", "csv_sums"}],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
     "host": [
         {"__init__"},
@@ -223,9 +235,10 @@ def test_the_root_pulls_in_next_to_nothing() -> None:
     assert [name for name in found if name.startswith("eco2ai_callbacks")] == ["eco2ai_callbacks"]
 
 
-def test_the_tracker_pulls_in_no_framework() -> None:
-    found = imports_of("eco2ai_callbacks.tracker")
-    assert not [name for name in found if name.split(".")[0] in (*HEAVY, *LAZY, "httpx")]
+@pytest.mark.parametrize("module", ["tracker", "eco2ai"])
+def test_the_tracker_pulls_in_no_framework(module: str) -> None:
+    found = imports_of(f"eco2ai_callbacks.{module}")
+    assert not [name for name in found if name.split(".")[0] in (*HEAVY, *LAZY, "httpx", "cryptography")]
     assert not [name for name in found if name.startswith("eco2ai_callbacks.carbon.live")]
 
 

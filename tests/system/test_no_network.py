@@ -153,6 +153,10 @@ def use():
         run.end_epoch(0, planned=2)
     with track():
         pass
+    from eco2ai_callbacks import eco2ai
+    eco2ai.available_devices()
+    with eco2ai.Tracker(project_name="demo", electricity_pricing={"0:00-24:00": 1}):
+        pass
 
 def command(*args):
     from eco2ai_callbacks.cli import main

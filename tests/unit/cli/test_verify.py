@@ -195,6 +195,9 @@ def test_a_file_that_is_no_run_log_is_said_to_be_none() -> None:
     code, text = verify("emission.csv")
     assert code == 2
     assert "LOG='emission.csv' is no run log: no line of it is a record" in text
+    assert "beside it" not in text
+    write("emission.jsonl", ("b", "finished"))
+    assert verify("emission.csv")[1].rstrip().endswith("; the run log of a CSV is beside it: emission.jsonl.")
     write("eco2ai.jsonl", ("a", "finished"))
     code, text = verify("eco2ai.jsonl", "emission.csv")
     assert code == 2

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import os
 import platform
 from pathlib import Path
@@ -13,8 +12,8 @@ from eco2ai_callbacks.meters.discovery import Source
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks import csv as module
-from eco2ai_callbacks.sinks.csv import COLUMNS, CsvFile, open_csv
+from eco2ai_callbacks.sinks.csv import CsvFile, open_csv
+from eco2ai_callbacks.sinks.csv_form import COLUMNS
 from eco2ai_callbacks.testing import CLOUD_VM
 
 GRID = {"name": "France", "g_per_kwh": 44.0}
@@ -88,7 +87,7 @@ def test_an_epoch_is_a_row_whose_energy_includes_the_overhead(path: Path):
             "power_consumption(kWh)": "0.6",
             "CO2_emissions(kg)": "0.25",
             "CPU_name": "AMD EPYC",
-            "GPU_name": "0: A100, 1: A100",
+            "GPU_name": "A100 2 device(s)",
             "OS": platform.system(),
             "region/country": "France",
             "cost": "0.125",
@@ -96,21 +95,12 @@ def test_an_epoch_is_a_row_whose_energy_includes_the_overhead(path: Path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("sources", "named"),
-    [
-        ((NVML, AMD), "0: A100, 1: A100, 0: MI300X"),
-        ((NVML, OFF), "0: A100, 1: A100"),
-        ((OFF,), "N/A"),
-        (({"name": "RAPL", "used": True, "reason": "", "methods": {}, "covers": []},), "N/A"),  # an early log's
-    ],
-)
-def test_the_devices_of_all_sources_in_use_are_named(path: Path, sources: tuple[dict[str, Any], ...], named: str):
+def test_the_devices_in_use_are_named(path: Path):
     sink = CsvFile(path)
-    sink.write(start(*sources))
+    sink.write(start(NVML, AMD))
     sink.write(record("epoch", epoch=0))
     sink.close()
-    assert rows(path)[0]["GPU_name"] == named
+    assert rows(path)[0]["GPU_name"] == "A100 2 device(s), MI300X 1 device(s)"
 
 
 def test_it_is_opened_where_the_settings_ask_for_it(tmp_path: Path):
@@ -118,7 +108,8 @@ def test_it_is_opened_where_the_settings_ask_for_it(tmp_path: Path):
     sink = open_csv(Settings(csv_file=Path("emission.csv")), CLOUD_VM)
     assert sink is not None
     sink.write(record("epoch", epoch=0))
-    assert rows(Path.cwd() / "emission.csv")[0]["CPU_name"] == CLOUD_VM.cpu_name
+    cpu = rows(Path.cwd() / "emission.csv")[0]["CPU_name"]
+    assert cpu == f"{CLOUD_VM.cpu_name}/{CLOUD_VM.sockets} device(s), TDP:N/A"
 
 
 def test_the_marks_of_an_epoch_are_one_row_and_what_lies_beside_another(path: Path):
@@ -169,8 +160,9 @@ def test_what_was_not_measured_is_not_zero(path: Path):
     sink.write(record("stage", energy_kwh=None, co2_kg=None, cost=None, intensity=None))
     sink.write(record("epoch", epoch=0, energy_kwh=None, co2_kg=None, cost=None, intensity=None))
     (row,) = rows(path)
-    named = ("power_consumption(kWh)", "CO2_emissions(kg)", "cost", "CPU_name", "GPU_name", "region/country")
+    named = ("power_consumption(kWh)", "CO2_emissions(kg)", "CPU_name", "region/country")
     assert {row[name] for name in named} == {"N/A"}
+    assert (row["GPU_name"], row["cost"]) == (" 0 device(s)", "0.0")  # eco2AI's summary adds the costs of all rows
     sink.write(record("stage", energy_kwh=None))
     sink.write(record("epoch", epoch=1))
     assert rows(path)[1]["power_consumption(kWh)"] == "0.6"
@@ -209,38 +201,30 @@ OLD_ROW = "old,an old run,2022-01-01 00:00:00,2.5,0.5,0.1,a CPU,a GPU,Linux,Fran
     [
         (
             f"{OLD},CPU_name,GPU_name,OS,country\n".replace(",", "\t"),
-            "demo\ta, b\t2026-01-01 10:00:00\t2.0\t0.6\t0.25\tEPYC\tN/A\t{os}\tFrance\n",
+            "demo\ta, b\t2026-01-01 10:00:00\t2.0\t0.6\t0.25\tEPYC\t 0 device(s)\t{os}\tFrance\n",
         ),
         (
             f"{OLD},CPU_name,GPU_name,OS,region/country\n{OLD_ROW}\n",
-            'demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+            'demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France\n',
         ),
         (
             f"{','.join(name for name in COLUMNS if name not in ('epoch', 'cost'))}\n",
-            'run,demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+            'run,demo,"a, b",2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France\n',
         ),
         (
             f"{','.join(COLUMNS[:-1])}\n",
-            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France\n',
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France\n',
         ),
         (
-            f"\ufeff{','.join(COLUMNS)}\r\n",
-            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France,0.125\r\n',
-        ),
-        (
-            f"\ufeff{';'.join(COLUMNS)}\r\nold;old;old;N/A;2022;2,5;0,5;0,1;CPU;GPU;Linux;France;0,1\r\n",
-            "run;demo;a, b;epoch: 0;2026-01-01 10:00:00;2,0;0,6;0,25;EPYC;N/A;{os};France;0,125\r\n",
-        ),
-        (
-            f"{';'.join(COLUMNS)}\nold;old;old;N/A;2022;2.5;0.5;0.1;CPU;GPU;Linux;France;0.1\n",
-            "run;demo;a, b;epoch: 0;2026-01-01 10:00:00;2.0;0.6;0.25;EPYC;N/A;{os};France;0.125\n",
+            f"{','.join(COLUMNS)}\r\n",
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France,0.125\r\n',
         ),
         (
             ",".join(f'"{name}"' for name in COLUMNS) + "\n",
-            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC,N/A,{os},France,0.125\n',
+            'run,demo,"a, b",epoch: 0,2026-01-01 10:00:00,2.0,0.6,0.25,EPYC, 0 device(s),{os},France,0.125\n',
         ),
     ],
-    ids=["10, tabs", "10", "11", "12", "byte order mark", "semicolons, commas", "semicolons, points", "quotes"],
+    ids=["10, tabs", "10", "11", "12", "line ends of Windows", "quotes"],
 )
 def test_a_file_of_eco2ai_is_continued_in_its_own_form(path: Path, written: str, last: str):
     path.write_bytes(written.encode())
@@ -259,6 +243,9 @@ CODECARBON = "timestamp,project_name,run_id,experiment_id,duration,emissions,emi
         f"{','.join(COLUMNS)},mine\n".encode(),
         f"{','.join(COLUMNS)},cost\n".encode(),
         f"{','.join(COLUMNS)}\n".encode("utf-16"),
+        f"\ufeff{','.join(COLUMNS)}\n".encode(),
+        f"{';'.join(COLUMNS)}\n".encode(),
+        f"{';'.join(COLUMNS)}\r\nold;old;old;N/A;2022;2,5;0,5;0,1;CPU;GPU;Linux;France;0,1\r\n".encode(),
         b"id,project_name\n",
         b"{}\n",
         b"\0\xff\r",
@@ -271,6 +258,9 @@ CODECARBON = "timestamp,project_name,run_id,experiment_id,duration,emissions,emi
         "one more",
         "one twice",
         "utf-16",
+        "byte order mark",
+        "semicolons",
+        "semicolons, commas",
         "two",
         "json",
         "binary",
@@ -308,63 +298,6 @@ def test_an_empty_file_gets_the_header(path: Path):
     assert len(rows(path)) == 2
 
 
-@pytest.fixture
-def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(*args: object, **options: object) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", link)
-
-
-@pytest.mark.usefixtures("no_links")
-def test_where_links_are_not_supported_the_file_is_written_all_the_same(path: Path):
-    for _ in range(2):
-        CsvFile(path).write(record("epoch", epoch=0))
-    assert len(rows(path)) == 2
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
-def test_where_locks_are_not_supported_nothing_waits(path: Path, code: int, monkeypatch: pytest.MonkeyPatch):
-    def lock(file: int) -> bool:
-        raise OSError(code, os.strerror(code))
-
-    def sleep(seconds: float) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(module, "_lock", lock)
-    monkeypatch.setattr(module.time, "sleep", sleep)
-    CsvFile(path).write(record("epoch", epoch=0))
-    assert len(rows(path)) == 1
-
-
-def test_a_lock_that_another_holds_for_ever_delays_a_row_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "LOCK_S", 0.01)
-    CsvFile(path).write(record("epoch", epoch=0))
-    with path.open("ab") as file:
-        assert module._lock(file.fileno())
-        CsvFile(path).write(record("epoch", epoch=1))
-        assert len(rows(path)) == 2
-        module._unlock(file.fileno())
-    with path.open("ab") as file:
-        assert module._lock(file.fileno())
-
-
-def test_the_lock_is_given_back_though_a_child_holds_the_file(path: Path, monkeypatch: pytest.MonkeyPatch):
-    copies = []
-    write = os.write
-
-    def fork(file: int, data: bytes) -> int:
-        copies.append(os.dup(file))  # as a child does that is forked here
-        return write(file, data)
-
-    monkeypatch.setattr(os, "write", fork)
-    CsvFile(path).write(record("epoch", epoch=0))
-    with path.open("ab") as file:
-        assert module._lock(file.fileno())
-    os.close(copies[0])
-
-
 @pytest.mark.parametrize(("missing", "is_in"), [(10, False), (1, True)])
 def test_a_row_of_which_the_disk_takes_a_part_is_written_again(
     path: Path, missing: int, is_in: bool, monkeypatch: pytest.MonkeyPatch
@@ -384,20 +317,6 @@ def test_a_row_of_which_the_disk_takes_a_part_is_written_again(
     assert len(path.read_text().splitlines()) == 4
 
 
-def test_a_row_that_still_grows_is_not_torn(path: Path, monkeypatch: pytest.MonkeyPatch):
-    CsvFile(path).write(record("epoch", epoch=0))
-    with path.open("ab") as file:
-        file.write(b"run,de")
-
-    def sleep(seconds: float) -> None:
-        with path.open("ab") as file:
-            file.write(b"mo\n")
-
-    monkeypatch.setattr(module.time, "sleep", sleep)
-    CsvFile(path).write(record("epoch", epoch=1))
-    assert [line[:8] for line in path.read_text().splitlines()[1:]] == ["run,demo"] * 3
-
-
 def test_the_folder_is_made(tmp_path: Path):
     CsvFile(tmp_path / "a" / "b.csv").write(record("epoch", epoch=0))
     assert len(rows(tmp_path / "a" / "b.csv")) == 1
@@ -407,6 +326,18 @@ def test_names_of_any_spelling_are_written(path: Path):
     CsvFile(path, "caf\udce9").write(record("epoch", epoch=0, project="Проект"))
     (row,) = rows(path)
     assert (row["project_name"], row["CPU_name"]) == ("Проект", "caf\\udce9")
+
+
+def test_the_values_of_an_epoch_are_beside_its_number(path: Path):
+    CsvFile(path).write(record("epoch", epoch=3, metrics={"loss": 0.5, "lr": 1e-4}))
+    assert rows(path)[0]["epoch"] == "epoch: 3, loss: 0.5, lr: 0.0001, "
+
+
+def test_a_file_of_epochs_alone_has_no_last_row(path: Path):
+    sink = CsvFile(path, place=lambda intensity: f"in {intensity['name']}", epochs_only=True)
+    sink.write(record("epoch", epoch=0))
+    sink.write(record("stop", "other"))
+    assert [(row["epoch"], row["region/country"]) for row in rows(path)] == [("epoch: 0", "in France")]
 
 
 def test_what_could_not_be_written_goes_into_the_next_row(path: Path):
