@@ -19,6 +19,7 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
+    {"report"},
     ADAPTERS,
     {"integrations"},
     {"tracker"},
@@ -32,6 +33,17 @@ FLOORS: list[set[str]] = [
 ]
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [{"__init__"}, {"doctor", "regions", "run", "verify"}, {"child"}],
+    "report": [
+        {"__init__"},
+        {"load"},
+        {"count"},
+        {"facts", "sessions", "portions"},
+        {"runs"},
+        {"epochs"},
+        {"epoch_table", "timeline"},
+        {"sums", "csv_logs", "select"},
+        {"fields"},
+    ],
     "integrations": [
         {"__init__"},
         {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
