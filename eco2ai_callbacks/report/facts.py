@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.fields import band, mapping, number, text, texts
-from eco2ai_callbacks.report.runs import ExpectedTotal, Factor
+from eco2ai_callbacks.report.fields import mapping, number, text, texts
+from eco2ai_callbacks.report.stated import ExpectedTotal, Factor, expected, factor_of
 
 # Of each kind of fact, how many are kept: a log that states a new one in every line must not fill the memory.
 _MOST = 200
@@ -169,35 +169,3 @@ def _keep(held: dict[Any, None], stated: Iterable[Any]) -> None:
     for each in stated:
         if each not in held and len(held) < _MOST:
             held[each] = None
-
-
-def factor_of(record: Record) -> Factor:
-    """Return the carbon intensity of a record."""
-    found: Mapping[str, Any] = mapping(record.intensity)
-    year = number(found.get("year"))
-    return Factor(
-        number(found.get("g_per_kwh")),
-        text(found.get("region")),
-        text(found.get("name")),
-        text(found.get("dataset")),
-        None if year is None else int(year),
-        text(found.get("kind")),
-        text(found.get("found_by")),
-        record.pue,
-    )
-
-
-def expected(record: Record) -> ExpectedTotal:
-    """Return the forecast that a record holds."""
-    found = mapping(record.metrics)
-    return ExpectedTotal(
-        record.epoch,
-        number(found.get("done")),
-        number(found.get("planned")),
-        number(found.get("energy_kwh")),
-        band(found.get("energy_band_kwh")),
-        number(found.get("co2_kg")),
-        band(found.get("co2_band_kg")),
-        number(found.get("seconds")),
-        band(found.get("seconds_band")),
-    )

@@ -41,7 +41,7 @@ class LogCount:
     is_foreign: bool = False
 
 
-def read_runs(
+def load(
     given: str | Path | Iterable[str | Path], *, processes: int | None = None, progress: Progress | None = None
 ) -> Runs:
     """Read logs as runs.
@@ -56,7 +56,7 @@ def read_runs(
         OSError: A file cannot be read.
 
     Example:
-        >>> for run in read_runs("logs/*.jsonl"):  # doctest: +SKIP
+        >>> for run in load("logs/*.jsonl"):  # doctest: +SKIP
         ...     print(run.project, run.energy_kwh)
     """
     with selected(given) as selection:

@@ -5,60 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from eco2ai_callbacks.report.epoch_table import Epoch
-from eco2ai_callbacks.report.sums import Band, Sum, in_turn, parallel
+from eco2ai_callbacks.report.frames import epoch_row, frame
+from eco2ai_callbacks.report.stated import ExpectedTotal, Factor
+from eco2ai_callbacks.report.sums import Sum, in_turn, parallel
 from eco2ai_callbacks.report.timeline import Interval
 from eco2ai_callbacks.runlog.aggregate import of_ranks
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """A carbon intensity that a run's CO2e was computed with.
-
-    Args:
-        g_per_kwh: Grams of CO2e per kilowatt-hour.
-        region: Id of the place.
-        name: Name of the place.
-        dataset: Where the figure is from.
-        year: The year that it is of.
-        kind: ``lifecycle``, ``direct``, ``estimate``, ``unstated`` or ``user``.
-        found_by: How the place was found.
-        pue: The data centre's overhead.
-    """
-
-    g_per_kwh: float | None
-    region: str = ""
-    name: str = ""
-    dataset: str = ""
-    year: int | None = None
-    kind: str = ""
-    found_by: str = ""
-    pue: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedTotal:
-    """A forecast of the whole run, as it was written after an epoch.
-
-    Args:
-        epoch: The epoch that it was written in.
-        done: Progress at that time.
-        planned: Planned length, in the same unit.
-        energy_kwh: Expected energy, with its band.
-        co2_kg: Expected CO2e, with its band.
-        seconds: Expected duration, with its band.
-    """
-
-    epoch: int | None
-    done: float | None
-    planned: float | None
-    energy_kwh: float | None
-    energy_band_kwh: Band | None
-    co2_kg: float | None
-    co2_band_kg: Band | None
-    seconds: float | None
-    seconds_band: Band | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +229,22 @@ class Runs:
     def sum(self) -> Sum:
         """All that the runs used; what is measured twice, by a run and by the one around it, counts once."""
         return in_turn(of_portions(run.counted) for run in self.runs)
+
+    def to_frame(self, kind: str | None = None) -> Any:
+        """Return a data frame with one row for each epoch.
+
+        Args:
+            kind: ``pandas`` or ``polars``; by default pandas where it is installed, else Polars.
+
+        Raises:
+            ImportError: The package is not installed.
+        """
+        rows = (
+            epoch_row(epoch, run=run.id, project=run.project, description=run.description)
+            for run in self.runs
+            for epoch in run.epochs
+        )
+        return frame(rows, kind)
 
 
 def of_portions(portions: Sequence[Portion]) -> Sum:

@@ -39,8 +39,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"count"},
         {"facts", "sessions", "portions"},
         {"runs"},
-        {"epochs"},
-        {"epoch_table", "timeline"},
+        {"epochs", "frames"},
+        {"epoch_table", "timeline", "stated"},
         {"sums", "csv_logs", "select"},
         {"fields"},
     ],
@@ -229,12 +229,13 @@ def test_the_root_names_the_three_imports_of_the_callback() -> None:
 
 
 def test_the_root_offers_the_tracker() -> None:
-    from eco2ai_callbacks import Tracker, Usage, track
+    from eco2ai_callbacks import Tracker, Usage, load, track
 
     assert Tracker.__module__ == "eco2ai_callbacks.tracker"
     assert callable(track)
+    assert load.__module__ == "eco2ai_callbacks.report.load"
     assert Usage().joules == {}
-    assert set(dir(eco2ai_callbacks)) == {"Tracker", "Usage", "track"}
+    assert set(dir(eco2ai_callbacks)) == {"Tracker", "Usage", "load", "track"}
 
 
 def test_only_one_place_catches_everything() -> None:

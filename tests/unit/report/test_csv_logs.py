@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eco2ai_callbacks.report.csv_logs import codecarbon, reader_of, rows
-from eco2ai_callbacks.report.load import read_runs
+from eco2ai_callbacks.report.load import load
 
 # Columns and the values of one run as CodeCarbon 3.0.4 writes them (codecarbon/output_methods/emissions_data.py).
 HEAD = (
@@ -28,7 +28,7 @@ def test_the_last_row_of_a_run_is_the_run() -> None:
     (record,) = codecarbon(path)
     assert (record.run, record.project, record.seconds, record.co2_kg) == ("run-1", "demo", 20.0, 0.02)
     assert {name: joules / 3.6e6 for name, joules in record.joules.items()} == {"cpu": 0.2, "gpu": 0.5, "ram": 0.1}
-    (run,) = read_runs(path)
+    (run,) = load(path)
     assert run.energy_kwh == pytest.approx(0.8)
     assert run.factors[0].g_per_kwh == pytest.approx(25.0)
     assert run.versions == ("CodeCarbon 3.0.4",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.facts import Facts, expected, factor_of
+from eco2ai_callbacks.report.facts import Facts
 
 GRID = {"g_per_kwh": 56.0, "region": "FR", "name": "France", "dataset": "Ember", "year": 2025, "kind": "lifecycle"}
 SOURCES = (
@@ -54,13 +54,6 @@ def test_each_fact_is_kept_once() -> None:
     )
 
 
-def test_a_forecast_has_its_bands() -> None:
-    metrics = {"energy_kwh": 1.0, "energy_band_kwh": (0.5, 2.0), "seconds": 60.0, "done": 1, "planned": 5}
-    found = expected(record(event="forecast", epoch=0, metrics=metrics))
-    assert (found.energy_kwh, found.energy_band_kwh, found.seconds) == (1.0, (0.5, 2.0), 60.0)
-    assert (found.co2_kg, found.done, found.planned, found.epoch) == (None, 1.0, 5.0, 0)
-
-
 def test_many_forecasts_are_thinned_out_and_the_first_stays() -> None:
     found = taken(*(record(event="forecast", epoch=n, metrics={"energy_kwh": float(n)}) for n in range(5000)))
     epochs = [each.epoch for each in found["forecasts"]]
@@ -95,7 +88,6 @@ def test_facts_of_another_form_are_passed_over() -> None:
         record(event="metrics", metrics=(1,)),
     )
     assert (found["methods"], found["failures"], found["not_covered"], found["description"]) == ({}, (), (), "")
-    assert factor_of(record(intensity={"year": "last", "g_per_kwh": "x"})).year is None
 
 
 def test_two_files_facts_are_put_together() -> None:
