@@ -6,6 +6,7 @@ import click
 
 from eco2ai_callbacks.cli.doctor import doctor
 from eco2ai_callbacks.cli.regions import regions
+from eco2ai_callbacks.cli.report import report
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.cli.verify import verify
 
@@ -18,5 +19,6 @@ def main() -> None:
 
 main.add_command(doctor)
 main.add_command(regions)
+main.add_command(report)
 main.add_command(run)
 main.add_command(verify)

@@ -14,7 +14,7 @@ from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.count import Count
 from eco2ai_callbacks.report.csv_logs import reader_of
 from eco2ai_callbacks.report.runs import Runs
-from eco2ai_callbacks.report.select import TABLE, NoLog, selected
+from eco2ai_callbacks.report.select import TABLE, NoLog, Selection, selected
 from eco2ai_callbacks.runlog.line_check import is_torn
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.read import lines, raw_lines
@@ -60,16 +60,21 @@ def load(
         ...     print(run.project, run.energy_kwh)
     """
     with selected(given) as selection:
-        names = dict(zip(selection.logs, selection.names, strict=True))
-        found: dict[Path, LogCount] = dict(_counted(selection.logs, processes, progress))
-        count = Count()
-        for log in selection.logs:
-            own = found[log].count
-            if count.repeats(own):
-                # Read again without the records of other logs, such as of a backup.
-                own = count_log(log, known=count.spans()).count
-            count.plus(own)
-            found[log].count = Count()
+        return load_selection(selection, processes=processes, progress=progress)
+
+
+def load_selection(selection: Selection, *, processes: int | None = None, progress: Progress | None = None) -> Runs:
+    """Read logs that were selected; see :func:`load`."""
+    names = dict(zip(selection.logs, selection.names, strict=True))
+    found: dict[Path, LogCount] = dict(_counted(selection.logs, processes, progress))
+    count = Count()
+    for log in selection.logs:
+        own = found[log].count
+        if count.repeats(own):
+            # Read again without the records of other logs, such as of a backup.
+            own = count_log(log, known=count.spans()).count
+        count.plus(own)
+        found[log].count = Count()
     foreign = tuple(names[log] for log in selection.logs if found[log].is_foreign)
     if len(foreign) == len(names):
         raise NoLog(f"LOG={foreign[0]!r} is no run log: no line of it is a record.")
