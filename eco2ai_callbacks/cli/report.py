@@ -18,6 +18,7 @@ from eco2ai_callbacks.report.select import NoLog, selected
 DEFAULT = "eco2ai.jsonl"
 # Bytes from which on reading takes so long that a bar is shown: some seconds.
 _LONG = 8 * 2**20
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -26,9 +27,15 @@ _LONG = 8 * 2**20
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="The table's form."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the table to a file.")
+@click.option("-o", "--output", type=_FILE, help="Write the table to a file.")
+@click.option("--html", type=_FILE, help="Write one page with charts to a file; it needs no network.")
+@click.option("--png", type=_FILE, help="Write the charts as a picture.")
+@click.option("--svg", type=_FILE, help="Write the charts as a picture that scales.")
+@click.option("--pdf", type=_FILE, help="Write the charts as a PDF.")
 @click.option("--processes", type=click.IntRange(1), help="Processes that read files; by default one for each core.")
-def report(logs: tuple[str, ...], by: str, form: str, output: Path | None, processes: int | None) -> None:
+def report(
+    logs: tuple[str, ...], by: str, form: str, output: Path | None, processes: int | None, **drawn: Path | None
+) -> None:
     """Show what runs used: energy and CO2e with their bands, time, mean power, cost and the share that was measured.
 
     LOG is a run log, a folder, a pattern such as 'logs/*.jsonl', CodeCarbon's emissions.csv, or an address such as
@@ -37,11 +44,38 @@ def report(logs: tuple[str, ...], by: str, form: str, output: Path | None, proce
     stands in several files.
     """
     found = read(logs, processes)
+    written = {kind: path for kind, path in drawn.items() if path is not None}
+    for kind, path in written.items():
+        _write(f"--{kind}", path, _drawn(found, kind))
+        click.echo(f"{path} written", err=True)
+    if written and output is None and form == "text":
+        return
     text = as_format(grouped(found, by), notes(found), form)
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        _write("--output", output, text.encode())
+
+
+def _drawn(runs: Runs, kind: str) -> bytes:
+    """Return a page or a picture.
+
+    Raises:
+        UsageError: The extra is not installed, or there is nothing to draw.
+    """
+    try:
+        if kind == "html":
+            from eco2ai_callbacks.report.page import page
+
+            return page(runs).encode()
+        from eco2ai_callbacks.report.pictures import picture
+
+        return picture(runs, kind)
+    except ImportError as error:
+        sentence = f'--{kind} needs the package {error.name}: pip install "eco2ai_callbacks[report]".'
+        raise click.UsageError(sentence) from None
+    except ValueError as error:
+        raise click.UsageError(f"--{kind}: {error}.") from None
 
 
 def read(logs: tuple[str, ...], processes: int | None = None) -> Runs:
@@ -71,8 +105,8 @@ def progress(length: int) -> Iterator[Callable[[int], None] | None]:
         yield bar.update
 
 
-def _write(path: Path, text: str) -> None:
+def _write(option: str, path: Path, content: bytes) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
-        raise click.UsageError(f"--output={str(path)!r} cannot be written: {error.strerror}.") from None
+        raise click.UsageError(f"{option}={str(path)!r} cannot be written: {error.strerror}.") from None

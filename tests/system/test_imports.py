@@ -32,17 +32,21 @@ FLOORS: list[set[str]] = [
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"doctor", "regions", "run", "verify"}, {"child"}],
+    "cli": [{"__init__"}, {"doctor", "regions", "report", "run", "verify"}, {"child"}],
     "report": [
         {"__init__"},
-        {"load"},
-        {"count"},
+        {"page", "pictures"},
+        {"charts"},
+        {"chart_parts"},
+        {"series"},
+        {"formats", "load"},
+        {"count", "groups"},
         {"facts", "sessions", "portions"},
         {"runs"},
         {"epochs", "frames"},
         {"epoch_table", "timeline", "stated"},
         {"sums", "csv_logs", "select"},
-        {"fields"},
+        {"fields", "equivalents", "theme"},
     ],
     "integrations": [
         {"__init__"},
