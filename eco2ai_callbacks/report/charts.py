@@ -145,7 +145,7 @@ def _power(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
     axis = alt.Y("low:Q" if len(runs) == 1 else "power:Q", title=f"mean power ({by})", scale=alt.Scale(zero=True))
     tip = tooltip_of(part="series", **{f"power ({by})": "power"})
     if len(runs) == 1:
-        chart = base.mark_rect(opacity=0.85, strokeWidth=0).encode(x2=x[1], y=axis, y2="high:Q", tooltip=tip)
+        chart = base.mark_rect(strokeWidth=0).encode(x2=x[1], y=axis, y2="high:Q", tooltip=tip)
         text = "Mean power in equal intervals of time, one component above the other."
     else:
         chart = base.mark_rule(strokeWidth=4).encode(x2=x[1], y=axis, tooltip=tip)

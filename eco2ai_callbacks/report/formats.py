@@ -199,7 +199,7 @@ def _latex(found: Grouped, notes: Sequence[str]) -> str:
 
     body = [line(head), r"\midrule", *map(line, rows), r"\midrule", *map(line, last)]
     table = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(["% \\usepackage{booktabs}", *table, *(f"% {shown(note)}" for note in notes)]) + "\n"
+    return "\n".join(["% \\usepackage{booktabs}", *table, *(f"% {_in_latex(note)}" for note in notes)]) + "\n"
 
 
 def _in_latex(value: str) -> str:

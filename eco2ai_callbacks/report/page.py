@@ -40,7 +40,8 @@ def page(runs: Runs) -> str:
     table = grouped(runs, "run")
     co2 = whole.co2_kg
     # A column that no run has a figure for is left out.
-    columns = [any(cells) for cells in zip(*(spelt(row.sum) for row in table.rows[:_MOST_RUNS]), strict=True)]
+    shown_rows = [spelt(row.sum) for row in table.rows[:_MOST_RUNS]]
+    columns = [any(row[place] for row in shown_rows) for place in range(len(_COLUMNS))]
     detailed = series.largest(runs, _MOST_DETAILS)
     text: str = template.render(
         title=_title(runs),
@@ -54,7 +55,7 @@ def page(runs: Runs) -> str:
                 "id": shown(row.keys[0], 40),
                 "name": _name(run),
                 "cells": [cell for cell, kept in zip(spelt(row.sum), columns, strict=True) if kept],
-                "note": row.note,
+                "note": shown(row.note, 200),
                 "counts": row.counts,
             }
             for row, run in zip(table.rows[:_MOST_RUNS], runs.runs[:_MOST_RUNS], strict=True)

@@ -35,7 +35,7 @@ def specification(
         colours: The colours by their names.
         width: Its width in pixels, or that of what holds it.
     """
-    found: dict[str, Any] = _coloured(chart.properties(width=width, height=height).to_dict(), colours)
+    found: dict[str, Any] = _coloured(chart.properties(width=width, height=height).to_dict(validate=False), colours)
     found["config"] = _config(colours, legend=width != "container")  # a page has its own
     found["autosize"] = {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}
     return found
