@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.merge import merge
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.report import report
 from eco2ai_callbacks.cli.run import run
@@ -18,6 +19,7 @@ def main() -> None:
 
 
 main.add_command(doctor)
+main.add_command(merge)
 main.add_command(regions)
 main.add_command(report)
 main.add_command(run)

@@ -32,10 +32,10 @@ FLOORS: list[set[str]] = [
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
-    "cli": [{"__init__"}, {"doctor", "regions", "report", "run", "verify"}, {"child"}],
+    "cli": [{"__init__"}, {"doctor", "merge", "regions", "report", "run", "verify"}, {"child"}],
     "report": [
         {"__init__"},
-        {"page", "pictures"},
+        {"page", "pictures", "merge"},
         {"charts"},
         {"chart_parts"},
         {"series"},
