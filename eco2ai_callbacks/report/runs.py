@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -224,6 +225,10 @@ class Runs:
         if len(found) != 1:
             raise KeyError(f"{place}: {len(found)} runs have an id that begins so")
         return found[0]
+
+    def _repr_html_(self) -> str:
+        # By name: what shows runs stands above them, and only a notebook needs it.
+        return str(importlib.import_module("eco2ai_callbacks.report.notebook").runs_html(self))
 
     @property
     def sum(self) -> Sum:

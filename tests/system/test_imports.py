@@ -35,7 +35,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "cli": [{"__init__"}, {"doctor", "merge", "regions", "report", "run", "verify"}, {"child"}],
     "report": [
         {"__init__"},
-        {"page", "pictures", "merge"},
+        {"page", "pictures", "merge", "notebook"},
         {"charts"},
         {"chart_parts"},
         {"series"},

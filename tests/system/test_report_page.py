@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from report_logs import folder, hostile
 
-for needed in ("altair", "jinja2", "vl_convert", "PySide6"):
-    pytest.importorskip(needed)
+from eco2ai_callbacks.report.load import load
+
+page = pytest.importorskip("eco2ai_callbacks.report.page", reason="needs the extra report", exc_type=ImportError).page
+pytest.importorskip("PySide6")
 if importlib.util.find_spec("PySide6.QtWebEngineWidgets") is None:
     pytest.skip("no browser: pip install pyside6-webengine", allow_module_level=True)
 
-from eco2ai_callbacks.report.load import load
-from eco2ai_callbacks.report.page import page
 
 BROWSER = Path(__file__).parents[1] / "support" / "browser.py"
 
