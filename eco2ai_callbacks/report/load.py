@@ -42,13 +42,14 @@ class LogCount:
 
 
 def load(
-    given: str | Path | Iterable[str | Path], *, processes: int | None = None, progress: Progress | None = None
+    given: str | Path | Iterable[str | Path], *, processes: int | None = 1, progress: Progress | None = None
 ) -> Runs:
     """Read logs as runs.
 
     Args:
         given: A file, a folder, a pattern, an address of another file system, or several of them.
-        processes: Number of processes that read files; by default as many as this process has cores, for much data.
+        processes: Number of processes that read files. More than one begin by importing the script that calls this, as
+            `multiprocessing` does. ``None`` takes as many as this process has cores, where there is much to read.
         progress: Called with the bytes that were read.
 
     Raises:
