@@ -11,12 +11,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eco2ai_callbacks.report.load import load
     from eco2ai_callbacks.tracker import Tracker, track
     from eco2ai_callbacks.usage import Usage
 
-__all__ = ["Tracker", "Usage", "track"]
+__all__ = ["Tracker", "Usage", "load", "track"]
 
-_HOMES = {"Tracker": "tracker", "track": "tracker", "Usage": "usage"}
+_HOMES = {"Tracker": "tracker", "track": "tracker", "Usage": "usage", "load": "report.load"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -227,6 +228,10 @@ class Usage:
         channels = self.beyond_s.keys() | other.beyond_s.keys()
         beyond_s = {c: self.beyond_s.get(c, 0.0) - other.beyond_s.get(c, 0.0) for c in channels}
         return Usage(self.seconds - other.seconds, joules, grams, cost, beyond_s)
+
+    def _repr_html_(self) -> str:
+        # By name: what shows a usage stands above it, and only a notebook needs it.
+        return str(importlib.import_module("eco2ai_callbacks.report.notebook").usage_html(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -19,6 +19,7 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
+    {"report"},
     ADAPTERS | {"eco2ai"},
     {"integrations", "eco2ai_compat"},
     {"tracker"},
@@ -35,9 +36,24 @@ FLOORS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [
         {"__init__"},
-        {"calibrate", "doctor", "recompute", "regions", "run", "verify", "when"},
+        {"calibrate", "doctor", "merge", "recompute", "regions", "report", "run", "verify", "when"},
         {"calibrate_wall", "recount"},
         {"child", "calibrate_steps", "basis"},
+    ],
+    "report": [
+        {"__init__"},
+        {"page", "pictures", "merge", "notebook"},
+        {"charts"},
+        {"chart_parts"},
+        {"series"},
+        {"formats", "load"},
+        {"count", "groups"},
+        {"facts", "sessions", "portions"},
+        {"runs"},
+        {"epochs", "frames"},
+        {"epoch_table", "timeline", "stated"},
+        {"sums", "csv_logs", "select"},
+        {"fields", "equivalents", "theme"},
     ],
     "integrations": [
         {"__init__"},
@@ -288,12 +304,13 @@ def test_the_root_names_the_three_imports_of_the_callback() -> None:
 
 
 def test_the_root_offers_the_tracker() -> None:
-    from eco2ai_callbacks import Tracker, Usage, track
+    from eco2ai_callbacks import Tracker, Usage, load, track
 
     assert Tracker.__module__ == "eco2ai_callbacks.tracker"
     assert callable(track)
+    assert load.__module__ == "eco2ai_callbacks.report.load"
     assert Usage().joules == {}
-    assert set(dir(eco2ai_callbacks)) == {"Tracker", "Usage", "track"}
+    assert set(dir(eco2ai_callbacks)) == {"Tracker", "Usage", "load", "track"}
 
 
 def test_only_one_place_catches_everything() -> None:

@@ -1,0 +1,1 @@
+"""What readers make of run logs: sums, tables, a page."""

@@ -1,0 +1,171 @@
+"""What the records of a run state of it, beside its usage: project, methods, factors, failures, forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.fields import mapping, number, text, texts
+from eco2ai_callbacks.report.stated import ExpectedTotal, Factor, expected, factor_of
+
+# Of each kind of fact, how many are kept: a log that states a new one in every line must not fill the memory.
+_MOST = 200
+# Forecasts that are kept; beyond, every second one is left out.
+_MOST_FORECASTS = 256
+# Methods that read hardware, in records of versions that did not write which these are.
+_EARLY_HARDWARE = frozenset({"rapl", "nvml-energy", "nvml-power"})
+
+
+class Facts:
+    """The facts of one run, from records in any order."""
+
+    __slots__ = (
+        "_attribution",
+        "_covers",
+        "_description",
+        "_factors",
+        "_failures",
+        "_forecasts",
+        "_hardware",
+        "_methods",
+        "_metrics",
+        "_not_covered",
+        "_project",
+        "_seen",
+        "_shared_with",
+        "_stated",
+        "_step",
+        "_unused",
+        "_versions",
+        "_world_size",
+    )
+
+    def __init__(self) -> None:
+        self._project = self._description = ""
+        self._world_size = 1
+        self._methods: dict[str, dict[str, None]] = {}
+        self._attribution: dict[str, str] = {}
+        self._covers: dict[str, tuple[str, ...]] = {}
+        self._hardware: dict[str, None] = {}
+        self._unused: dict[tuple[str, str], None] = {}
+        self._not_covered: dict[str, None] = {}
+        self._failures: dict[str, None] = {}
+        self._shared_with: dict[str, None] = {}
+        self._factors: dict[Factor, None] = {}
+        self._versions: dict[str, None] = {}
+        self._metrics: dict[str, float] = {}
+        self._forecasts: list[ExpectedTotal] = []
+        self._step = self._seen = 0
+        # What the record before stated: nearly all records of a run state the same.
+        self._stated: tuple[object, ...] = ()
+
+    def take(self, record: Record) -> None:
+        """Take what a record states."""
+        if record.event == "forecast":
+            self._expect(expected(record))
+        elif record.event == "metrics" and record.epoch is None:
+            self._note(record)
+        stated = (
+            *(record.project, record.description, record.world_size, record.version, record.method, record.failures),
+            *(record.not_covered, record.shared_with, record.intensity, record.pue, record.sources),
+        )
+        if stated != self._stated:
+            self._stated = stated
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
+        self._project = self._project or text(record.project)
+        self._description = self._description or text(record.description)
+        self._world_size = max(self._world_size, record.world_size)
+        _keep(self._versions, (text(record.version),) if record.version else ())
+        for channel, method in mapping(record.method).items():
+            held = self._methods.get(channel)
+            if held is None:
+                if len(self._methods) >= _MOST:
+                    continue
+                held = self._methods[text(channel)] = {}
+                self._attribution[text(channel)] = text(mapping(record.attribution).get(channel))
+                self._covers[text(channel)] = texts(mapping(record.covers).get(channel))
+            _keep(held, (text(method),))
+        for held, stated in (
+            (self._failures, record.failures),
+            (self._not_covered, record.not_covered),
+            (self._shared_with, record.shared_with),
+        ):
+            if stated:
+                _keep(held, texts(stated))
+        if record.intensity:
+            _keep(self._factors, (factor_of(record),))
+        if record.sources:
+            self._take_sources(record.sources)
+
+    def _note(self, record: Record) -> None:
+        for name, value in mapping(record.metrics).items():
+            found = number(value)
+            if found is not None and (name in self._metrics or len(self._metrics) < _MOST):
+                self._metrics[text(name)] = found
+
+    def plus(self, other: Facts) -> None:
+        """Take what another log states of the run."""
+        self._project = self._project or other._project
+        self._description = self._description or other._description
+        self._world_size = max(self._world_size, other._world_size)
+        for name, methods in other._methods.items():
+            _keep(self._methods.setdefault(name, {}), methods)
+        self._attribution = other._attribution | self._attribution
+        self._covers = other._covers | self._covers
+        self._metrics |= other._metrics
+        for mine, its in (
+            (self._hardware, other._hardware),
+            (self._not_covered, other._not_covered),
+            (self._failures, other._failures),
+            (self._shared_with, other._shared_with),
+            (self._versions, other._versions),
+        ):
+            _keep(mine, its)
+        _keep(self._unused, other._unused)
+        _keep(self._factors, other._factors)
+        for forecast in other._forecasts:
+            self._expect(forecast)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a run."""
+        return {
+            "project": self._project,
+            "description": self._description,
+            "world_size": self._world_size,
+            "methods": {channel: tuple(methods) for channel, methods in self._methods.items()},
+            "attribution": {channel: phrase for channel, phrase in self._attribution.items() if phrase},
+            "covers": dict(self._covers),
+            "hardware": frozenset(self._hardware) | _EARLY_HARDWARE,
+            "unused": tuple(self._unused),
+            "not_covered": tuple(self._not_covered),
+            "failures": tuple(self._failures),
+            "shared_with": tuple(self._shared_with),
+            "factors": tuple(self._factors),
+            "versions": tuple(self._versions),
+            "forecasts": tuple(self._forecasts),
+            "metrics": dict(self._metrics),
+        }
+
+    def _take_sources(self, sources: Iterable[object]) -> None:
+        for source in map(mapping, sources if isinstance(sources, tuple | list) else ()):
+            if source.get("used"):
+                _keep(self._hardware, texts(source.get("measured")))
+            elif source.get("status") != "displaced":  # another source takes its place
+                _keep(self._unused, ((text(source.get("name")), text(source.get("reason"))),))
+
+    def _expect(self, forecast: ExpectedTotal) -> None:
+        self._seen += 1
+        if self._seen % (self._step or 1) == 0:
+            self._forecasts.append(forecast)
+            if len(self._forecasts) > _MOST_FORECASTS:
+                self._forecasts = self._forecasts[::2]
+                self._step = 2 * (self._step or 1)
+
+
+def _keep(held: dict[Any, None], stated: Iterable[Any]) -> None:
+    for each in stated:
+        if each not in held and len(held) < _MOST:
+            held[each] = None

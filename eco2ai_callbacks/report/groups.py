@@ -1,0 +1,204 @@
+"""Sums of runs by project, run, epoch, stage, host, component or day, and what a reader must know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from eco2ai_callbacks.report.runs import Portion, Run, Runs, of_portions
+from eco2ai_callbacks.report.stated import Factor
+from eco2ai_callbacks.report.sums import Sum, in_turn
+
+BY = ("project", "run", "epoch", "stage", "host", "component", "day")
+# What stands for a name that is empty.
+NONE = "(none)"
+# Failures, torn lines and files that are named; the rest is counted.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One row of a report.
+
+    Args:
+        keys: What the row is of: one text for each column of keys.
+        sum: What it used.
+        counts: Whether it is part of the total: a run inside another one of the selection is not.
+        note: What else is to be known of it: how a run ended, how many ranks it includes.
+    """
+
+    keys: tuple[str, ...]
+    sum: Sum
+    counts: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """The rows of a report with their total.
+
+    Args:
+        by: What they are grouped by.
+        names: Names of the columns of keys.
+        rows: The rows.
+        total: The sum over the selection.
+        counted: Number of rows that are part of the total.
+    """
+
+    by: str
+    names: tuple[str, ...]
+    rows: tuple[Group, ...]
+    total: Sum
+    counted: int
+
+
+def grouped(runs: Runs, by: str = "run") -> Grouped:
+    """Return the sums of runs.
+
+    Args:
+        runs: The runs.
+        by: One of :data:`BY`.
+
+    Raises:
+        ValueError: There is no such group.
+    """
+    if by not in BY:
+        raise ValueError(f"by={by!r} is no group; accepted are {', '.join(BY)}.")
+    if by == "run":
+        rows = tuple(map(_of_run, runs))
+        return _with_total(runs, by, ("run", "project"), rows)
+    if by == "epoch":
+        return _with_total(runs, by, ("run", "epoch", "attempt"), tuple(_epochs(runs)))
+    pieces = {"project": _by_project, "host": _by_host, "component": _by_component}.get(by) or _by_part(by)
+    return _with_total(runs, by, (by,), tuple(_summed(runs, pieces)))
+
+
+# A run's portions in, sums by name out.
+_Pieces = Callable[[Run], Mapping[str, Sum]]
+
+
+def _summed(runs: Runs, pieces: _Pieces) -> Iterator[Group]:
+    parts: dict[str, list[Sum]] = {}
+    for run in runs:
+        if run.counted:
+            for name, part in pieces(run).items():
+                parts.setdefault(name or NONE, []).append(part)
+    for name, found in parts.items():
+        yield Group((name,), in_turn(found), note=f"{len(found)} run{'s' if len(found) != 1 else ''}")
+
+
+def _by_project(run: Run) -> Mapping[str, Sum]:
+    return {run.project: of_portions(run.counted)}
+
+
+def _by_component(run: Run) -> Mapping[str, Sum]:
+    whole = of_portions(run.counted)
+    return {name: whole.of(name) for name in whole.components}
+
+
+def _by_host(run: Run) -> Mapping[str, Sum]:
+    return _parallel(run, lambda portion: {portion.host: portion.sum})
+
+
+def _by_part(by: str) -> _Pieces:
+    return lambda run: _parallel(run, lambda portion: portion.stages if by == "stage" else portion.days)
+
+
+def _parallel(run: Run, parts: Callable[[Portion], Mapping[str, Sum]]) -> Mapping[str, Sum]:
+    """Return the parts of a run by name: ranks ran side by side."""
+    found: dict[str, list[Portion]] = {}
+    for portion in run.counted:
+        for name, part in parts(portion).items():
+            found.setdefault(name, []).append(Portion(portion.rank, portion.host, portion.parent, part, {}, {}, ()))
+    return {name: of_portions(portions) for name, portions in found.items()}
+
+
+def _of_run(run: Run) -> Group:
+    notes = [" and ".join(run.states), run.said]
+    if not run.counts:
+        notes.append(f"inside {run.parent}")
+    elif len(run.counted) < len(run.portions):
+        notes.append(f"partly inside {run.parent}")
+    elif run.parent is not None:
+        notes.append(f"inside {run.parent}, which was not given")
+    return Group((run.id, run.project), run.sum, run.counts, ", ".join(note for note in notes if note))
+
+
+def _epochs(runs: Runs) -> Iterator[Group]:
+    for run in runs:
+        note = "" if run.counts else f"inside {run.parent}"
+        for epoch in run.epochs:
+            yield Group((run.id, str(epoch.epoch), str(epoch.attempt)), epoch.sum, run.counts, note)
+
+
+def _with_total(runs: Runs, by: str, names: tuple[str, ...], rows: tuple[Group, ...]) -> Grouped:
+    return Grouped(by, names, rows, runs.sum, sum(row.counts for row in rows))
+
+
+# --- what a reader must know -----------------------------------------------------------------------------------------
+
+
+def notes(runs: Runs) -> list[str]:
+    """Return what a reader must know of the figures, one sentence each."""
+    return [
+        *_factor_notes(runs),
+        *_missing_ranks(runs),
+        *_nested(runs),
+        *(f"not covered: {name}" for name in dict.fromkeys(name for run in runs for name in run.not_covered)),
+        *_failures(runs),
+        *_files(runs),
+    ]
+
+
+def _factor_notes(runs: Runs) -> Iterator[str]:
+    kinds: dict[str, list[str]] = {}
+    for run in runs:
+        for factor in run.factors:
+            if factor.g_per_kwh is not None:
+                held = kinds.setdefault(said_of(factor), [])
+                if run.id not in held:
+                    held.append(run.id)
+    if len(kinds) > 1:
+        parts = (f"{said} in {some(ids, 'run')}" for said, ids in kinds.items())
+        yield f"carbon intensities differ in kind or year, so CO2e is not comparable: {'; '.join(parts)}"
+
+
+def said_of(factor: Factor) -> str:
+    """Return the kind and the year of a carbon intensity: figures are comparable where both are the same."""
+    return f"{factor.kind or 'unstated'}{f' {factor.year}' if factor.year else ''}"
+
+
+def some(names: list[str], noun: str) -> str:
+    """Return names in words, the first ones of many."""
+    shown = ", ".join(names[:_NAMED])
+    more = len(names) - _NAMED
+    return f"{noun}{'s' if len(names) > 1 else ''} {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def _missing_ranks(runs: Runs) -> Iterator[str]:
+    found = [f"{run.id} ({run.said})" for run in runs if len(run.ranks) < run.world_size]
+    if found:
+        yield f"ranks are missing, give their logs as well: {some(found, 'run')}"
+
+
+def _nested(runs: Runs) -> Iterator[str]:
+    found = [run.id for run in runs if run.within]
+    if found:
+        yield f"measured inside another run of this report, so not added again: {some(found, 'run')}"
+
+
+def _failures(runs: Runs) -> Iterator[str]:
+    found = [f"{run.id}: {failure}" for run in runs for failure in run.failures]
+    yield from (f"failed in {each}" for each in found[:_NAMED])
+    if len(found) > _NAMED:
+        yield f"{len(found) - _NAMED} more failures"
+
+
+def _files(runs: Runs) -> Iterator[str]:
+    yield from (f"{name}, line {number}: torn and passed over" for name, number in runs.torn[:_NAMED])
+    if len(runs.torn) > _NAMED:
+        yield f"{len(runs.torn) - _NAMED} more torn lines"
+    if runs.copies:
+        yield f"{runs.copies} records stand in several logs and count once"
+    if runs.foreign:
+        yield f"no record in {some(list(runs.foreign), 'file')}"

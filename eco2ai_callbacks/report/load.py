@@ -1,0 +1,177 @@
+"""Read logs as runs: many files at once, each once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.count import Count
+from eco2ai_callbacks.report.csv_logs import reader_of
+from eco2ai_callbacks.report.runs import Runs
+from eco2ai_callbacks.report.select import TABLE, NoLog, Selection, selected
+from eco2ai_callbacks.runlog.line_check import is_torn
+from eco2ai_callbacks.runlog.paths import files_of
+from eco2ai_callbacks.runlog.read import lines, raw_lines
+
+# Bytes of all logs together from which on processes of their own pay: starting one takes about as long as reading this.
+PARALLEL_FROM = 16 * 2**20
+# Torn lines of a log that are named.
+_MOST_TORN = 1000
+# Records between two reports of progress.
+_STEP = 2000
+
+# Called with the number of bytes that were read since the last call, about.
+Progress = Callable[[int], None]
+# Numbers of records by run and writer.
+Spans = Mapping[tuple[str, str], Sequence[Sequence[int]]]
+
+
+@dataclass(slots=True)
+class LogCount:
+    """What one log holds."""
+
+    count: Count = field(default_factory=Count)
+    torn: list[int] = field(default_factory=list)
+    is_foreign: bool = False
+
+
+def load(
+    given: str | Path | Iterable[str | Path], *, processes: int | None = 1, progress: Progress | None = None
+) -> Runs:
+    """Read logs as runs.
+
+    Args:
+        given: A file, a folder, a pattern, an address of another file system, or several of them.
+        processes: Number of processes that read files. More than one begin by importing the script that calls this, as
+            `multiprocessing` does. ``None`` takes as many as this process has cores, where there is much to read.
+        progress: Called with the bytes that were read.
+
+    Raises:
+        NoLog: One of them names no log.
+        OSError: A file cannot be read.
+
+    Example:
+        >>> for run in load("logs/*.jsonl"):  # doctest: +SKIP
+        ...     print(run.project, run.energy_kwh)
+    """
+    with selected(given) as selection:
+        return load_selection(selection, processes=processes, progress=progress)
+
+
+def load_selection(selection: Selection, *, processes: int | None = None, progress: Progress | None = None) -> Runs:
+    """Read logs that were selected; see :func:`load`."""
+    names = dict(zip(selection.logs, selection.names, strict=True))
+    found: dict[Path, LogCount] = dict(_counted(selection.logs, processes, progress))
+    count = Count()
+    for log in selection.logs:
+        own = found[log].count
+        if count.repeats(own):
+            # Read again without the records of other logs, such as of a backup.
+            own = count_log(log, known=count.spans()).count
+        count.plus(own)
+        found[log].count = Count()
+    foreign = tuple(names[log] for log in selection.logs if found[log].is_foreign)
+    if len(foreign) == len(names):
+        raise NoLog(f"LOG={foreign[0]!r} is no run log: no line of it is a record.")
+    return Runs(
+        runs=count.result(),
+        logs=tuple(name for log, name in names.items() if not found[log].is_foreign),
+        records=count.records,
+        copies=count.copies,
+        torn=tuple((names[log], number) for log in selection.logs for number in found[log].torn),
+        foreign=foreign,
+    )
+
+
+def count_log(log: Path, *, known: Spans | None = None, progress: Progress | None = None) -> LogCount:
+    """Read one log, with the files of single writers beside it.
+
+    Args:
+        log: The log.
+        known: Records that were read from other logs: they are passed over.
+        progress: Called with the bytes that were read, about.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    found = LogCount()
+    size = size_of(log)
+    seen = 0
+    for record in records_of(log):
+        spans = known.get((record.run, record.writer), ()) if known else ()
+        if any(first <= record.seq <= last for first, last in spans):
+            found.count.copies += 1
+        else:
+            found.count.add(record)
+        seen += 1
+        if progress is not None and seen % _STEP == 0:
+            # Only the reader knows where in the file it is; a line has about a kilobyte.
+            progress(min(size, _STEP * 1024))
+            size = max(0, size - _STEP * 1024)
+    found.is_foreign = not seen and any(True for file in files_of(log) for _ in raw_lines(file))
+    if not found.is_foreign and log.suffix != TABLE:
+        found.torn = [number for file in files_of(log) for number in torn_lines(file)]
+    if progress is not None:
+        progress(size)
+    return found
+
+
+def records_of(log: Path) -> Iterator[Record]:
+    """Return the records of a log, or those that another tool's CSV file holds."""
+    if log.suffix == TABLE:
+        reader = reader_of(log)
+        if reader is not None:
+            yield from reader.records(log)
+        return
+    for line in lines(log):
+        yield line.record
+
+
+def torn_lines(file: Path) -> Iterator[int]:
+    """Return the numbers of the lines of a file that a crash or a full disk cut off."""
+    named = 0
+    for number, data in raw_lines(file):
+        # A line that was cut has no end, or the end of an inner object; parsing every line twice would be slow.
+        whole = data.endswith(b"}") and data.count(b"{") == data.count(b"}")
+        if not whole and data and is_torn(data.decode("utf-8", "replace")):
+            yield number
+            named += 1
+            if named >= _MOST_TORN:
+                return
+
+
+def size_of(log: Path) -> int:
+    """Return the bytes of a log and of the writers' own files beside it."""
+    return sum(file.stat().st_size for file in files_of(log))
+
+
+def _counted(logs: Sequence[Path], processes: int | None, progress: Progress | None) -> Iterator[tuple[Path, LogCount]]:
+    sizes = {log: size_of(log) for log in logs}
+    most = processes if processes is not None else _cores()
+    if processes is None and sum(sizes.values()) < PARALLEL_FROM:
+        most = 1
+    if min(most, len(logs)) > 1:
+        # The largest first, so that no process is left with it at the end.
+        ordered = sorted(logs, key=lambda log: -sizes[log])
+        try:
+            with ProcessPoolExecutor(min(most, len(logs)), mp_context=get_context("spawn")) as pool:
+                chunk = max(1, min(64, len(logs) // (4 * most)))
+                for log, found in zip(ordered, pool.map(count_log, ordered, chunksize=chunk), strict=True):
+                    if progress is not None:
+                        progress(sizes[log])
+                    yield log, found
+            return
+        except BrokenProcessPool:  # no process may be started here, or one was killed for its memory
+            pass
+    for log in logs:
+        yield log, count_log(log, progress=progress)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

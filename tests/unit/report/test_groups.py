@@ -1,0 +1,92 @@
+"""Sums by what a reader asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from report_logs import folder, training
+
+from eco2ai_callbacks.report.groups import BY, grouped, notes
+from eco2ai_callbacks.report.load import load
+from eco2ai_callbacks.report.runs import Run, Runs, Writer
+
+# Joules of a mark, and those of the logs of the folder: two ranks with seven marks, four, and two.
+J = 36.0
+TOTAL = (14 + 4 + 2) * J
+
+
+@pytest.mark.parametrize("by", BY)
+def test_rows_that_count_add_up_to_the_total(by: str) -> None:
+    found = grouped(load(folder()), by)
+    assert found.total.usage.total_j == pytest.approx(TOTAL)
+    rows = sum(row.sum.usage.total_j or 0.0 for row in found.rows if row.counts)
+    # Epochs have no row for what lies between and behind them: four sessions' ends.
+    assert rows == pytest.approx(TOTAL - (3 * J if by == "epoch" else 0.0))
+
+
+def test_a_run_inside_another_one_is_shown_and_not_added() -> None:
+    found = grouped(load(folder()), "run")
+    notes_by_run = {row.keys[0]: (row.counts, row.note) for row in found.rows}
+    assert notes_by_run["inner"] == (False, "finished, inside outer")
+    assert notes_by_run["job"] == (True, "finished, 2 ranks")
+    assert notes_by_run["killed"] == (True, "unfinished")
+    assert found.counted == 3
+    alone = grouped(load("logs/inner.jsonl"), "run")
+    assert alone.rows[0].counts
+    assert "which was not given" in alone.rows[0].note
+
+
+def test_the_groups_have_their_names() -> None:
+    runs = load(folder())
+    names = {
+        by: {row.keys[0] for row in grouped(runs, by).rows} for by in ("project", "stage", "host", "component", "day")
+    }
+    assert names == {
+        "project": {"demo", "other"},
+        "stage": {"train", "validate", "other"},
+        "host": {"host0", "host1", "host"},
+        "component": {"cpu"},
+        "day": {"2026-01-01"},
+    }
+
+
+def test_ranks_of_a_stage_ran_side_by_side() -> None:
+    rows = {
+        row.keys[0]: row.sum
+        for row in grouped(load(["logs/rank0.jsonl", "logs/rank1.jsonl"] if folder() else ""), "stage").rows
+    }
+    assert (rows["validate"].seconds, rows["validate"].usage.total_j) == (4.0, 4 * J)
+
+
+def test_a_group_that_is_none_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match="by='moon' is no group; accepted are project, run"):
+        grouped(Runs(), "moon")
+
+
+def test_a_reader_is_told_what_limits_the_figures() -> None:
+    log = Path("torn.jsonl")
+    training(log)
+    log.write_bytes(log.read_bytes() + b'{"schema":1,"ru')
+    found = "\n".join(notes(load([folder(), log])))
+    assert "differ in kind or year, so CO2e is not comparable: " in found
+    assert "lifecycle 2025 in runs " in found
+    assert "direct 2023 in run killed" in found
+    assert "not covered: a switch" in found
+    assert "not added again: run inner" in found
+    assert "torn.jsonl, line 15: torn and passed over" in found
+    alone = notes(load("logs/rank0.jsonl"))
+    assert "ranks are missing, give their logs as well: run job (1 of 2 ranks)" in alone
+
+
+def test_many_notes_are_counted() -> None:
+    writer = Writer("w", 0, "h", None, None, "finished", False, 1)
+    run = Run("r", writers=(writer,), failures=tuple(f"failure {n}" for n in range(12)))
+    runs = Runs((run,), torn=tuple(("log", n) for n in range(9)), copies=3, foreign=("a", "b"))
+    found = notes(runs)
+    assert "7 more failures" in found
+    assert "4 more torn lines" in found
+    assert "3 records stand in several logs and count once" in found
+    assert "no record in files a, b" in found
+    assert notes(dataclasses.replace(runs, runs=(), torn=(), copies=0, foreign=())) == []

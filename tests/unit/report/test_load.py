@@ -1,0 +1,86 @@
+"""Logs as runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sessions import Written
+
+from eco2ai_callbacks.report.load import load, torn_lines
+from eco2ai_callbacks.report.select import NoLog
+
+
+def session(path: str, run: str, **fields: object) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    written = Written(Path(path), run, **fields)
+    written.mark(epoch=0)
+    written.stop()
+
+
+def test_logs_of_many_hosts_are_read_together() -> None:
+    for rank in range(3):
+        session(f"host{rank}/eco2ai.jsonl", "job", rank=rank, world_size=3, host=f"h{rank}")
+    session("host0/other.jsonl", "other")
+    runs = load(".")
+    assert [run.id for run in runs] == ["job", "other"]
+    assert runs["job"].said == "3 ranks"
+    assert runs["job"].joules == {"cpu": 3 * 72.0}
+    assert runs.records == 12
+    assert len(runs.logs) == 4
+
+
+def test_a_backup_counts_once() -> None:
+    session("eco2ai.jsonl", "run")
+    shutil.copy("eco2ai.jsonl", "backup.jsonl")
+    with Path("eco2ai.jsonl").open("a") as file:
+        file.write(Path("backup.jsonl").read_text().replace('"writer":"', '"writer":"x'))
+    runs = load(".")
+    assert (runs.records, runs.copies) == (6, 3)
+    assert runs["run"].joules == {"cpu": 144.0}
+
+
+def test_torn_lines_are_named_and_passed_over() -> None:
+    session("eco2ai.jsonl", "run")
+    log = Path("eco2ai.jsonl")
+    first, second, third = log.read_bytes().splitlines()
+    cut = second[: second.index(b"}") + 1]
+    log.write_bytes(b"\n".join([first, second[:200], cut, second, third[:100] + b"\0" * 50, b"not ours"]))
+    runs = load(log)
+    assert runs.torn == (("eco2ai.jsonl", 2), ("eco2ai.jsonl", 3), ("eco2ai.jsonl", 5))
+    assert runs["run"].joules == {"cpu": 36.0}
+    assert runs["run"].states == ("unfinished",)
+
+
+def test_torn_lines_without_end_are_not_all_named() -> None:
+    log = Path("eco2ai.jsonl")
+    log.write_text('{"schema":1,"run":"r\n' * 1500)
+    assert len(list(torn_lines(log))) == 1000
+
+
+def test_a_file_without_a_record_is_named() -> None:
+    session("eco2ai.jsonl", "run")
+    Path("notes.jsonl").write_text('{"a": 1}\n')
+    Path("table.csv").write_text("a,b\n1,2\n")
+    Path("empty.jsonl").write_text("")
+    runs = load(".")
+    assert runs.foreign == ("notes.jsonl", "table.csv")
+    assert runs.logs == ("eco2ai.jsonl", "empty.jsonl")
+    with pytest.raises(NoLog, match="no line of it is a record"):
+        load("notes.jsonl")
+
+
+def test_progress_adds_up_to_the_bytes() -> None:
+    session("a.jsonl", "run")
+    session("b.jsonl", "other")
+    seen: list[int] = []
+    load(".", progress=seen.append)
+    assert sum(seen) == sum(path.stat().st_size for path in Path().glob("*.jsonl"))
+
+
+def test_a_log_that_is_empty_has_no_runs() -> None:
+    Path("eco2ai.jsonl").write_text("")
+    runs = load("eco2ai.jsonl")
+    assert len(runs) == 0
+    assert runs.sum.energy_kwh is None
