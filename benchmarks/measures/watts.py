@@ -1,0 +1,51 @@
+"""The CPU energy that is reported for loads whose core-seconds are known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from benchmarks.conversation import PROBES
+from benchmarks.measures.bench import Bench, cell
+from benchmarks.peers import Peer
+from benchmarks.table import Row, figure
+
+# Of each load, what the probe does meanwhile.
+KINDS = {
+    "own thread busy": "own",
+    "a child process busy": "child",
+    "short-lived workers (0.05 s each)": "workers",
+    "only a stranger's process busy": "wait",
+}
+PER_CORE = "J per busy core-second: {}"
+IDLE = "W while nobody is busy"
+
+
+def watts(bench: Bench) -> list[Row]:
+    """Return joules per busy core-second of each load, and watts without one; packages take turns load by load."""
+    rows = {label: Row(PER_CORE.format(label)) for label in KINDS} | {IDLE: Row(IDLE)}
+    for turn, (label, row) in enumerate(rows.items()):
+        kind = KINDS.get(label, "wait")
+        for peer in bench.order(turn):
+            with cell(peer, row):
+                row.cells[peer.name] = figure(_measured(bench, peer, kind, stranger=label in KINDS and kind == "wait"))
+    return list(rows.values())
+
+
+def _measured(bench: Bench, peer: Peer, kind: str, *, stranger: bool) -> float:
+    with bench.probe("watts.py", peer) as probe:
+        probe.ask(kind="ready", seconds=0.0)
+        began = time.monotonic()
+        # A child of this process, so a stranger to the probe's tree.
+        command = [sys.executable, "-S", str(PROBES / "busy.py"), str(bench.seconds)]
+        other = subprocess.Popen(command) if stranger else None
+        try:
+            answer = probe.ask(bench.seconds, kind=kind, seconds=bench.seconds)
+        finally:
+            if other is not None:
+                other.wait()
+        bench.sources.setdefault(peer.name, answer["source"])
+        took = time.monotonic() - began
+    busy: float = answer["core_s"] or (bench.seconds if stranger else took)
+    return float(answer["joules"]) / busy
