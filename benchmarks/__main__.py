@@ -63,7 +63,7 @@ def _report(
         seconds=given.seconds or (1.5 if given.quick else 4.0),
         idle_s=10.0 if given.quick else 60.0,
         cap_s=5.0 if given.quick else 60.0,
-        rounds=2 if given.quick else 5,
+        rounds=2 if given.quick else 3,
     )
     rows: list[Row] = []
     for name in measures:

@@ -52,19 +52,20 @@ class Probe:
         except BrokenPipeError:
             raise ProbeError(self._last_words()) from None
 
-    def receive(self, seconds: float = 0.0) -> dict[str, Any]:
+    def receive(self, seconds: float = 0.0, *, grace_s: float = GRACE_S) -> dict[str, Any]:
         """Return the answer to the last turn.
 
         Args:
             seconds: Time that the turn was given.
+            grace_s: How much longer to wait.
 
         Raises:
             ProbeError: The tracker failed, ended, or did not answer.
         """
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds + GRACE_S)
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds + grace_s)
         if not ready:
-            raise ProbeError(f"no answer within {seconds + GRACE_S:.0f} s")
+            raise ProbeError("no answer in time")
         line = self._process.stdout.readline()
         if not line:
             raise ProbeError(self._last_words())

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -28,11 +28,16 @@ def is_number(text: object) -> bool:
         return False
 
 
+def _text(path: Path) -> str:
+    """A file as far as it is text: writers that overwrite each other leave holes."""
+    return path.read_text(encoding="utf-8", errors="replace").replace("\0", "") if path.is_file() else ""
+
+
 def _run_log(folder: Path) -> int:
     """JSON Lines; a last line may be torn."""
     found = 0
     for path in folder.glob("eco2ai*.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in _text(path).splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
@@ -41,48 +46,25 @@ def _run_log(folder: Path) -> int:
     return found
 
 
-def _rows(path: Path, column: str) -> int:
-    """CSV rows with a number in a column."""
-    if not path.is_file():
-        return 0
-    with path.open(encoding="utf-8", newline="") as file:
-        return _numbers(csv.DictReader(file), column)
-
-
-def _numbers(rows: Iterable[dict[str, str]], column: str) -> int:
-    return sum(is_number(row.get(column)) for row in rows)
+def _rows(path: Path, columns: str, delimiter: str = ",") -> int:
+    """CSV rows with a number in at least one of the columns whose name has this in it."""
+    rows = csv.DictReader(_text(path).splitlines(), delimiter=delimiter)
+    return sum(any(is_number(value) for name, value in row.items() if name and columns in name) for row in rows)
 
 
 def _carbontracker(folder: Path) -> int:
     """Text logs, one for each process, that give an epoch's mean watts beside its duration."""
     pattern = re.compile(r"Average power usage \(W\) for cpu: (\S+)")
-    logs = (path.read_text(encoding="utf-8") for path in folder.glob("*carbontracker.log"))
+    logs = (_text(path) for path in folder.glob("*carbontracker.log"))
     return sum(is_number(watts) for log in logs for watts in pattern.findall(log))
 
 
-def _zeus(folder: Path) -> int:
-    """CSV rows with the energy of at least one device; the columns are those of the GPUs."""
-    path = folder / "zeus.csv"
-    if not path.is_file():
-        return 0
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        return sum(any(is_number(value) for name, value in row.items() if "energy" in name) for row in rows)
-
-
-def _pyjoules(folder: Path) -> int:
-    path = folder / "pyjoules.csv"
-    if not path.is_file():
-        return 0
-    with path.open(encoding="utf-8", newline="") as file:
-        return sum(is_number(row.get("package_0")) for row in csv.DictReader(file, delimiter=";"))
-
-
 def _landauer_gap(folder: Path) -> int:
-    path = folder / "joules.json"
-    if not path.is_file():
+    try:
+        phases = json.loads(_text(folder / "joules.json"))["phases"]
+    except ValueError:
         return 0
-    return sum(is_number(phase["energy_j"]) for phase in json.loads(path.read_text(encoding="utf-8"))["phases"])
+    return sum(is_number(phase["energy_j"]) for phase in phases)
 
 
 READERS: dict[str, Callable[[Path], int]] = {
@@ -90,7 +72,8 @@ READERS: dict[str, Callable[[Path], int]] = {
     "codecarbon_": lambda folder: _rows(folder / "emissions.csv", "energy_consumed"),
     "carbontracker_": _carbontracker,
     "eco2ai_": lambda folder: _rows(folder / "emission.csv", "power_consumption(kWh)"),
-    "zeus_": _zeus,
-    "pyjoules_": _pyjoules,
+    # Its columns are those of the GPUs.
+    "zeus_": lambda folder: _rows(folder / "zeus.csv", "_energy"),
+    "pyjoules_": lambda folder: _rows(folder / "pyjoules.csv", "package_", ";"),
     "landauer_gap_": _landauer_gap,
 }

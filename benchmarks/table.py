@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # What a row has nothing to say of.
 NOTHING = "–"
 LONGEST_ERROR = 90
+# Below, a figure is as good as none.
+MOST_DECIMALS = 6
 
 
 @dataclass(slots=True)
@@ -33,12 +36,8 @@ def figure(value: float) -> str:
     """Return a number in three digits, as a reader writes it."""
     if value == 0:
         return "0"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    digits = 2 if abs(value) < 10 else 1
-    while abs(value) < 10**-digits * 10 and digits < 6:
-        digits += 1
-    return f"{value:.{digits}f}"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{min(max(decimals, 0), MOST_DECIMALS)}f}"
 
 
 def render(names: Sequence[str], rows: Iterable[Row]) -> str:

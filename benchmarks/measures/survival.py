@@ -22,11 +22,16 @@ PATIENCE_S = 45.0
 def killed(bench: Bench) -> list[Row]:
     """Return how many epochs' energy is left where a training is killed."""
     row = Row(f"epochs with an energy on disk after SIGKILL, of {KILLED_AFTER}")
-    for peer in bench.peers:
-        with cell(peer, row), bench.probe("epochs.py", peer) as probe:
-            probe.ask(30.0, epochs=KILLED_AFTER, seconds=EPOCH_S, busy=True, finish=False)
-            probe.kill()
-            row.cells[peer.name] = str(epochs_on_disk(peer.tracker, probe.folder))
+    with ExitStack() as stack:
+        probes = {peer: stack.enter_context(bench.probe("epochs.py", peer)) for peer in bench.peers}
+        for peer, probe in probes.items():
+            with cell(peer, row):
+                probe.send(epochs=KILLED_AFTER, seconds=EPOCH_S, busy=True, finish=False)
+        for peer, probe in probes.items():
+            with cell(peer, row):
+                probe.receive(PATIENCE_S)
+                probe.kill()
+                row.cells[peer.name] = str(epochs_on_disk(peer.tracker, probe.folder))
     return [row]
 
 
@@ -43,12 +48,10 @@ def writers(bench: Bench) -> list[Row]:
             end = time.monotonic() + PATIENCE_S
             for probe in probes:
                 try:
-                    probe.receive(end - time.monotonic())
+                    probe.receive(max(0.0, end - time.monotonic()), grace_s=0.0)
                 except ProbeError as failure:
                     failures.append(str(failure))
-            if len(failures) == WRITERS:
-                raise ProbeError(failures[0])
             row.cells[peer.name] = str(epochs_on_disk(peer.tracker, place))
             if failures:
-                row.cells[peer.name] += f" ({len(failures)} failed: {failures[0]})"
+                row.cells[peer.name] += f" ({len(failures)} writers failed, within {PATIENCE_S:g} s: {failures[0]})"
     return [row]

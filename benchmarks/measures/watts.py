@@ -28,7 +28,9 @@ def watts(bench: Bench) -> list[Row]:
     for turn, (label, row) in enumerate(rows.items()):
         kind = KINDS.get(label, "wait")
         for peer in bench.order(turn):
-            with cell(peer, row):
+            if peer.name in row.cells:
+                continue  # failed at the first load: nothing measures the CPU
+            with cell(peer, *rows.values()):
                 row.cells[peer.name] = figure(_measured(bench, peer, kind, stranger=label in KINDS and kind == "wait"))
     return list(rows.values())
 
