@@ -15,12 +15,13 @@ IMPORTED = {"landauer-gap": "joules"}
 
 def installed(bench: Bench) -> list[Row]:
     """Return what each package brings along."""
-    count, size = Row("packages installed, itself included"), Row("MB installed")
+    version, count, size = Row("version"), Row("packages installed, itself included"), Row("MB installed")
     for peer in bench.peers:
         environment = bench.environments[peer.name]
+        version.cells[peer.name] = environment.version
         count.cells[peer.name] = str(len(environment.packages))
         size.cells[peer.name] = figure(environment.mb)
-    return [count, size]
+    return [version, count, size]
 
 
 def starts(bench: Bench) -> list[Row]:

@@ -43,6 +43,10 @@ def writers(bench: Bench) -> list[Row]:
             place = Path(folder)
             probes = [stack.enter_context(bench.probe("epochs.py", peer, place)) for _ in range(WRITERS)]
             for probe in probes:
+                probe.send(epochs=0, seconds=0.0, busy=False, finish=False)
+            for probe in probes:
+                probe.receive()
+            for probe in probes:
                 probe.send(epochs=EPOCHS, seconds=PAUSE_S, busy=False, finish=True)
             failures = []
             end = time.monotonic() + PATIENCE_S

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 
 from benchmarks.conversation import PROBES
 from benchmarks.measures.bench import Bench, cell
@@ -38,16 +38,19 @@ def watts(bench: Bench) -> list[Row]:
 def _measured(bench: Bench, peer: Peer, kind: str, *, stranger: bool) -> float:
     with bench.probe("watts.py", peer) as probe:
         probe.ask(kind="ready", seconds=0.0)
-        began = time.monotonic()
         # A child of this process, so a stranger to the probe's tree.
         command = [sys.executable, "-S", str(PROBES / "busy.py"), str(bench.seconds)]
         other = subprocess.Popen(command) if stranger else None
         try:
             answer = probe.ask(bench.seconds, kind=kind, seconds=bench.seconds)
         finally:
-            if other is not None:
-                other.wait()
-        bench.sources.setdefault(peer.name, answer["source"])
-        took = time.monotonic() - began
-    busy: float = answer["core_s"] or (bench.seconds if stranger else took)
-    return float(answer["joules"]) / busy
+            others_s = _core_s(other) if other else 0.0
+    bench.sources.setdefault(peer.name, answer["source"])
+    return float(answer["joules"]) / float(answer["core_s"] or others_s or answer["wall_s"])
+
+
+def _core_s(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process and return the core-seconds that it used."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_utime + used.ru_stime

@@ -42,12 +42,14 @@ LOADS = {"own": keep_busy, "child": child, "workers": workers, "wait": wait}
 
 def begin(name: str, folder: Path) -> Turn:
     run = tracker(name)(folder)
+    began = time.monotonic()
 
     def load(kind: str, seconds: float) -> dict[str, Any]:
         if kind == "ready":
             return {}
         core_s = LOADS[kind](seconds)
-        return {"core_s": core_s, "joules": run.cpu_joules(), "source": run.source()}
+        joules = run.cpu_joules()
+        return {"core_s": core_s, "wall_s": time.monotonic() - began, "joules": joules, "source": run.source()}
 
     return load
 

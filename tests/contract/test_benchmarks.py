@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import tomllib
 from pathlib import Path
 
+import benchmark_package  # noqa: F401 (before what it makes importable)
 import pytest
 
 from benchmarks import page, peers, records
@@ -50,8 +52,6 @@ def test_measures_keep_the_order_of_the_table() -> None:
 
 
 def test_a_wheel_has_no_benchmarks() -> None:
-    import tomllib
-
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["eco2ai_callbacks"]
 
@@ -127,5 +127,6 @@ def test_an_epoch_counts_where_its_energy_is_a_number(tracker: str, tmp_path: Pa
 @pytest.mark.parametrize("tracker", records.READERS)
 def test_a_file_that_writers_have_torn_is_read_as_far_as_it_goes(tracker: str, tmp_path: Path) -> None:
     name, text = FILES[tracker]
-    (tmp_path / name).write_bytes(text.encode() + b"\0\0\xff,1,2,3,4,5,6,7\n{")
-    assert records.epochs_on_disk(tracker, tmp_path) <= 2
+    (tmp_path / name).write_bytes(text.encode() + b"\0\0\xff")
+    # One JSON document is whole or nothing.
+    assert records.epochs_on_disk(tracker, tmp_path) == (0 if tracker == "landauer_gap_" else 1)
