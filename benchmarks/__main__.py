@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
-import shlex
 import sys
 import tempfile
 import time
@@ -14,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import environments, page, peers
+from benchmarks import environments, page, peers, report
 from benchmarks.environments import Environment
 from benchmarks.measures import catalogue
 from benchmarks.measures.bench import Bench
@@ -65,6 +61,7 @@ def _report(
         cap_s=5.0 if given.quick else 60.0,
         rounds=2 if given.quick else 3,
     )
+    head, load = report.head(_command(given)), report.load()
     rows: list[Row] = []
     for name in measures:
         began = time.monotonic()
@@ -74,50 +71,18 @@ def _report(
         for name, each in made.items():
             if not isinstance(each, Environment):
                 row.cells[name] = error(each)
-    names = [peer.name for peer in packages]
-    parts = [facts(_head()), render(names, rows), facts(_uses(packages, bench)), facts(_versions(packages, made))]
-    return "\n\n".join(parts)
+    after = {"Load of the machine, before and after": f"{load}, {report.load()}"}
+    table = render([peer.name for peer in packages], rows)
+    uses, versions = report.uses(packages, bench), report.versions(packages, made)
+    return "\n\n".join([facts(head | after), table, facts(uses), facts(versions)])
 
 
-def _head() -> dict[str, str]:
-    counters = "there" if any(Path("/sys/class/powercap").glob("intel-rapl:*")) else "none"
-    return {
-        "Date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "CPU": f"{_processor()}, {os.cpu_count()} threads; RAPL counters: {counters}; load before: {_load()}",
-        "Python": f"{platform.python_version()} on {platform.system()} {platform.release()}",
-        "Command": "`python -m benchmarks" + "".join(f" {shlex.quote(arg)}" for arg in sys.argv[1:]) + "`",
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
-
-
-def _uses(packages: tuple[Peer, ...], bench: Bench) -> dict[str, str]:
-    """How each package was used."""
-    return {
-        peer.name: f"a mark is {peer.mark}; network: {peer.offline}; CPU energy: {bench.sources.get(peer.name, '–')}"
-        for peer in packages
-    }
-
-
-def _versions(packages: tuple[Peer, ...], made: dict[str, Environment | environments.InstallError]) -> dict[str, str]:
-    """What was installed for each package."""
-    found = {}
-    for peer in packages:
-        each = made[peer.name]
-        if isinstance(each, Environment):
-            listed = ", ".join(f"{name} {version}" for name, version in sorted(each.packages.items()))
-            found[f"{peer.name} {each.version}"] = listed
-    return found
+def _command(given: argparse.Namespace) -> str:
+    """The command as far as it decides what is measured: folders and files of one machine are no part of it."""
+    words = ["python -m benchmarks"]
+    words += [f"--{name} {','.join(getattr(given, name))}" for name in ("peers", "only") if getattr(given, name)]
+    words += [f"--seconds {given.seconds:g}"] if given.seconds else []
+    return " ".join([*words, "--quick"] if given.quick else words)
 
 
 def _parser() -> argparse.ArgumentParser:
