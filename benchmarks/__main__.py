@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> int:
         _tell(f"environments in {folder}")
         made = environments.make(packages, folder.resolve())
         _tell(f"{time.monotonic() - began:.0f} s")
-        text = _report(given, packages, measures, made)
+        text = report_of(given, packages, measures, made)
     print(text)
     if given.output:
         given.output.write_text(text + "\n", encoding="utf-8")
@@ -44,12 +44,20 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _report(
+def report_of(
     given: argparse.Namespace,
     packages: tuple[Peer, ...],
     measures: Sequence[str],
     made: dict[str, Environment | environments.InstallError],
 ) -> str:
+    """Take the measures and return the table with all that its reader must know.
+
+    Args:
+        given: The command's options.
+        packages: Packages to compare, ours first.
+        measures: Names of the measures.
+        made: Environment of each package, or why there is none.
+    """
     ready = {name: each for name, each in made.items() if isinstance(each, Environment)}
     if OURS.name not in ready:
         raise SystemExit(f"{OURS.name} could not be installed: {made[OURS.name]}")
@@ -61,7 +69,7 @@ def _report(
         cap_s=5.0 if given.quick else 60.0,
         rounds=2 if given.quick else 3,
     )
-    head, load = report.head(_command(given)), report.load()
+    head, load = report.head(command_of(given)), report.load()
     rows: list[Row] = []
     for name in measures:
         began = time.monotonic()
@@ -77,7 +85,7 @@ def _report(
     return "\n\n".join([facts(head | after), table, facts(uses), facts(versions)])
 
 
-def _command(given: argparse.Namespace) -> str:
+def command_of(given: argparse.Namespace) -> str:
     """The command as far as it decides what is measured: folders and files of one machine are no part of it."""
     words = ["python -m benchmarks"]
     words += [f"--{name} {','.join(getattr(given, name))}" for name in ("peers", "only") if getattr(given, name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import tomllib
@@ -11,6 +12,8 @@ import benchmark_package  # noqa: F401 (before what it makes importable)
 import pytest
 
 from benchmarks import page, peers, records
+from benchmarks.__main__ import command_of, report_of
+from benchmarks.environments import Environment, InstallError
 from benchmarks.measures import catalogue
 from benchmarks.table import NOTHING, Row, error, figure, render
 
@@ -95,6 +98,26 @@ def test_a_page_gets_another_block_and_keeps_the_rest() -> None:
 def test_a_page_without_one_block_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="one block"):
         page.replaced(text, "new")
+
+
+def given(**options: object) -> argparse.Namespace:
+    return argparse.Namespace(**{"peers": (), "only": (), "seconds": None, "quick": False} | options)
+
+
+def test_the_command_is_shown_without_what_belongs_to_one_machine() -> None:
+    options = given(peers=("zeus",), only=("marks", "kill"), seconds=2.0, quick=True, environments=Path("/somewhere"))
+    assert command_of(options) == "python -m benchmarks --peers zeus --only marks,kill --seconds 2 --quick"
+    assert command_of(given()) == "python -m benchmarks"
+
+
+def test_a_package_that_cannot_be_installed_has_pips_words_in_every_cell() -> None:
+    ours = Environment("python", "0.1.0", {"eco2ai-callbacks": "0.1.0", "psutil": "7.0"}, 5.72)
+    made = {"eco2ai_callbacks": ours, "zeus": InstallError("ERROR: No matching distribution found for zeus")}
+    lines = report_of(given(peers=("zeus",)), peers.chosen(["zeus"]), ["install"], made).splitlines()
+    no = "error: ERROR: No matching distribution found for zeus"
+    assert f"| packages installed, itself included | 2 | {no} |" in lines
+    assert f"| MB installed | 5.72 | {no} |" in lines
+    assert "- eco2ai_callbacks 0.1.0: eco2ai-callbacks 0.1.0, psutil 7.0" in lines
 
 
 # --- what is read back ------------------------------------------------------------------------------------------------
