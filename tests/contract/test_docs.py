@@ -216,4 +216,6 @@ def test_a_word_names_what_carries_it(word: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_line_is_not_too_long(page: Path) -> None:
-    assert max(map(len, page.read_text(encoding="utf-8").splitlines())) <= 120
+    # The generated table of the benchmarks and what was installed for it are not to be wrapped.
+    text = re.sub(r"<!-- benchmarks -->.*<!-- /benchmarks -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert max(map(len, text.splitlines())) <= 120
