@@ -17,7 +17,7 @@ from eco2ai_callbacks.eco2ai_compat.errors import (
 from eco2ai_callbacks.eco2ai_compat.params import get_params, set_params
 from eco2ai_callbacks.eco2ai_compat.summary import summary
 from eco2ai_callbacks.eco2ai_compat.tracker import Tracker
-from eco2ai_callbacks.session.assembly import package_version
+from eco2ai_callbacks.host.package import package_version
 
 __all__ = [
     "FileDoesNotExistsError",

@@ -19,7 +19,7 @@ from eco2ai_callbacks.calibration.store import SITE_FILE, Entry, append, choose,
 from eco2ai_callbacks.calibration.sweep import LoadSource, Sample, Step, complaints, run
 from eco2ai_callbacks.calibration.wall import WallFit
 from eco2ai_callbacks.host.machine import Host, read_host
-from eco2ai_callbacks.session.assembly import package_version
+from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.settings.files import home_folder
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from logcheck import by_run, by_writer, check_whole, epochs, rows
+from warm import run_module
 
 from eco2ai_callbacks.integrations.script import launch
 
@@ -20,6 +21,13 @@ pytest.importorskip("torch")
 
 LAUNCHERS = ("lightning", "transformers", "keras", "accelerate")
 FRAMEWORKS = [name for name in LAUNCHERS if importlib.util.find_spec(name)]
+# What each launcher imports before its script runs, and no more.
+IMPORTS = {
+    "lightning": ("lightning.pytorch",),
+    "transformers": ("transformers.trainer",),
+    "keras": ("keras",),
+    "accelerate": ("accelerate",),
+}
 LIMIT_S = 240
 
 
@@ -28,14 +36,17 @@ def needs(name: str) -> None:
         pytest.skip(f"{name} is not installed")
 
 
-def launched(framework: str, *arguments: str, **variables: str) -> Any:
+def launched(framework: str, *arguments: str, cold: bool = False, **variables: str) -> Any:
+    """Run the launcher to its end, in a process that has imported the framework already or, if cold, in a new one."""
     environ = (
         os.environ | {"ECO2AI_REGION": "FR", "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "torch")} | variables
     )
+    module = f"eco2ai_callbacks.{framework}"
+    if not cold:
+        return run_module(IMPORTS[framework], module, *arguments, environ=environ)
     return subprocess.run(
-        [sys.executable, "-m", f"eco2ai_callbacks.{framework}", *arguments],
-        capture_output=True, text=True, env=environ, timeout=LIMIT_S,
-    )  # fmt: skip
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, env=environ, timeout=LIMIT_S
+    )
 
 
 # --- as python itself would -----------------------------------------------------------------------------------------
@@ -66,7 +77,7 @@ def test_a_script_sees_what_it_would_see_without_us(framework: str) -> None:
     (folder / "look.py").write_text(LOOK)
     arguments = ("scripts/look.py", "--flag", "-m", "a b")
     plain = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
-    done = launched(framework, *arguments)
+    done = launched(framework, *arguments, cold=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(plain.stdout)
 
@@ -140,7 +151,7 @@ if __name__ == "__main__":
     spawning = multiprocessing.get_context("spawn")
     print(sorted(int(n) for b in DataLoader(Numbers(), 4, num_workers=1, multiprocessing_context=spawning) for n in b))
 """)
-    done = launched(FRAMEWORKS[0], "spawns.py")
+    done = launched(FRAMEWORKS[0], "spawns.py", cold=True)
     assert done.stdout == "[0, 1, 2, 3, 4, 5, 6, 7]\n", done.stderr
 
 
@@ -415,7 +426,7 @@ def test_lightnings_own_ranks_follow() -> None:
     needs("lightning")
     script = FIT.replace("PACKAGE", "'lightning.pytorch'").replace("MORE", "dict(strategy='ddp', devices=2)")
     Path("ranks.py").write_text(script.replace("range(2)", "range(1)"))
-    done = launched("lightning", "ranks.py")
+    done = launched("lightning", "ranks.py", cold=True)
     assert done.returncode == 0, done.stderr
     found = rows()
     assert {row["rank"] for row in found} == {0, 1}
