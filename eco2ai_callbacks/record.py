@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eco2ai_callbacks.usage import Method, Usage, combined_band, kwh
+from eco2ai_callbacks.bands import combined_band
+from eco2ai_callbacks.usage import Method, Usage, kwh
 
 SCHEMA = 2
 ADDING_EVENTS = frozenset({"epoch", "stage", "stop"})

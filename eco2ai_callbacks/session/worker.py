@@ -178,6 +178,8 @@ class Worker:
         except SucceededError:
             return
         self._turn.release()
+        # Whoever was succeeded while it waited for a call waits still: it gets this one, and leaves it to the next.
+        self._calls.put(Call(bool, None, keeps_turn=False))
 
     def _serve_one(self, call: Call | None) -> None:
         self._current = call

@@ -68,14 +68,18 @@ def run_module(
     server = _server(imports)
     assert server.stdin is not None
     assert server.stdout is not None
-    files = [os.devnull, os.path.abspath("warm-stdout.txt"), os.path.abspath("warm-stderr.txt")]  # noqa: PTH100
-    for path in files[1:]:
-        Path(path).unlink(missing_ok=True)
+    folder = Path.cwd()
+    said = [folder / "warm-stdout.txt", folder / "warm-stderr.txt"]
+    for path in said:
+        path.unlink(missing_ok=True)
     asked = {
-        "folder": os.getcwd(), "environ": dict(environ), "files": files, "module": module, "arguments": arguments,
-    }  # fmt: skip
+        "folder": str(folder),
+        "environ": dict(environ),
+        "files": [os.devnull, *map(str, said)],
+        "module": module,
+        "arguments": arguments,
+    }
     server.stdin.write(json.dumps(asked) + "\n")
     server.stdin.flush()
     code = int(server.stdout.readline())
-    said = [Path(path).read_text() for path in files[1:]]
-    return subprocess.CompletedProcess([module, *arguments], code, *said)
+    return subprocess.CompletedProcess([module, *arguments], code, *(path.read_text() for path in said))

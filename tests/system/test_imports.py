@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"meters", "carbon", "runlog"},
     {"calibration"},
     {"settings", "guard", "record", "host"},
-    {"usage"},
+    {"usage", "bands"},
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {

@@ -580,7 +580,7 @@ def spellings() -> set[str]:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.text(max_size=12))
 def test_any_other_text_is_refused_and_never_answered_with_a_neighbour(text: str) -> None:
     assume(places.fold(text) not in spellings())
@@ -589,7 +589,7 @@ def test_any_other_text_is_refused_and_never_answered_with_a_neighbour(text: str
 
 
 @pytest.mark.slow
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.sampled_from(sorted(name for row in tables.every("places") for name in row[4].split("|") if name)), st.data())
 def test_a_misspelled_name_is_not_taken_for_its_neighbour(name: str, data: st.DataObject) -> None:
     name = name.lstrip("=")

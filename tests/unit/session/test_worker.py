@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -358,6 +359,37 @@ def test_once_it_has_retired_callers_do_the_work_and_those_that_wait_are_served(
     worker.join()
     assert served == ["left over"]
     assert worker.run(lambda: threading.current_thread().name, "") == threading.current_thread().name
+
+
+class Late:
+    """A queue that the first thread comes to late, as on a machine that has no time for it."""
+
+    def __init__(self, calls: queue.SimpleQueue[object]) -> None:
+        self.put, self.empty, self._calls = calls.put, calls.empty, calls
+        self.first, self.go = threading.Event(), threading.Event()
+        self.late: threading.Thread | None = None
+
+    def get(self, timeout: float = LATE_S) -> object:
+        if self.late is None:
+            self.late = threading.current_thread()
+        if self.late is threading.current_thread():
+            assert self.go.wait(LATE_S)
+            self.first.set()
+        return self._calls.get(timeout=timeout)
+
+
+def test_a_thread_that_was_succeeded_while_it_waited_ends_with_its_successor(guard: Guard) -> None:
+    worker = Worker(guard, SOON_S)
+    calls = worker._calls = Late(worker._calls)  # type: ignore[assignment, arg-type]
+    worker.start()
+    assert worker.run(lambda: 1, 0) == 1  # by the successor
+    calls.go.set()
+    assert calls.first.wait(LATE_S)
+    worker.run(worker.retire, None)
+    worker.join()
+    assert calls.late is not None
+    calls.late.join(LATE_S / 10)
+    assert not calls.late.is_alive()
 
 
 def test_where_no_thread_can_be_started_callers_do_the_work(
