@@ -13,9 +13,8 @@ from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import text
 from eco2ai_callbacks.usage import JOULES_PER_KWH
 
-# Bytes at the begin of a file in which its first row of names is looked for, and characters of one cell.
+# Bytes at the begin of a file in which its first row of names is looked for.
 _HEAD = 2**16
-_CELL = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,6 @@ def rows(path: Path) -> Iterator[Mapping[str, str]]:
     Raises:
         OSError: The file cannot be read.
     """
-    csv.field_size_limit(_CELL)
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.reader(line.replace("\0", "") for line in file)
         try:
@@ -47,7 +45,7 @@ def rows(path: Path) -> Iterator[Mapping[str, str]]:
             for cells in reader:
                 if len(cells) == len(names):
                     yield dict(zip(names, cells, strict=True))
-        except csv.Error:  # a cell without an end
+        except csv.Error:  # a cell without an end: longer than the module's own limit, 128 KiB
             return
 
 

@@ -63,13 +63,21 @@ def hostile(path: Path = Path("hostile")) -> Path:
         written.mark("epoch", 10**9 + 1, metrics={text: 2.0, "loss": 0.25})
         written.mark("stage", None, text)
         written.stop(text)
-    good = (path / "0.jsonl").read_bytes().splitlines()[1]
-    future = good.replace(b'"schema":1', b'"schema":99').replace(b'"writer":"', b'"news":{"a":[1]},"writer":"f')
-    odd = canonical(
-        {"run": "odd", "writer": "o", "seq": 0, "event": "stage", "seconds": 1.0, "joules": {"cpu": 1.0}}
-        | {"band": [1], "method": 7, "intensity": "DE", "failures": "all", "measured_share": "x", "sources": {"a": 1}}
-    ).encode()
-    lines = (b"x" * (10 * 2**20), b"\xff\xfe\x00latin \xe9", future, odd, b'{"schema":1,"run":"torn', b"[" * 100_000)
+    first = (path / "0.jsonl").read_bytes().splitlines()[0]
+    assert b'"schema":2' in first
+    future = first.replace(b'"schema":2', b'"schema":99').replace(b'"writer":"', b'"news":{"a":[1]},"writer":"f')
+    plain = {"run": "odd", "writer": "o", "seq": 0, "event": "stage", "seconds": 1.0, "joules": {"cpu": 1.0}}
+    odd = canonical(plain | {"band": [1], "failures": "all", "sources": {"a": 1}}).encode()
+    refused = canonical(plain | {"method": 7, "intensity": "DE", "measured_share": "x"}).encode()
+    lines = (
+        b"x" * (10 * 2**20),
+        b"\xff\xfe\x00latin \xe9",
+        future,
+        odd,
+        refused,
+        b'{"schema":1,"run":"torn',
+        b"[" * 100_000,
+    )
     (path / "odd.jsonl").write_bytes(b"\n".join(lines))
     (path / "=cmd.csv").write_text("a,b\n=1+1,2\n")
     return path
