@@ -193,10 +193,12 @@ def _continuation(file: int, line: Line) -> bytes | None:
     """
     torn = _is_torn(file)
     os.lseek(file, 0, os.SEEK_SET)
-    head = os.read(file, HEAD)
+    # No more than the file has: a device such as /dev/full gives bytes without end.
+    size = os.fstat(file).st_size
+    head = os.read(file, min(HEAD, size))
     if line.first.startswith(head):
         return line.first[len(head) :] + line.alone()
-    return line.below(head, torn=torn, quoted=torn and _is_quoted(file))
+    return line.below(head, torn=torn, quoted=torn and _is_quoted(file, size))
 
 
 @contextlib.contextmanager
@@ -251,19 +253,23 @@ def _unlock(file: int) -> None:
 def _is_torn(file: int) -> bool:
     """Return whether the file ends inside a line; a line that still grows belongs to a writer without the lock."""
     before, size = -1, os.fstat(file).st_size
-    while size != before:
+    while size and size != before:
         os.lseek(file, max(0, size - 1), os.SEEK_SET)
         if os.read(file, 1) in (b"", b"\n"):
             return False
         time.sleep(_GROWS_S)
         before, size = size, os.fstat(file).st_size
-    return True
+    return size > 0
 
 
-def _is_quoted(file: int) -> bool:
-    """Return whether a file ends inside quotation marks, which would take in all that follows."""
+def _is_quoted(file: int, size: int) -> bool:
+    """Return whether so many bytes of a file end inside quotation marks, which would take in all that follows."""
     os.lseek(file, 0, os.SEEK_SET)
-    return sum(block.count(b'"') for block in iter(lambda: os.read(file, HEAD), b"")) % 2 == 1
+    marks = 0
+    while size > 0 and (block := os.read(file, min(HEAD, size))):
+        marks += block.count(b'"')
+        size -= len(block)
+    return marks % 2 == 1
 
 
 def _names(path: Path) -> Iterator[Path]:

@@ -160,3 +160,22 @@ def test_a_row_that_still_grows_is_not_torn(path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(module.time, "sleep", sleep)
     append(path, Row(VALUES))
     assert [line[:8] for line in path.read_text().splitlines()[1:]] == ["run,demo", "run,demo", "run,demo"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_device_that_gives_bytes_without_end_is_read_no_further_than_its_size(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path.symlink_to("/dev/full")
+    reads: list[int] = []
+    plain = os.read
+
+    def read(file: int, size: int) -> bytes:
+        reads.append(size)
+        assert len(reads) < 10
+        return plain(file, size)
+
+    monkeypatch.setattr(os, "read", read)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        append(path, Row(VALUES))
+    assert sum(reads) == 0
