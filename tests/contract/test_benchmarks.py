@@ -125,7 +125,7 @@ def test_a_package_that_cannot_be_installed_has_pips_words_in_every_cell() -> No
 FILES = {
     "eco2ai_callbacks_": (
         "eco2ai.jsonl",
-        '{"event":"start"}\n{"event":"epoch","epoch_energy_kwh":0.5}\n{"event":"epoch","epoch_energy_kwh":null}\n{"ev',
+        '{"event":"start"}\n{"event":"epoch","energy_kwh":0.5}\n{"event":"epoch"}\n{"ev',
     ),
     "codecarbon_": ("emissions.csv", "run_id,energy_consumed\na,0.5\na,\n"),
     "carbontracker_": (
