@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import moment, number, text
-from eco2ai_callbacks.report.sums import OTHER, Part, Source, Sum, grams_band_of, measured_of, parts_of
+from eco2ai_callbacks.report.sums import OTHER, Part, Source, Sum, Summed, grams_band_of, measured_of, parts_of
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
 
 # Columns that a table of epochs has at most, for stages, channels and metrics. A log that names a new metric in every
@@ -32,7 +32,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Summed):
     """One epoch of a run, over all ranks.
 
     Args:
@@ -54,26 +54,6 @@ class Epoch:
     started: datetime | None = None
     samples: int | None = None
     tokens: int | None = None
-
-    @property
-    def seconds(self) -> float:
-        """Duration; of parallel ranks that of the first one."""
-        return self.sum.seconds
-
-    @property
-    def joules(self) -> Mapping[str, float]:
-        """IT energy per channel."""
-        return self.sum.joules
-
-    @property
-    def energy_kwh(self) -> float | None:
-        """IT energy; ``None`` where nothing was measured."""
-        return self.sum.energy_kwh
-
-    @property
-    def co2_kg(self) -> float | None:
-        """CO2e, with the data centre's overhead; ``None`` where nothing was measured."""
-        return self.sum.co2_kg
 
 
 class Table:

@@ -11,7 +11,7 @@ from typing import Any
 from eco2ai_callbacks.report.epoch_table import Epoch
 from eco2ai_callbacks.report.frames import epoch_row, frame
 from eco2ai_callbacks.report.stated import ExpectedTotal, Factor
-from eco2ai_callbacks.report.sums import Sum, in_turn, parallel
+from eco2ai_callbacks.report.sums import Sum, Summed, in_turn, parallel
 from eco2ai_callbacks.report.timeline import Interval
 from eco2ai_callbacks.runlog.aggregate import of_ranks
 
@@ -65,7 +65,7 @@ class Portion:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(Summed):
     """One run over all of its ranks and sessions.
 
     Args:
@@ -165,26 +165,6 @@ class Run:
         """How its sessions ended that no other continues, each way once; ``unfinished`` for those without an end."""
         open_ends = (writer for writer in self.writers if not writer.continued)
         return tuple(dict.fromkeys(writer.state or "unfinished" for writer in open_ends))
-
-    @property
-    def seconds(self) -> float:
-        """Duration: the time that its records cover; of parallel ranks that of the first one."""
-        return self.sum.seconds
-
-    @property
-    def joules(self) -> Mapping[str, float]:
-        """IT energy per channel."""
-        return self.sum.joules
-
-    @property
-    def energy_kwh(self) -> float | None:
-        """IT energy."""
-        return self.sum.energy_kwh
-
-    @property
-    def co2_kg(self) -> float | None:
-        """CO2e, with the data centre's overhead."""
-        return self.sum.co2_kg
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from eco2ai_callbacks.record import Record, banded
 from eco2ai_callbacks.report.fields import band, mapping, number, text
@@ -142,6 +143,38 @@ class Sum:
         grams = self.usage.grams
         spread = (self.grams_band[0] / grams, self.grams_band[1] / grams) if grams else (1.0, 1.0)
         return banded(Usage(self.usage.seconds, joules, grams), methods, spread)
+
+
+class Summed:
+    """What has a ``sum``, and shows its figures as its own."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # a property in one class, a field in another, for which this would be a default
+
+        @property
+        def sum(self) -> Sum:
+            """The sum."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration: the time that its records cover; of parallel ranks that of the first one."""
+        return self.sum.seconds
+
+    @property
+    def joules(self) -> Mapping[str, float]:
+        """IT energy per channel."""
+        return self.sum.joules
+
+    @property
+    def energy_kwh(self) -> float | None:
+        """IT energy; ``None`` where nothing was measured."""
+        return self.sum.energy_kwh
+
+    @property
+    def co2_kg(self) -> float | None:
+        """CO2e, with the data centre's overhead; ``None`` where nothing was measured."""
+        return self.sum.co2_kg
 
 
 def parallel(sums: Iterable[Sum]) -> Sum:
