@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from epoch_tables import record, table
 
-from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.epoch_table import MOST_COLUMNS, Table
+from eco2ai_callbacks.report.epoch_table import MOST_COLUMNS
 from eco2ai_callbacks.report.epochs import Epochs
-
-
-def record(epoch: int | None, attempt: int | None = 1, **values: Any) -> Record:
-    fixed = {"run": "r", "writer": "w", "event": "epoch", "stage": "train", "seconds": 2.0, "joules": {"cpu": 10.0}}
-    return Record(**fixed | values, epoch=epoch, attempt=attempt)
-
-
-def table(*records: Record) -> Table:
-    found = Table()
-    for each in records:
-        found.add(each)
-    return found
 
 
 def test_two_files_parts_add_up() -> None:
