@@ -19,7 +19,8 @@ from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.read import lines
-from eco2ai_callbacks.runlog.verify import CheckedRun, verify
+from eco2ai_callbacks.runlog.verdict import CheckedRun
+from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.settings import Settings, accepted, describe, resolve, spelled
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.verify import CheckedRun, Verdict
+from eco2ai_callbacks.runlog.verdict import CheckedRun, Verdict
 from eco2ai_callbacks.runlog.verify import verify as verdict_on
 from eco2ai_callbacks.sinks.console import duration
 from eco2ai_callbacks.usage import Usage

@@ -13,7 +13,8 @@ from pathlib import Path
 from eco2ai_callbacks.runlog.chain_check import written_at
 from eco2ai_callbacks.runlog.line_check import first_written, record_lines
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.verify import Verdict, verify
+from eco2ai_callbacks.runlog.verdict import Verdict
+from eco2ai_callbacks.runlog.verify import verify
 
 
 class NotMerged(ValueError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.runlog.hashing import LINK_DIGITS, is_link
+from eco2ai_callbacks.runlog.shapes import Mark
 from eco2ai_callbacks.runlog.sums import RECENT, Sums
 
 # The wall clock is a label that may be corrected by so much between two lines.
@@ -129,6 +130,17 @@ class Chain:
             self.seq, self._next, self.hash, self.file = seq, seq + 1, line.hash, line.file
             self.ended = event == "stop"
         return good
+
+    def is_next(self, mark: Mark, file: Path) -> bool:
+        """Return whether :meth:`follows` would take a mark and find nothing wrong with it; nothing is taken."""
+        if self.ended or file is not self.file or mark.seq != self._next or self.hash is None:
+            return False
+        return mark.prev == self.hash[:LINK_DIGITS] and self._sums.are_next(mark)
+
+    def take(self, mark: Mark, digest: str) -> None:
+        """Take a mark of which :meth:`is_next` is true, and the hash of its line."""
+        self.seq, self._next, self.hash = mark.seq, mark.seq + 1, digest
+        self._sums.take(mark)
 
 
 def without_copies(lines: Iterable[Found]) -> list[Found]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -23,12 +23,22 @@ _FIRST_KEY = '{"schema":'
 
 def record_lines(file: Path) -> Iterator[tuple[int, str, Mapping[str, Any] | None, bytes]]:
     """Return number, text, record's fields and bytes of each line that is not empty."""
+    for number, text, data in text_lines(file):
+        yield number, text, record_of(text), data
+
+
+def text_lines(file: Path) -> Iterator[tuple[int, str, bytes]]:
+    """Return number, text and bytes of each line that is not empty."""
     for number, data in raw_lines(file):
         if data:
             # Bytes that are not UTF-8 stay distinct.
-            text = data.decode("utf-8", "backslashreplace")
-            values = as_written(text)
-            yield number, text, values if is_record(values) else None, data
+            yield number, data.decode("utf-8", "backslashreplace"), data
+
+
+def record_of(text: str) -> Mapping[str, Any] | None:
+    """Return the fields of a record's line, ``None`` for any other."""
+    values = as_written(text)
+    return values if is_record(values) else None
 
 
 def first_written(file: Path) -> datetime | None:
@@ -66,15 +76,16 @@ def own_faults(line: Found, data: bytes, key: str | None) -> list[Fault]:
     elif key and not _has_hmac(values, data, key):
         faults.append(line.fault("changed", "its HMAC is not that of its content"))
     joules, said = values.get("joules"), values.get("energy_kwh")
-    energy = kwh(_sum(joules.values())) if joules else None
+    energy = energy_of(joules) if joules else None
     if said != energy and not same(said, energy):
         faults.append(line.fault("changed", f"energy_kwh is {said}, its joules are {energy}"))
     return faults
 
 
-def _sum(numbers: Iterable[float]) -> float:
+def energy_of(joules: Mapping[str, float]) -> float:
+    """Return the sum of all channels, in kWh."""
     try:
-        return math.fsum(numbers)
+        return kwh(math.fsum(joules.values()))
     except OverflowError:
         return math.inf
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from eco2ai_callbacks.runlog.chain_check import Fault, Found
 from eco2ai_callbacks.runlog.resume import inheriting_rank
-from eco2ai_callbacks.runlog.sums import Figures, all_same, figures
+from eco2ai_callbacks.runlog.shapes import Figures, Mark
+from eco2ai_callbacks.runlog.sums import all_same, figures
 from eco2ai_callbacks.runlog.tally import Tally
 from eco2ai_callbacks.usage import Usage, sum_parallel
 
@@ -97,6 +98,17 @@ class RunCheck:
             session.has_stop, session.ended = True, values.get("ended")
         if counts:
             self._count(values, rank)
+
+    def take(self, mark: Mark, place: int, file: Path) -> bool:
+        """Add a mark as :meth:`add` does; return whether that was possible: its session and file are known."""
+        session = self.sessions.get(mark.writer)
+        tally = None if session is None else self._ranks.get(session.rank)
+        if session is None or tally is None or file is not self._file:
+            return False
+        session.last = place
+        _, co2, seconds = mark.own
+        tally.add(mark.writer, mark.event, seconds or 0.0, mark.joules, co2, None)
+        return True
 
     def count(self, line: Found) -> None:
         """Count a line's usage."""

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from eco2ai_callbacks.record import ADDING_EVENTS
+from eco2ai_callbacks.runlog.shapes import Figures, Mark
 
 # Sums of the same numbers in another order differ by less.
 _TOLERANCE = 1e-9
 
 # Epochs whose sums are kept where a log is read once: an epoch's marks follow each other, but for evaluations.
 RECENT = 64
-
-# Energy in kWh, CO2 in kg, seconds.
-Figures = tuple[float | None, float | None, float | None]
 
 
 class Sums:
@@ -58,9 +56,8 @@ class Sums:
         if adds and record.get("stage") == "train":
             epoch = record.get("epoch"), record.get("attempt")
             before = self._epochs.get(epoch)
-            marks = self._epochs[epoch] = own if before is None else _plus(before, own)
-            if self._kept is not None and len(self._epochs) > self._kept:
-                del self._epochs[next(iter(self._epochs))]
+            marks = own if before is None else _plus(before, own)
+            self._keep(epoch, marks)
             if "epoch_total" in record:
                 held = None if record["epoch_total"] is None else figures(record["epoch_total"])
             else:
@@ -69,6 +66,23 @@ class Sums:
             if held is not None and held is not marks and self._known and not all_same(held, marks):
                 found += ("its epoch_total is not the sum of the epoch's lines",)
         return found
+
+    def are_next(self, mark: Mark) -> bool:
+        """Return whether :meth:`faults` would find none in a mark that follows; nothing is taken."""
+        if self._total is None or not all_same(mark.total, _plus(self._total, mark.own)):
+            return False
+        return mark.stage != "train" or (mark.event == "epoch" and (mark.epoch, mark.attempt) not in self._epochs)
+
+    def take(self, mark: Mark) -> None:
+        """Take a mark of which :meth:`are_next` is true."""
+        self._total = mark.total
+        if mark.stage == "train":
+            self._keep((mark.epoch, mark.attempt), mark.own)
+
+    def _keep(self, epoch: tuple[int | None, int | None], marks: Figures) -> None:
+        self._epochs[epoch] = marks
+        if self._kept is not None and len(self._epochs) > self._kept:
+            del self._epochs[next(iter(self._epochs))]
 
 
 def figures(sums: Mapping[str, float | None]) -> Figures:

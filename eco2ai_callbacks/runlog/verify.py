@@ -19,83 +19,31 @@ something does not fit are read again, with all of their lines in memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eco2ai_callbacks.runlog.aggregate import of_ranks
 from eco2ai_callbacks.runlog.chain_check import Chain, Fault, Found, Torn, chain_faults, without_copies
 from eco2ai_callbacks.runlog.hashing import is_link, line_hash
-from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, is_torn, own_faults, record_lines
+from eco2ai_callbacks.runlog.line_check import (
+    energy_of,
+    first_written,
+    is_spelt,
+    is_torn,
+    own_faults,
+    record_lines,
+    record_of,
+    text_lines,
+)
 from eco2ai_callbacks.runlog.paths import files_of
+from eco2ai_callbacks.runlog.read import as_written
 from eco2ai_callbacks.runlog.run_check import RunCheck
-from eco2ai_callbacks.usage import Usage
+from eco2ai_callbacks.runlog.shapes import Mark, Shapes
+from eco2ai_callbacks.runlog.verdict import Verdict, checked_run, first_of_each_line
 
 # A file that begins with so many lines of which none is a record is no run log.
 _FOREIGN = 1000
 # Last lines of open sessions that are kept until the next line of the session confirms them by its hash.
 _UNCONFIRMED = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedRun:
-    """One run in the log.
-
-    Args:
-        id: The run's id.
-        state: ``finished``, ``unfinished`` (no ``stop``: interrupted, or still running) or ``altered``.
-        usage: Sum of its lines, recomputed. Energies of ranks add up; the seconds are those of the first rank.
-        ended: How it ended by its ``stop`` records, each way once: ``finished``, ``interrupted``, or what stopped it.
-        parent: Id of the run inside which it was measured.
-        ranks: How many ranks the sum includes, in words; empty where the job has one rank.
-        partial: Whether lines of it are not in the files that were read.
-    """
-
-    id: str
-    state: str
-    usage: Usage
-    ended: tuple[str, ...] = ()
-    parent: str | None = None
-    ranks: str = ""
-    partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of :func:`verify`.
-
-    Args:
-        files: The files that were read.
-        records: Number of records in them.
-        keyed: Whether HMACs were recomputed.
-        faults: The alterations, in the order of files and lines.
-        torn: File and number of the lines that a crash or a full disk cut off: no alterations.
-        runs: All runs.
-        elsewhere: Where lines of a session are in a file that was not read, or are gone.
-        foreign: The files that hold lines and no record: they are no run logs.
-    """
-
-    files: tuple[Path, ...]
-    records: int
-    keyed: bool
-    faults: tuple[Fault, ...]
-    torn: tuple[tuple[Path, int], ...]
-    runs: tuple[CheckedRun, ...]
-    elsewhere: tuple[Fault, ...] = ()
-    foreign: tuple[Path, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing was altered and no session continues from another file.
-
-        There may still be runs without ``stop`` and torn lines.
-        """
-        return not self.faults and not self.elsewhere
-
-    @property
-    def first(self) -> Fault | None:
-        """The first line that was altered, else the first session with lines elsewhere."""
-        return next(iter((*self.faults, *self.elsewhere)), None)
 
 
 def verify(path: Path | Iterable[Path], key: str | None = None) -> Verdict:
@@ -135,6 +83,7 @@ class _Check:
         self._records = 0
         self._chains: dict[str, Chain] = {}
         self._runs: dict[str, RunCheck] = {}
+        self._shapes = Shapes()
         self._faults: list[Fault] = []
         self._torn: list[Torn] = []
         self._foreign: list[Path] = []
@@ -142,20 +91,20 @@ class _Check:
         self._suspects: set[str] = set()
         self._links: list[Found] = []
         self._copies: set[int] = set()
-        self._unconfirmed: dict[str, tuple[Found, str]] = {}
+        self._unconfirmed: dict[str, tuple[Path, int, str]] = {}
 
     def verdict(self) -> Verdict:
         """Read the files and return what was found."""
         for file in self._files:
             self._read(file)
-        for line, text in self._unconfirmed.values():
-            self._check_spelling(line, text)
+        for last in self._unconfirmed.values():
+            self._check_last(*last)
         elsewhere = list(self._faults_of_suspects())
         partial = {self._run_of(fault.writer) for fault in elsewhere}
         for run, check in self._runs.items():
             if run not in partial:
                 self._faults += check.total_faults()
-        faults = _first_of_each_line(self._faults, self._files)
+        faults = first_of_each_line(self._faults, self._files)
         altered = {fault.writer for fault in faults}
         return Verdict(
             files=tuple(self._files),
@@ -163,8 +112,8 @@ class _Check:
             keyed=bool(self._key),
             faults=tuple(faults),
             torn=tuple((cut.file, cut.number) for cut in self._torn),
-            runs=tuple(_checked(run, check, altered, run in partial) for run, check in self._runs.items()),
-            elsewhere=tuple(_first_of_each_line(elsewhere, self._files)),
+            runs=tuple(checked_run(run, check, altered, run in partial) for run, check in self._runs.items()),
+            elsewhere=tuple(first_of_each_line(elsewhere, self._files)),
             foreign=tuple(self._foreign),
         )
 
@@ -173,9 +122,16 @@ class _Check:
     def _read(self, file: Path) -> None:
         before = self._records
         strange: list[Fault] = []
-        for number, text, values, data in record_lines(file):
+        for number, text, data in text_lines(file):
+            # With a key each line holds its own HMAC.
+            mark = None if self._key else self._shapes.mark(text)
+            if mark is not None and self._take_mark(mark, file, number, text, data):
+                self._records += 1
+                continue
+            values = record_of(text)
             if values is not None:
                 self._take(Found(file, number, self._records, values, line_hash(data)), text, data)
+                self._shapes.learn(values)
                 self._records += 1
             elif is_torn(text):
                 self._torn.append(Torn(file, number, text))
@@ -214,9 +170,24 @@ class _Check:
         if event == "stop":
             self._check_spelling(line, text)
         else:
-            self._unconfirmed[writer] = line, text
+            self._unconfirmed[writer] = line.file, line.number, text
             if len(self._unconfirmed) > _UNCONFIRMED:
-                self._check_spelling(*self._unconfirmed.pop(next(iter(self._unconfirmed))))
+                self._check_last(*self._unconfirmed.pop(next(iter(self._unconfirmed))))
+
+    def _take_mark(self, mark: Mark, file: Path, number: int, text: str, data: bytes) -> bool:
+        """Take a line as :meth:`_take` does, where nothing about it is wrong or new; return whether that was so."""
+        chain, run = self._chains.get(mark.writer), self._runs.get(mark.run)
+        if chain is None or run is None or not chain.is_next(mark, file) or mark.own[0] != energy_of(mark.joules):
+            return False
+        if not run.take(mark, self._records, file):
+            return False
+        chain.take(mark, line_hash(data))
+        self._unconfirmed.pop(mark.writer, None)
+        self._unconfirmed[mark.writer] = file, number, text
+        return True
+
+    def _check_last(self, file: Path, number: int, text: str) -> None:
+        self._check_spelling(Found(file, number, 0, as_written(text), ""), text)
 
     def _check_spelling(self, line: Found, text: str) -> None:
         if not is_spelt(line.values, text):
@@ -280,20 +251,3 @@ def _link_fault(line: Found, continued: Sequence[Found]) -> Fault | None:
         return last.fault("changed", f"line {line.number} holds another hash of it")
     kind = "removed" if last.file == line.file else "elsewhere"
     return line.fault(kind, f"the last lines of the session that it continues, {link['writer']}, are missing")
-
-
-# --- the verdict ----------------------------------------------------------------------------------------------------
-
-
-def _first_of_each_line(faults: Iterable[Fault], files: Sequence[Path]) -> list[Fault]:
-    order = {file: place for place, file in enumerate(files)}
-    ordered = sorted(faults, key=lambda fault: (order[fault.file], fault.line))
-    return list({(fault.file, fault.line): fault for fault in reversed(ordered)}.values())[::-1]
-
-
-def _checked(run: str, check: RunCheck, altered: set[str | None], partial: bool) -> CheckedRun:
-    state = "finished" if check.ended else "unfinished"
-    if not altered.isdisjoint(check.sessions):
-        state = "altered"
-    ranks = of_ranks(len(check.ranks), check.world_size)
-    return CheckedRun(run, state, check.usage, check.ended, check.parent, ranks, partial)

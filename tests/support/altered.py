@@ -9,8 +9,9 @@ from typing import Any
 
 from sessions import Written
 
+from eco2ai_callbacks.runlog.chain_check import Fault
 from eco2ai_callbacks.runlog.hashing import canonical, link_of
-from eco2ai_callbacks.runlog.verify import Fault, Verdict
+from eco2ai_callbacks.runlog.verdict import Verdict
 
 KEY = "a secret"
 # The lines of a session as `whole` writes it: start, stage, epoch, heartbeat, metrics, epoch, stop.

@@ -133,6 +133,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "runlog": [
         {"__init__"},
         {"verify", "write"},
+        {"verdict"},
         {"aggregate", "run_check", "line_check", "writable"},
         {"resume", "unfinished", "chain_check"},
         {"ends"},
@@ -141,7 +142,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"read", "sums"},
         {"restore"},
         {"short"},
-        {"attempts", "tally", "validate", "paths", "hashing", "inferred"},
+        {"attempts", "tally", "validate", "paths", "hashing", "inferred", "shapes"},
     ],
     "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form", "csv_sums"}],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],

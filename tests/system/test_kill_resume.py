@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from logcheck import ADDING, Row, by_run, by_writer, close, epochs, rows, rows_so_far
 
-from eco2ai_callbacks.runlog.verify import Verdict, verify
+from eco2ai_callbacks.runlog.verdict import Verdict
+from eco2ai_callbacks.runlog.verify import verify
 
 # The frameworks warn of many things of their own; our warnings stay errors.
 pytestmark = [

@@ -14,8 +14,10 @@ from sessions import Written
 from eco2ai_callbacks.runlog.chain_check import Found
 from eco2ai_callbacks.runlog.hashing import canonical, line_hash, link_of, signed
 from eco2ai_callbacks.runlog.read import records, total
+from eco2ai_callbacks.runlog.shapes import Shapes
 from eco2ai_callbacks.runlog.sums import RECENT
-from eco2ai_callbacks.runlog.verify import Verdict, verify
+from eco2ai_callbacks.runlog.verdict import Verdict
+from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.usage import Usage
 
 SCHEMA_1 = Path(__file__).parent / "schema1"
@@ -235,8 +237,11 @@ class TestLongLogs:
                 kept.append(len(alive))
 
         monkeypatch.setattr("eco2ai_callbacks.runlog.verify.Found", Tracked)
-        assert verify(log).whole
-        assert len(kept) == len(texts(log))
+        verdict = verify(log)
+        assert verdict.whole
+        assert verdict.records == len(texts(log))
+        # Most lines have the shape of one before them.
+        assert sessions <= len(kept) < verdict.records / 2
         # No more than the last line of each session, and the one that is being read.
         assert max(kept) <= sessions + 2
 
@@ -247,6 +252,73 @@ class TestLongLogs:
             session.mark(epoch=epoch)
         session.mark(epoch=0)
         assert verify(log).faults == ()
+
+
+def long_lines(log: Path) -> list[str]:
+    """Write two sessions of which most lines have the shape of one before them; return the lines."""
+    for run in ("a", "b"):
+        session = Written(log, run)
+        for epoch in range(8):
+            session.mark(epoch=epoch)
+            session.mark("stage", epoch, "validate")
+        session.heartbeat(epoch=8)
+        session.stop()
+    return texts(log)
+
+
+def both_ways(log: Path, monkeypatch: pytest.MonkeyPatch) -> Verdict:
+    """Return the verdict; it must be the one that a check of every line by itself returns."""
+    verdict = verify(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(Shapes, "mark", lambda *_: None)
+        assert verify(log) == verdict
+    return verdict
+
+
+class TestLinesOfOneShape:
+    def test_a_whole_log_is_whole_and_has_the_same_sums(self, log: Path, monkeypatch: pytest.MonkeyPatch):
+        long_lines(log)
+        verdict = both_ways(log, monkeypatch)
+        assert verdict.whole
+        assert [run.usage.seconds for run in verdict.runs] == [pytest.approx(36.0)] * 2
+
+    @pytest.mark.parametrize("place", [9, 10])
+    def test_any_character_that_was_changed_is_found(self, log: Path, monkeypatch: pytest.MonkeyPatch, place: int):
+        lines = long_lines(log)
+        line = lines[place]
+        for at in range(0, len(line), 3):
+            other = "7" if line[at] != "7" else "3"
+            write(log, [*lines[:place], line[:at] + other + line[at + 1 :], *lines[place + 1 :]])
+            assert not both_ways(log, monkeypatch).whole, line[at : at + 20]
+
+    @pytest.mark.parametrize("name", ["seconds", "energy_kwh", "co2_kg", "epoch", "attempt", "stage", "event", "seq"])
+    @pytest.mark.parametrize("value", [0, 0.5, None, "validate", "stop", "train", 10**18, 1e300, True, [], {}])
+    def test_any_value_in_a_place_is_judged_alike(
+        self, log: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+    ):
+        lines = long_lines(log)
+
+        def change(number: int, values: dict[str, Any]) -> None:
+            if number == 9:
+                values[name] = value
+
+        write(log, [*rechained(lines[:19], change), *lines[19:]])
+        both_ways(log, monkeypatch)
+
+    @pytest.mark.parametrize("how", ["removed", "swapped", "twice", "foreign", "copied"])
+    def test_lines_that_were_moved_are_judged_alike(self, log: Path, monkeypatch: pytest.MonkeyPatch, how: str):
+        lines = long_lines(log)
+        altered = {
+            "removed": [*lines[:9], *lines[10:]],
+            "swapped": [*lines[:9], lines[10], lines[9], *lines[11:]],
+            "twice": [*lines[:10], *lines[9:]],
+            "foreign": [*lines[:9], lines[30], *lines[9:]],
+            "copied": lines,
+        }[how]
+        write(log, altered)
+        if how == "copied":
+            write(log.with_name("eco2ai.0123456789abcdef.jsonl"), lines[:12])
+        assert both_ways(log, monkeypatch).whole is (how == "copied")
 
 
 def long_log(log: Path, sessions: int, lines: int) -> None:
