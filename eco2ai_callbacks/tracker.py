@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -19,7 +18,7 @@ from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.figures import JobFigures
 from eco2ai_callbacks.metrics.model_card import TrainingType
 from eco2ai_callbacks.session.arguments import Arguments
-from eco2ai_callbacks.session.blocks import Blocks
+from eco2ai_callbacks.session.blocks import Blocks, until_entered
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.session.lifetime import Lifetime
@@ -126,7 +125,8 @@ class Tracker:
         return self.total
 
     def __enter__(self) -> Tracker:
-        return self.start()
+        with until_entered(self.stop):
+            return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop(None if kind is None else "interrupted")
@@ -249,11 +249,9 @@ class _Track:
 
     def __enter__(self) -> Tracker:
         tracker = self._tracker()
-        with ExitStack() as interrupted:  # before the block is entered, nobody else would end the run
-            interrupted.callback(tracker.stop, "interrupted")
+        with until_entered(tracker.stop):
             self._blocks.enter(tracker.start(), sys._getframe(1))
-            interrupted.pop_all()
-        return tracker
+            return tracker
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Generic, TypeVar
@@ -23,6 +24,19 @@ class _Block(Generic[T]):
 
 # The blocks that this thread or task has entered, of all context managers.
 _ENTERED: ContextVar[tuple[_Block[Any], ...]] = ContextVar("eco2ai_entered", default=())
+
+
+@contextlib.contextmanager
+def until_entered(stop: Callable[[str], object]) -> Iterator[None]:
+    """Stop a run as ``interrupted`` where its block is not entered: nobody else would end it.
+
+    Args:
+        stop: Stops the run, given how it ended.
+    """
+    with contextlib.ExitStack() as interrupted:
+        interrupted.callback(stop, "interrupted")
+        yield
+        interrupted.pop_all()
 
 
 class Blocks(Generic[T]):

@@ -655,6 +655,22 @@ def test_a_block_that_is_interrupted_before_it_is_entered_leaves_no_run_behind(
     assert not [thread for thread in threading.enumerate() if thread.name == "eco2ai"]
 
 
+def test_a_tracker_that_is_interrupted_before_its_block_is_entered_leaves_no_run_behind(
+    clock: Clock, meter: FakeMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Tracker.start
+
+    def interrupt(tracker: Tracker) -> None:
+        start(tracker)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tracker, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt), tracker(clock, meter):
+        raise AssertionError("the block was entered")
+    assert [ended for _, ended in stops()] == ["interrupted"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "eco2ai"]
+
+
 def test_a_track_inside_of_itself_measures_both(clock: Clock, meter: FakeMeter) -> None:
     measured = tracked(clock, meter)
     with measured as outer:
