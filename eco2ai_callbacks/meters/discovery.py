@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
@@ -131,15 +131,20 @@ class Candidate:
 
 def _open_nvml(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     job = context.job
-    meter = open_nvml(
-        settings.gpus,
-        sample_s=settings.sample_s,
-        environ=os.environ if context.environ is None else context.environ,
-        job_pids=(lambda: job.pids) if job else tuple,
-        used_by_framework=context.gpu_uuids,
-        clock=context.clock,
-        library=context.nvml,
-    )
+    try:
+        meter = open_nvml(
+            settings.gpus,
+            sample_s=settings.sample_s,
+            environ=os.environ if context.environ is None else context.environ,
+            job_pids=(lambda: job.pids) if job else tuple,
+            used_by_framework=context.gpu_uuids,
+            clock=context.clock,
+            library=context.nvml,
+        )
+    except SettingsError as error:
+        raise SettingsError(
+            f"gpus={settings.gpus!r} (from {settings.origin.get('gpus', 'argument')}): {error}"
+        ) from None
     yield meter, meter.detail
 
 

@@ -476,8 +476,8 @@ def test_a_board_that_is_not_there_is_named_and_the_processor_is_measured(stub: 
     log = tracked(stub, [7])
     check_sums(log)
     assert log[0]["failures"] == log[-1]["failures"]
-    assert "NVML: gpus: 7 is no GPU of this machine" in log[-1]["failures"][0]
-    assert "gpus: 7 is no GPU of this machine" in source(log)["reason"]
+    assert "(from argument): 7 is no GPU of this machine" in log[-1]["failures"][0]
+    assert "7 is no GPU of this machine" in source(log)["reason"]
 
 
 def test_a_counter_that_is_reset_loses_that_stretch_and_says_so(stub: NvmlStub) -> None:

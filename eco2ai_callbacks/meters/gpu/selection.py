@@ -222,7 +222,7 @@ def _named(gpus: Sequence[Gpu], names: Sequence[int | str], unreadable: Sequence
             found = _as_spelt(gpus, name, whole=True)
         if found is None:
             here = ", ".join(f"{part.gpu.index} = {part.uuid}" for part in _everything(gpus)) or "none"
-            raise SettingsError(f"gpus: {name!r} is no GPU of this machine; accepted are {_ACCEPTED} of: {here}")
+            raise SettingsError(f"{name!r} is no GPU of this machine; accepted are {_ACCEPTED} of: {here}")
         parts[found] = None
     return Choice(_without_nested(tuple(parts)), "named", tuple(missing))
 

@@ -90,6 +90,15 @@ def test_a_virtual_machine_s_figure_holds_the_memory_so_nothing_counts_it_again(
     assert [dict(meter.methods)["cpu"].name for meter in found.meters] == ["cpu-model:vm"]
 
 
+def test_a_board_that_is_not_there_is_named_with_where_its_number_came_from(make: Callable[..., Machine]) -> None:
+    guard = Guard()
+    found = make(FakeGpu("GPU-a")).discover(CLOUD_VM, guard=guard, gpus=(7,), origin={"gpus": "ECO2AI_GPUS"})
+    said = "gpus=(7,) (from ECO2AI_GPUS): 7 is no GPU of this machine"
+    assert sources(found)["NVML"].reason.startswith(said)
+    assert guard.failures[0].startswith(f"NVML: {said}")
+    assert used(found) == [("CPU model", "cpu", "ram")]
+
+
 def test_bare_metal_without_counters_has_a_model_of_each(make: Callable[..., Machine]) -> None:
     found = make().discover(BARE_METAL)
     assert used(found) == [("CPU model", "cpu"), ("RAM model", "ram")]

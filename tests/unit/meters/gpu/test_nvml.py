@@ -142,7 +142,7 @@ def test_the_framework_knows_better_than_the_variable(clock: Clock) -> None:
 
 def test_a_wrong_index_raises_and_leaves_nothing_open(clock: Clock) -> None:
     nvml = FakeNvml(clock, FakeGpu(A))
-    with pytest.raises(SettingsError, match="gpus: 3 is no GPU of this machine"):
+    with pytest.raises(SettingsError, match="3 is no GPU of this machine"):
         opened(nvml, clock, [3])
     assert not nvml.initialised
 

@@ -199,7 +199,7 @@ def test_a_board_that_is_not_there_is_named_with_what_is(wrong: int | str) -> No
     with pytest.raises(SettingsError) as refused:
         choose([0, wrong], FOUR, environ={})
     text = str(refused.value)
-    assert text.startswith(f"gpus: {wrong!r} is no GPU of this machine; accepted are 'auto'")
+    assert text.startswith(f"{wrong!r} is no GPU of this machine; accepted are 'auto'")
     assert f"0 = {FOUR[0].uuid}, 1 = {FOUR[1].uuid}" in text
 
 
