@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from eco2ai_callbacks.runlog.resume import PriorUsage, inheriting_rank
 from eco2ai_callbacks.usage import Usage, sum_parallel
 
+# "1e5" is a number too.
+_NOT_NUMERIC = frozenset("abcdf")
+
 
 def new_id() -> str:
-    """Return a random id for a run or a writer."""
-    return secrets.token_hex(8)
+    """Return a random id for a run or a writer: 16 hexadecimal digits that no table reads as a number."""
+    while _NOT_NUMERIC.isdisjoint(text := secrets.token_hex(8)):
+        pass
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

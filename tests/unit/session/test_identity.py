@@ -15,6 +15,13 @@ def test_ids_are_random_and_short_hexadecimal():
     assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids)
 
 
+@pytest.mark.parametrize("numeric", ["1234567890123456", "12345678901234e5", "1e23456789012345", "eeeeeeeeeeeeeeee"])
+def test_no_id_is_read_as_a_number(monkeypatch: pytest.MonkeyPatch, numeric: str):
+    drawn = iter([numeric, "12345678901234a5"])
+    monkeypatch.setattr("secrets.token_hex", lambda size: next(drawn))
+    assert new_id() == "12345678901234a5"
+
+
 def test_a_run_is_one_process_of_one_unless_told_otherwise():
     run = SessionIdentity(id="a", writer="b", host="c")
     assert (run.rank, run.world_size, run.around, run.continues) == (0, 1, (), None)
