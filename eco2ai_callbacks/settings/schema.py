@@ -11,6 +11,8 @@ from pathlib import Path
 from eco2ai_callbacks.settings import forms
 from eco2ai_callbacks.settings.forms import Form
 
+LOG_NAME = "eco2ai.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -48,7 +50,7 @@ class Settings:
         default="", metadata=_entry("Free text for the records.", forms.text("a text", empty=True), command=True)
     )
     log_file: Path | None = field(
-        default=Path("eco2ai.jsonl"),
+        default=Path(LOG_NAME),
         metadata=_entry(
             "The run log, a JSON Lines file.", forms.path("a path, or None for no file", none=True), command=True
         ),

@@ -14,7 +14,8 @@ from typing import Any
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.settings import files
 from eco2ai_callbacks.settings.forms import ControlCharacter, Form
-from eco2ai_callbacks.settings.schema import NAMES, Settings, form_of
+from eco2ai_callbacks.settings.ray import results_folder
+from eco2ai_callbacks.settings.schema import LOG_NAME, NAMES, Settings, form_of
 
 PREFIX = "ECO2AI_"
 # Variables that begin like settings and are none.
@@ -35,6 +36,8 @@ def resolve(
     site_files: Sequence[Path] | None = None,
 ) -> Settings:
     """Return the settings in force: arguments over variables over pyproject.toml over the site file over the defaults.
+
+    In a worker of Ray the log is by default where Ray keeps the results.
 
     A file that others may have written is passed over; a warning names it. So does one name each variable that looks
     like a setting and is none.
@@ -159,7 +162,9 @@ def _sources(
             where = f"{site} [cluster.{cluster}]"
             yield where, _tomlised(clusters.get(cluster, {}), where)
             yield str(site), _tomlised(table, str(site))
-            return
+            break
+    if (results := results_folder()) is not None:
+        yield "Ray's storage path", {"log_file": results / LOG_NAME}
 
 
 def _working_folder() -> Path | None:

@@ -145,7 +145,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"attempts", "tally", "validate", "paths", "hashing", "inferred", "shapes"},
     ],
     "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form", "csv_sums"}],
-    "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
+    "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "ray", "trust"}],
     "host": [
         {"__init__"},
         {"registry"},

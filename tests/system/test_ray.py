@@ -1,0 +1,229 @@
+"""Real Ray on this machine: trainers of two and three workers, a worker that is killed, and a sweep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logcheck import rows
+
+from eco2ai_callbacks import Tracker, load
+from eco2ai_callbacks.runlog.verify import verify
+
+ray = pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+EPOCHS = 3
+# A loop spends so much CPU time in an epoch.
+BURN_S = 0.5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    # Workers import what the tests import.
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")])
+    variables = {"PYTHONPATH": os.pathsep.join([paths, os.environ.get("PYTHONPATH", "")]), "ECO2AI_REGION": "FR"}
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": variables})
+    yield
+    ray.shutdown()
+
+
+def burn() -> None:
+    end = time.process_time() + BURN_S
+    while time.process_time() < end:
+        pass
+
+
+def loop(report: Any, ranks: Any = None) -> None:
+    """Train without a framework: CPU time, and a report of each epoch with what it used."""
+    run = Tracker(console=False, ranks=ranks).start()
+    before = time.process_time()
+    for epoch in range(EPOCHS):
+        burn()
+        figures = run.end_epoch(epoch, planned=EPOCHS, metrics={"cpu_s": time.process_time() - before}).scalars
+        report({"epoch": epoch, "cpu_s": time.process_time() - before, **figures})
+    run.stop()
+
+
+@pytest.fixture(scope="module")
+def watts(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """Watts of a busy thread, by a loop without Ray."""
+    folder = tmp_path_factory.mktemp("alone")
+    run = Tracker(console=False, region="FR", log_file=folder / "eco2ai.jsonl").start()
+    before = time.process_time()
+    burn()
+    usage = run.end_epoch(0).usage
+    seconds = time.process_time() - before
+    run.stop()
+    return sum(usage.joules.values()) / seconds
+
+
+def train(fn: Any, storage: Path, name: str, workers: int = 2, **more: Any) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    config = RunConfig(storage_path=str(storage), name=name, failure_config=FailureConfig(max_failures=2))
+    scaling = ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1})
+    return TorchTrainer(fn, train_loop_config=more, scaling_config=scaling, run_config=config).fit()
+
+
+def plain(config: dict[str, Any]) -> None:
+    import ray.train
+
+    loop(ray.train.report, ranks="auto")
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_loop_is_one_run_with_every_worker_once(tmp_path: Path, watts: float, workers: int) -> None:
+    train(plain, tmp_path, "plain", workers)
+    log = tmp_path / "plain" / "eco2ai.jsonl"  # where Ray keeps the results
+    assert verify(log).whole
+    (run,) = load(log).runs
+    assert run.ranks == tuple(range(workers))
+    assert run.states == ("finished",)
+    # Of each worker, its own CPU time since the start: raylets and other actors are not counted.
+    seconds = [
+        max(row["metrics"]["cpu_s"] for row in rows(log) if row.get("rank", 0) == r and row["event"] == "epoch")
+        for r in range(workers)
+    ]
+    assert sum(run.joules.values()) == pytest.approx(sum(seconds) * watts, rel=0.05 + 0.05 * workers)
+
+
+def lightning(config: dict[str, Any]) -> None:
+    import lightning.pytorch as pl
+    import ray.train
+    import torch
+    from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment, RayTrainReportCallback, prepare_trainer
+
+    from eco2ai_callbacks.lightning import Eco2AICallback
+
+    class Net(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 1)
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            return self.layer(batch[0]).pow(2).mean()
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), 1e-3)
+
+    class Killed(pl.Callback):
+        def on_train_epoch_start(self, trainer: Any, _: Any) -> None:
+            flag = Path(config["flag"])
+            if trainer.current_epoch == 2 and trainer.global_rank == 1 and not flag.exists():
+                flag.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(32, 4)), batch_size=4)
+    trainer = prepare_trainer(
+        pl.Trainer(
+            max_epochs=4,
+            accelerator="cpu",
+            devices="auto",
+            strategy=RayDDPStrategy(),
+            plugins=[RayLightningEnvironment()],
+            callbacks=[Eco2AICallback(console=False), RayTrainReportCallback(), Killed()],
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            logger=False,
+        )
+    )
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        trainer.fit(Net(), loader)
+    else:
+        with checkpoint.as_directory() as folder:
+            trainer.fit(Net(), loader, ckpt_path=str(Path(folder) / "checkpoint.ckpt"))
+
+
+def test_a_killed_worker_of_lightning_goes_on_with_the_same_run(tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    result = train(lightning, tmp_path, "lightning", flag=str(tmp_path / "killed"))
+    log = tmp_path / "lightning" / "eco2ai.jsonl"
+    assert verify(log).whole
+    (run,) = load(log).runs
+    assert run.ranks == (0, 1)
+    assert len(run.writers) == 4
+    assert {epoch.epoch for epoch in run.epochs} == {0, 1, 2, 3}
+    # What the checkpoint did not hold counts too: the killed worker's part of the epochs after it.
+    assert 0 < result.metrics["eco2ai/total_energy_kwh"] <= run.energy_kwh
+
+
+def hugging_face(config: dict[str, Any]) -> None:
+    import torch
+    from ray.train.huggingface.transformers import RayTrainReportCallback, prepare_trainer
+    from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainingArguments
+
+    from eco2ai_callbacks.transformers import Eco2AICallback
+
+    class Net(PreTrainedModel):
+        config_class = PretrainedConfig
+
+        def __init__(self) -> None:
+            super().__init__(PretrainedConfig())
+            self.layer = torch.nn.Linear(4, 1)
+            self.post_init()
+
+        def forward(self, x: Any, labels: Any = None) -> Any:
+            out = self.layer(x)
+            return {"loss": (out - labels).pow(2).mean(), "logits": out}
+
+    data = [{"x": torch.randn(4), "labels": torch.zeros(1)} for _ in range(32)]
+    arguments = TrainingArguments(
+        output_dir=config["output"],
+        num_train_epochs=2,
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+        save_strategy="epoch",
+        logging_strategy="epoch",
+    )
+    trainer = Trainer(
+        Net(), arguments, train_dataset=data, callbacks=[Eco2AICallback(console=False), RayTrainReportCallback()]
+    )
+    prepare_trainer(trainer).train()
+
+
+def test_the_trainer_of_hugging_face_is_one_run_of_both_workers(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    result = train(hugging_face, tmp_path, "hugging_face", output=str(tmp_path / "output"))
+    log = tmp_path / "hugging_face" / "eco2ai.jsonl"
+    assert verify(log).whole
+    (run,) = load(log).runs
+    assert run.ranks == (0, 1)
+    assert [epoch.epoch for epoch in run.epochs] == [0, 1]
+    assert 0 < result.metrics["eco2ai/energy_kwh"] < run.energy_kwh
+
+
+def trial(config: dict[str, Any]) -> None:
+    from ray import tune
+
+    loop(tune.report)
+
+
+def test_trials_at_the_same_time_are_runs_of_their_own_whose_sum_is_right(tmp_path: Path, watts: float) -> None:
+    from ray import tune
+
+    config = tune.RunConfig(storage_path=str(tmp_path), name="sweep", verbose=0)
+    results = tune.Tuner(trial, param_space={"x": tune.grid_search([1, 2, 3])}, run_config=config).fit()
+    assert not results.errors
+    logs = [Path(result.path) / "eco2ai.jsonl" for result in results]
+    found = load(logs)
+    assert len(found) == 3
+    for result, log in zip(results, logs, strict=True):
+        assert verify(log).whole
+        (run,) = load(log).runs
+        assert run.parent is None
+        assert result.metrics["eco2ai/total_energy_kwh"] == pytest.approx(run.energy_kwh, rel=0.05)
+        assert sum(run.joules.values()) == pytest.approx(result.metrics["cpu_s"] * watts, rel=0.15)
+    assert found.sum.energy_kwh == pytest.approx(sum(run.energy_kwh for run in found))
+
+
+def test_outside_of_workers_the_log_is_where_it_always_is() -> None:
+    assert Tracker(console=False).settings.log_file == Path("eco2ai.jsonl")
