@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from eco2ai_callbacks.cli.calibrate import calibrate
+from eco2ai_callbacks.cli.compare import compare
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.gate import gate
 from eco2ai_callbacks.cli.merge import merge
 from eco2ai_callbacks.cli.recompute import recompute
 from eco2ai_callbacks.cli.regions import regions
@@ -22,7 +24,9 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(compare)
 main.add_command(doctor)
+main.add_command(gate)
 main.add_command(merge)
 main.add_command(recompute)
 main.add_command(regions)

@@ -117,10 +117,10 @@ def epoch_doubts(one: Side, other: Side) -> list[str]:
     mine, its = ([each.samples for each in side.figures if each.samples is not None] for side in (one, other))
     counts = [*mine, *its]
     if mine and its and max(counts) - min(counts) > _SAME_EPOCH * max(counts):
-        found.append(
-            f"epochs differ in length ({_span(mine)} samples in {one.name}, {_span(its)} in {other.name})"
-        )
-    stages = [_values_of(", ".join(sorted(each.stages)) for each in side.figures if each.epochs) for side in (one, other)]
+        found.append(f"epochs differ in length ({_span(mine)} samples in {one.name}, {_span(its)} in {other.name})")
+    stages = [
+        _values_of(", ".join(sorted(each.stages)) for each in side.figures if each.epochs) for side in (one, other)
+    ]
     if all(stages) and len({*stages[0], *stages[1]}) > 1:
         found.append(
             f"epochs have different stages ({' or '.join(stages[0])} in {one.name}, {' or '.join(stages[1])} in {other.name})"

@@ -68,7 +68,9 @@ def by_names(names: Sequence[str], logs: tuple[str, ...], read: Read) -> list[Ru
         if not runs and Path(name).exists():
             runs = read((name,)).runs
         if not runs:
-            where = f"no run or project of {', '.join(logs)}" if known is not None else f"{', '.join(logs)} is not there"
+            where = (
+                f"no run or project of {', '.join(logs)}" if known is not None else f"{', '.join(logs)} is not there"
+            )
             choice = _choice(known) if known is not None else ""
             raise NoGroup(f"{name!r} cannot be compared: {where}, and no log{choice}.")
         found.append(RunGroup(name, runs))
@@ -124,7 +126,9 @@ def _check(groups: Sequence[RunGroup]) -> None:
             raise NoGroup(f"{group.name!r} cannot be compared: there is no run in it.")
         for run in group.runs:
             if run.id in seen:
-                twice = "is given twice" if seen[run.id] == group.name else f"is in {seen[run.id]!r} and in {group.name!r}"
+                twice = (
+                    "is given twice" if seen[run.id] == group.name else f"is in {seen[run.id]!r} and in {group.name!r}"
+                )
                 raise NoGroup(f"run {run.id!r} {twice}: a run cannot be compared with itself.")
             seen[run.id] = group.name
 

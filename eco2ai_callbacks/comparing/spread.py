@@ -94,9 +94,7 @@ def student(one: Sequence[float], other: Sequence[float]) -> float:
     total = sum(parts)
     if total <= 0:
         return 1.0
-    freedom = total**2 / sum(
-        part**2 / (len(values) - 1) for part, values in zip(parts, (one, other), strict=True)
-    )
+    freedom = total**2 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, (one, other), strict=True))
     return t_quantile((1 + LEVEL) / 2, max(1, int(freedom))) / NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 

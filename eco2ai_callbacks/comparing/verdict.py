@@ -1,4 +1,4 @@
-"""Comparisons of groups of runs: what differs, how sure that is, and one sentence for it."""
+"""Comparisons of groups of runs: the energy per epoch, to reach a value of a metric, and in all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from eco2ai_callbacks.comparing.comparison import Comparison, percent
 from eco2ai_callbacks.comparing.doubts import Side, cautions, doubts, epoch_doubts
 from eco2ai_callbacks.comparing.figures import Figures, figures_of
 from eco2ai_callbacks.comparing.groups import RunGroup
 from eco2ai_callbacks.comparing.metric import Curve, chosen, common_value, is_lower_better
-from eco2ai_callbacks.comparing.rank import holm, least_p, mann_whitney
-from eco2ai_callbacks.comparing.spread import LEVEL, Change, difference, relative_change
-
-# A difference counts as shown where the rank test's p-value is below: the level of the intervals.
-SIGNIFICANT = 1.0 - LEVEL
+from eco2ai_callbacks.comparing.rank import holm, mann_whitney
+from eco2ai_callbacks.comparing.spread import difference, relative_change
 
 
 class NotComparable(ValueError):
@@ -40,75 +38,6 @@ class Question:
     tolerance: float = 0.02
     same_hardware: bool = False
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The energy of two groups by one measure.
-
-    Args:
-        measure: ``epoch``, ``reach`` or ``run``.
-        phrase: The measure in words: ``per epoch``.
-        baseline: Name of the first group.
-        other: Name of the group that is compared with it.
-        before: Joules of each run of the first group.
-        after: Joules of each run of the other one.
-        value: Relative change of the mean; ``None`` where a group has no figure.
-        change: The same with its interval; ``None`` where a group is a single run.
-        p: The rank test's p-value, raised for the number of comparisons.
-        doubts: Why the difference cannot be told.
-        quality: How the other group's metric is, in words.
-    """
-
-    measure: str
-    phrase: str
-    baseline: str
-    other: str
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-    value: float | None
-    change: Change | None
-    p: float | None
-    doubts: tuple[str, ...] = ()
-    quality: str = ""
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether the difference is more than what repeats differ by."""
-        sure = self.change is not None and not self.change.holds_zero and self.p is not None and self.p < SIGNIFICANT
-        return sure and not self.doubts
-
-    @property
-    def sentence(self) -> str:
-        """The comparison as one sentence."""
-        if self.value is None:
-            return f"{self.other} and {self.baseline} cannot be compared {self.phrase}: {'; '.join(self.doubts)}."
-        tests = f" ({len(self.after)} and {len(self.before)} runs, p = {self.p:.2g})" if self.change and self.p else ""
-        differs = f"{self._differs} energy {self.phrase} than {self.baseline}{self.quality}{tests}"
-        if self.is_shown:
-            return f"{self.other} uses {differs}."
-        return f"{self.other} used {differs}, but that it uses {self._word} cannot be told: {self._reason}."
-
-    @property
-    def _word(self) -> str:
-        return "less" if (self.value or 0.0) <= 0 else "more"
-
-    @property
-    def _differs(self) -> str:
-        assert self.value is not None
-        sign = 1 if self.value > 0 else -1
-        if self.change is None:
-            return f"{_percent(abs(self.value))} % {self._word}"
-        low, high = sorted(sign * edge for edge in (self.change.low, self.change.high))
-        return f"{_percent(abs(self.value))} % [{_percent(low)}, {_percent(high)}] {self._word}"
-
-    @property
-    def _reason(self) -> str:
-        if self.doubts:
-            return "; ".join(self.doubts)
-        if least_p(len(self.before), len(self.after)) >= SIGNIFICANT:
-            return f"{len(self.after)} and {len(self.before)} runs are too few for the rank test, take 4 of each"
-        return "repeats differ by as much"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +178,9 @@ class _Asked:
         if -most_equal <= least and most <= most_equal:
             return f" at equal {self.metric}"
         if least <= 0 <= most:
-            return f" at a {self.metric} that may differ by {_percent(max(-least, most))} %"
+            return f" at a {self.metric} that may differ by {percent(max(-least, most))} %"
         worse = (off > 0) == self.lower
-        return f" at a {self.metric} that is {_percent(abs(off))} % {'worse' if worse else 'better'}"
+        return f" at a {self.metric} that is {percent(abs(off))} % {'worse' if worse else 'better'}"
 
     def _curve(self, each: Figures) -> Curve | None:
         return each.curves.get(self.metric or "")
@@ -267,7 +196,9 @@ def _metric(sides: Sequence[Side]) -> str | None:
 
 
 def _no_metric(name: str, sides: Sequence[Side]) -> str:
-    logged = {key for side in sides for each in side.figures for epoch in each.run.epochs[:100] for key in epoch.metrics}
+    logged = {
+        key for side in sides for each in side.figures for epoch in each.run.epochs[:100] for key in epoch.metrics
+    }
     if name in logged and is_lower_better(name) is None:
         return f"--metric={name!r} does not tell by its name which way is better: give --mode min or --mode max."
     accepted = f"logged are {', '.join(sorted(logged)[:20])}" if logged else "no metric is logged with an epoch"
@@ -293,10 +224,3 @@ def _adjusted(found: Sequence[Comparison]) -> Iterator[Comparison]:
 
 def _sign(lower: bool) -> str:
     return "<=" if lower else ">="
-
-
-def _percent(share: float) -> str:
-    """Return a share in percent, with as many digits as tell something: ``12``, ``1.3``."""
-    value = 100 * share
-    text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
-    return "0" if text in ("-0", "0") else text
