@@ -50,13 +50,21 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The comparison as one sentence."""
+        return self.told(self._reason)
+
+    def told(self, reason: str) -> str:
+        """Return the comparison as one sentence.
+
+        Args:
+            reason: Why the difference cannot be told, where it cannot.
+        """
         if self.value is None:
-            return f"{self.other} and {self.baseline} cannot be compared {self.phrase}: {'; '.join(self.doubts)}."
+            return f"The energy {self.phrase} of {self.other} and {self.baseline} cannot be compared: {reason}."
         tests = f" ({len(self.after)} and {len(self.before)} runs, p = {self.p:.2g})" if self.change and self.p else ""
         differs = f"{self._differs} energy {self.phrase} than {self.baseline}{self.quality}{tests}"
         if self.is_shown:
             return f"{self.other} uses {differs}."
-        return f"{self.other} used {differs}, but that it uses {self._word} cannot be told: {self._reason}."
+        return f"{self.other} used {differs}, but that it uses {self._word} cannot be told: {reason}."
 
     @property
     def _word(self) -> str:

@@ -106,9 +106,10 @@ def unlike(one: Side, other: Side, *, same_hardware: bool = False) -> Iterator[s
 
 
 def _few(one: Side, other: Side) -> Iterator[str]:
-    for side in (one, other):
-        if len(side.figures) == 1:
-            yield f"{side.name} is a single run, so how far a repeat would be from it is not known"
+    single = [side.name for side in (one, other) if len(side.figures) == 1]
+    if single:
+        are = "are each" if len(single) > 1 else "is"
+        yield f"{' and '.join(single)} {are} a single run, so how far repeats differ is not known"
 
 
 def epoch_doubts(one: Side, other: Side) -> list[str]:
@@ -122,9 +123,8 @@ def epoch_doubts(one: Side, other: Side) -> list[str]:
         _values_of(", ".join(sorted(each.stages)) for each in side.figures if each.epochs) for side in (one, other)
     ]
     if all(stages) and len({*stages[0], *stages[1]}) > 1:
-        found.append(
-            f"epochs have different stages ({' or '.join(stages[0])} in {one.name}, {' or '.join(stages[1])} in {other.name})"
-        )
+        said = (f"{' or '.join(each)} in {side.name}" for each, side in zip(stages, (one, other), strict=True))
+        found.append(f"epochs have different stages ({', '.join(said)})")
     return found
 
 

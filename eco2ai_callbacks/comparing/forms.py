@@ -77,12 +77,22 @@ def _rows(found: Compared, width: int | None) -> list[list[str]]:
     return [head, *rows]
 
 
+def _sentences(found: Compared) -> list[str]:
+    """Return one sentence for each comparison; reasons that hold for several are given once."""
+    lines, last = [], ("", "", ())
+    for each in found.comparisons:
+        key = each.baseline, each.other, each.doubts
+        lines.append(each.told("for the same reasons") if each.doubts and key == last else each.sentence)
+        last = key
+    return lines
+
+
 def _notes(found: Compared) -> list[str]:
     return [*found.notes, IT]
 
 
 def _text(found: Compared) -> str:
-    sentences = [shown(each.sentence) for each in found.comparisons]
+    sentences = [shown(each) for each in _sentences(found)]
     notes = [f"note: {shown(note)}" for note in _notes(found)]
     return "\n".join([*table(_rows(found, _WIDEST)), "", *sentences, "", *notes]) + "\n"
 
@@ -91,7 +101,7 @@ def _markdown(found: Compared) -> str:
     rows = [[in_markdown(cell) for cell in row] for row in _rows(found, None)]
     rule = [":--", *["--:"] * (len(rows[0]) - 1)]
     lines = [f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:])]
-    sentences = [f"- {in_markdown(each.sentence)}" for each in found.comparisons]
+    sentences = [f"- {in_markdown(each)}" for each in _sentences(found)]
     return "\n".join([*lines, "", *sentences, "", *(f"> {in_markdown(note)}  " for note in _notes(found))]) + "\n"
 
 

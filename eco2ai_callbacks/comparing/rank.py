@@ -82,7 +82,7 @@ def _approximate(ranks: Sequence[int], size: int, ties: Sequence[int]) -> float:
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values of several tests, raised so that one of them all being wrong is as unlikely as stated (Holm 1979).
+    """Return p-values of several tests, raised so that any of them is wrong no more often than one alone (Holm 1979).
 
     Args:
         values: The p-value of each test; ``None`` for one that was not made.

@@ -82,7 +82,7 @@ def compare(groups: Sequence[RunGroup], question: Question) -> Compared:
     reach = question.reach if question.reach is not None else common_value(known) if len(known) == len(curves) else None
     notes: dict[str, None] = {}
     asked = _Asked(sides, metric, reach, lower, question)
-    found = [asked.comparison(measure, side) for measure in asked.measures for side in sides[1:]]
+    found = [asked.comparison(measure, side) for side in sides[1:] for measure in asked.measures]
     for side in sides[1:]:
         notes |= dict.fromkeys(cautions(sides[0], side))
     for side in sides:
@@ -120,7 +120,7 @@ class _Asked:
         before, after = (self._values(measure, side) for side in (baseline, other))
         for side, values in ((baseline, before), (other, after)):
             if not values:
-                why.insert(0, f"no run of {side.name} has {_LACKING[measure]}")
+                why.insert(0, f"no run of {side.name} {_LACKING[measure]}")
         if measure == "epoch":
             why += epoch_doubts(baseline, other)
         elif measure == "reach":
@@ -156,7 +156,7 @@ class _Asked:
     def _not_reached(self, *sides: Side) -> Iterator[str]:
         for side in sides:
             missed = sum(self._to_reach(each) is None for each in side.figures)
-            if missed:
+            if 0 < missed < len(side.figures):
                 yield f"{missed} of {len(side.figures)} runs of {side.name} did not get there"
 
     def _phrase(self, measure: str) -> str:
@@ -186,7 +186,7 @@ class _Asked:
         return each.curves.get(self.metric or "")
 
 
-_LACKING = {"epoch": "an epoch that was measured to its end", "run": "measured energy", "reach": "got there"}
+_LACKING = {"epoch": "has an epoch that was measured to its end", "run": "has measured energy", "reach": "got there"}
 
 
 def _metric(sides: Sequence[Side]) -> str | None:
@@ -216,10 +216,11 @@ def _left_out(side: Side) -> Iterator[str]:
 
 def _adjusted(found: Sequence[Comparison]) -> Iterator[Comparison]:
     """Return comparisons with p-values for their number: each measure is a question of its own."""
+    raised: dict[int, float | None] = {}
     for measure in dict.fromkeys(each.measure for each in found):
-        own = [each for each in found if each.measure == measure]
-        for each, p in zip(own, holm([each.p for each in own]), strict=True):
-            yield replace(each, p=p)
+        places = [place for place, each in enumerate(found) if each.measure == measure]
+        raised |= zip(places, holm([found[place].p for place in places]), strict=True)
+    return (replace(each, p=raised[place]) for place, each in enumerate(found))
 
 
 def _sign(lower: bool) -> str:
