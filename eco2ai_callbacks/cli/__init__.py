@@ -14,6 +14,7 @@ from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.report import report
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.cli.verify import verify
+from eco2ai_callbacks.cli.watch import watch
 from eco2ai_callbacks.cli.when import when
 
 
@@ -33,4 +34,5 @@ main.add_command(regions)
 main.add_command(report)
 main.add_command(run)
 main.add_command(verify)
+main.add_command(watch)
 main.add_command(when)

@@ -47,6 +47,7 @@ class Check:
 
     Args:
         name: What was checked.
+        per: One of :data:`PER`.
         used_j: Its energy in joules.
         most_j: The most that passes.
         detail: What the limit is made of, in words.
@@ -54,6 +55,7 @@ class Check:
     """
 
     name: str
+    per: str
     used_j: float
     most_j: float
     detail: str
@@ -63,7 +65,7 @@ class Check:
     def sentence(self) -> str:
         """The check as a clause."""
         relation = "within" if self.passed else "above"
-        return f"{self.name} used {_wh(self.used_j)}, {relation} the limit of {_wh(self.most_j)} ({self.detail})"
+        return f"{self.name} used {_wh(self.used_j)} per {self.per}, {relation} the limit of {_wh(self.most_j)} ({self.detail})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Gated:
         """The result in Markdown."""
         rows = sorted(self.checks, key=lambda check: check.passed)[:_MOST_ROWS]
         lines = [
-            f"| {in_markdown(each.name)} | {_wh(each.used_j)} | {_wh(each.most_j)} | {in_markdown(each.detail)} "
+            f"| {in_markdown(each.name)} | {_wh(each.used_j)} per {each.per} | {_wh(each.most_j)} | {in_markdown(each.detail)} "
             f"| {'passed' if each.passed else '**failed**'} |"
             for each in rows
         ]
@@ -131,8 +133,7 @@ def gate(runs: Runs, limits: Limits, baseline: Runs | None = None) -> Gated:
         most = limits.max_kwh * JOULES_PER_KWH
         for each in checked:
             used = _figure(each, limits.per)
-            name = f"run {shown(each.run.id, 40)}{' per epoch' if limits.per == 'epoch' else ''}"
-            checks.append(Check(name, used, most, "--max-kwh", used <= most))
+            checks.append(Check(f"run {shown(each.run.id, 40)}", limits.per, used, most, "--max-kwh", used <= most))
         notes |= dict.fromkeys(_unfinished(checked))
     if limits.budget is not None and baseline is not None:
         own = {each.run.id for each in checked}
@@ -146,7 +147,7 @@ def gate(runs: Runs, limits: Limits, baseline: Runs | None = None) -> Gated:
 
 
 def _budget(project: str, baseline: Side, side: Side, limits: Limits) -> Check:
-    name = f"project {shown(project, 40)!r}" if project else "project (none)"
+    name = f"project {shown(project, 40) or '(none)'}"
     if not baseline.figures:
         raise NotComparable(f"--baseline has no other run of {name} to compare with.")
     why = [*unlike(baseline, side, same_hardware=True)]
@@ -165,8 +166,7 @@ def _budget(project: str, baseline: Side, side: Side, limits: Limits) -> Check:
     detail = (
         f"{percent(abs(off))} % {'more' if off > 0 else 'less'} than {of}; allowed are {percent(budget)} %, {spread}"
     )
-    which = f"{name}, mean of {len(after)} run{'s' if len(after) != 1 else ''} per {limits.per},"
-    return Check(which, used, most, detail, used <= most)
+    return Check(name, limits.per, used, most, f"{_mean_of(len(after))}{detail}", used <= most)
 
 
 def margin_of(before: Sequence[float], after: Sequence[float]) -> float | None:
@@ -218,6 +218,10 @@ def _hosts(one: Side, other: Side) -> Iterator[str]:
     hosts, others = ({host for run in side.runs for host in run.hosts} for side in (one, other))
     if hosts.isdisjoint(others):
         yield "the baseline was measured on another host, or before a reboot: both must be equal machines"
+
+
+def _mean_of(count: int) -> str:
+    return f"mean of {count} runs, " if count > 1 else ""
 
 
 def _wh(joules: float) -> str:
