@@ -14,6 +14,7 @@ from eco2ai_callbacks.cli.report import DEFAULT
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.host.machine import read_host
 from eco2ai_callbacks.host.registry import Registry
+from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.settings import resolve
 from eco2ai_callbacks.watching.follow import Follower
 from eco2ai_callbacks.watching.frame import ENDED, Budget, Frame, frame_of
@@ -53,6 +54,8 @@ def watch(
     with contextlib.closing(follower), contextlib.suppress(KeyboardInterrupt):
         frames = _frames(log, follower, begin, budget, until_end)
         if once:
+            if not files_of(log):
+                raise click.UsageError(f"LOG={str(log)!r} is not there; accepted is a run log such as {DEFAULT}.")
             click.echo(next(frames).text, nl=False)
             return
         try:
@@ -78,9 +81,11 @@ def _frames(log: Path, follower: Follower, begin: str | None, budget: Budget, un
             state.take(follower.read())
         except OSError as error:
             raise click.UsageError(f"LOG={str(log)!r} cannot be read: {error.strerror}.") from None
-        run = state.chosen(begin)
+        now = time.time()
+        run = state.chosen(begin, now)
         near = None if run is None or run.ended is not None else neighbours_of(run, registry, host)
-        frame = frame_of(run, str(log), time.time(), budget, near)
+        where = str(log) if begin is None else f"{log} with an id that begins with {begin}"
+        frame = frame_of(run, where, now, budget, near)
         yield frame
         if until_end and frame.state == ENDED:
             return

@@ -79,7 +79,8 @@ def _rows(found: Compared, width: int | None) -> list[list[str]]:
 
 def _sentences(found: Compared) -> list[str]:
     """Return one sentence for each comparison; reasons that hold for several are given once."""
-    lines, last = [], ("", "", ())
+    lines: list[str] = []
+    last: tuple[str, str, tuple[str, ...]] = ("", "", ())
     for each in found.comparisons:
         key = each.baseline, each.other, each.doubts
         lines.append(each.told("for the same reasons") if each.doubts and key == last else each.sentence)

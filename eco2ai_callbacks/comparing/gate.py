@@ -65,7 +65,12 @@ class Check:
     def sentence(self) -> str:
         """The check as a clause."""
         relation = "within" if self.passed else "above"
-        return f"{self.name} used {_wh(self.used_j)} per {self.per}, {relation} the limit of {_wh(self.most_j)} ({self.detail})"
+        return f"{self.name} used {self.used}, {relation} the limit of {_wh(self.most_j)} ({self.detail})"
+
+    @property
+    def used(self) -> str:
+        """What was used, for people."""
+        return f"{_wh(self.used_j)} per {self.per}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ class Gated:
         """The result in Markdown."""
         rows = sorted(self.checks, key=lambda check: check.passed)[:_MOST_ROWS]
         lines = [
-            f"| {in_markdown(each.name)} | {_wh(each.used_j)} per {each.per} | {_wh(each.most_j)} | {in_markdown(each.detail)} "
+            f"| {in_markdown(each.name)} | {each.used} | {_wh(each.most_j)} | {in_markdown(each.detail)} "
             f"| {'passed' if each.passed else '**failed**'} |"
             for each in rows
         ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eco2ai_callbacks.report.runs import Run, Runs
+from eco2ai_callbacks.runlog.paths import files_of
 
 # Groups that are compared with the first one: a table of more is none.
 MOST_GROUPS = 24
@@ -62,10 +63,10 @@ def by_names(names: Sequence[str], logs: tuple[str, ...], read: Read) -> list[Ru
         if _PATH.search(name):
             found.append(RunGroup(name, read((name,)).runs))
             continue
-        if known is None and any(Path(log).exists() or _PATH.search(log) for log in logs):
+        if known is None and any(map(_may_be_there, logs)):
             known = read(logs)
         runs = runs_called(known, name) if known is not None else ()
-        if not runs and Path(name).exists():
+        if not runs and name and Path(name).exists():
             runs = read((name,)).runs
         if not runs:
             where = (
@@ -117,6 +118,10 @@ def by_key(runs: Runs, by: str, baseline: str | None = None) -> list[RunGroup]:
         raise NoGroup(f"--group-by={by!r} makes {len(parts)} groups; at most {MOST_GROUPS} are compared: select runs.")
     names = sorted(parts, key=lambda name: name != baseline) if baseline is not None else list(parts)
     return [_counted(RunGroup(name, tuple(parts[name]))) for name in names]
+
+
+def _may_be_there(log: str) -> bool:
+    return bool(re.search(r"[*?\[]|://", log)) or Path(log).exists() or bool(files_of(Path(log)))
 
 
 def _check(groups: Sequence[RunGroup]) -> None:

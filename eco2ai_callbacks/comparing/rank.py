@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 # Values of both samples together up to which all arrangements are counted. Beyond, the normal approximation is within
-# 0.001 of it (Mann and Whitney 1947 state it as good from 8 values in each sample on).
+# 0.01 of it.
 MOST_EXACT = 30
 
 

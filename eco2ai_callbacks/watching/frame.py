@@ -168,5 +168,5 @@ def _around(run: RunState, near: Neighbours) -> Iterator[Row]:
     if run.methods:
         yield Row("measured by", shown(", ".join(run.methods), 2 * _WIDEST))
     if run.failures:
-        more = f"; and {len(run.failures) - 1} more" if len(run.failures) > 1 else ""
-        yield Row("failed", shown(run.failures[-1], 2 * _WIDEST) + more)
+        others = f"; and {len(run.failures) - 1} more" if len(run.failures) > 1 else ""
+        yield Row("failed", shown(run.failures[-1], 2 * _WIDEST) + others)

@@ -32,14 +32,23 @@ def view(frame: Frame) -> Panel:
 
 
 def show(frames: Iterable[Frame], wait: Callable[[], None], console: Console | None = None) -> None:
-    """Show frames one after the other in the same place; the last one stays.
+    """Show frames one after the other on a screen of their own; the last one stays when that is left.
+
+    A screen of its own is drawn anew as a whole, whatever size the terminal was given meanwhile.
 
     Args:
         frames: The frames.
         wait: Called between two frames.
         console: The terminal; standard output by default.
     """
-    with Live(console=console or Console(), auto_refresh=False, vertical_overflow="crop") as live:
-        for frame in frames:
-            live.update(view(frame), refresh=True)
-            wait()
+    terminal = console or Console()
+    last: Frame | None = None
+    try:
+        with Live(console=terminal, auto_refresh=False, screen=True) as live:
+            for frame in frames:
+                last = frame
+                live.update(view(frame), refresh=True)
+                wait()
+    finally:
+        if last is not None:
+            terminal.print(view(last))

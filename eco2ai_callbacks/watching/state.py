@@ -19,6 +19,8 @@ from eco2ai_callbacks.usage import Usage, sum_parallel
 MOST_RUNS = 64
 # Seconds over which power is taken: marks may follow each other within milliseconds.
 _SHORTEST_S = 0.5
+# Seconds after which a run without an end no longer stands before a later one.
+_FORGOTTEN_S = 600.0
 _METRICS = 8
 
 
@@ -173,15 +175,18 @@ class LogState:
             if len(self.runs) > MOST_RUNS:
                 del self.runs[next(iter(self.runs))]
 
-    def chosen(self, begin: str | None = None) -> RunState | None:
-        """Return the run to show: one that has not ended, not inside another one, with the latest record.
+    def chosen(self, begin: str | None = None, now: float = 0.0) -> RunState | None:
+        """Return the run to show: one that is being trained, not inside another one, with the latest record.
 
         Args:
             begin: The id of a run, or its beginning.
+            now: Seconds since 1970; a run whose last record is much older is taken for killed.
         """
         found = [run for run in self.runs.values() if begin is None or run.id.startswith(begin)]
-        return max(
-            enumerate(found),
-            key=lambda each: (each[1].ended is None, each[1].parent not in self.runs, each[0]),
-            default=(0, None),
-        )[1]
+
+        def rank(place: int) -> tuple[bool, bool, int]:
+            run = found[place]
+            active = run.ended is None and (run.until is None or now - run.until < _FORGOTTEN_S)
+            return active, run.parent not in self.runs, place
+
+        return found[max(range(len(found)), key=rank)] if found else None
