@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 
 LEVEL = 0.95
-# Draws of one interval: some seconds. A group of thousands of runs is resampled less often.
+# Draws of one interval: a second or two. A group of thousands of runs is resampled less often.
 _MOST_DRAWS = 4_000_000
-_MOST_SAMPLES, _LEAST_SAMPLES = 10_000, 400
+_MOST_SAMPLES, _LEAST_SAMPLES = 5_000, 400
 # From so many degrees of freedom on, Student's distribution is the normal one to three digits.
 _NORMAL_FROM = 200
 
