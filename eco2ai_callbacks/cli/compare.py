@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.cli.percentages import share
+from eco2ai_callbacks.cli.amounts import finite, share
 from eco2ai_callbacks.cli.report import DEFAULT, read, write
 from eco2ai_callbacks.comparing.forms import FORMATS, as_format
 from eco2ai_callbacks.comparing.groups import BY, NoGroup, by_key, by_names
@@ -21,7 +21,13 @@ from eco2ai_callbacks.report.formats import shown
 @click.option("--group-by", "by", type=click.Choice(BY), help="Compare runs that have this in common; A B... are logs.")
 @click.option("--baseline", metavar="NAME", help="With --group-by: the group that the others are compared with.")
 @click.option("--metric", metavar="NAME", help="The metric that shows how good a run is.")
-@click.option("--reach", type=float, metavar="VALUE", help="Compare the energy to reach this value of the metric.")
+@click.option(
+    "--reach",
+    type=float,
+    callback=finite,
+    metavar="VALUE",
+    help="Compare the energy to reach this value of the metric.",
+)
 @click.option("--mode", type=click.Choice(("min", "max")), help="Whether a lower or a higher value is better.")
 @click.option(
     "--tolerance", callback=share, default="2%", show_default=True, help="Difference up to which metrics are equal."
@@ -61,8 +67,6 @@ def compare(
     """
     if reach is not None and metric is None:
         raise click.UsageError(f"--reach={reach:g} is a value of no metric: give --metric NAME too.")
-    if reach is not None and reach != reach:
-        raise click.UsageError("--reach='nan' is no value that a run can reach; accepted is a number.")
     if mode is not None and metric is None:
         raise click.UsageError(f"--mode={mode!r} is for no metric: give --metric NAME too.")
     if baseline is not None and by is None:

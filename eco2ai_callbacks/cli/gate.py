@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.cli.percentages import share
+from eco2ai_callbacks.cli.amounts import share
 from eco2ai_callbacks.cli.report import read
 from eco2ai_callbacks.comparing.gate import PER, Limits
 from eco2ai_callbacks.comparing.gate import gate as checked

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from eco2ai_callbacks.cli.amounts import finite
 from eco2ai_callbacks.cli.report import DEFAULT
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.host.machine import read_host
@@ -22,14 +23,17 @@ from eco2ai_callbacks.watching.neighbours import neighbours_of
 from eco2ai_callbacks.watching.state import LogState
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
+_SETTING = "[default: the setting max"
 
 
 @click.command()
 @click.argument("log", default=DEFAULT, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--run", "begin", metavar="ID", help="The run, by its id or the beginning of it.")
 @click.option("--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True, help="Seconds a frame.")
-@click.option("--max-kwh", type=_POSITIVE, metavar="KWH", help="Energy budget.  [default: the setting max_energy_kwh]")
-@click.option("--max-kg", type=_POSITIVE, metavar="KG", help="CO2e budget.  [default: the setting max_co2_kg]")
+@click.option(
+    "--max-kwh", type=_POSITIVE, callback=finite, metavar="KWH", help=f"Energy budget.  {_SETTING}_energy_kwh]"
+)
+@click.option("--max-kg", type=_POSITIVE, callback=finite, metavar="KG", help=f"CO2e budget.  {_SETTING}_co2_kg]")
 @click.option("--until-end", is_flag=True, help="Leave when the run has ended.")
 @click.option("--once", is_flag=True, help="Print one frame as plain text and leave; needs no terminal.")
 def watch(
