@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.cli.amounts import share
+from eco2ai_callbacks.cli.amounts import finite, share
 from eco2ai_callbacks.cli.report import read
 from eco2ai_callbacks.comparing.gate import PER, Limits
 from eco2ai_callbacks.comparing.gate import gate as checked
@@ -20,7 +20,11 @@ FAILED = 1
 @click.command()
 @click.argument("logs", nargs=-1, metavar="[LOG]...")
 @click.option(
-    "--max-kwh", type=click.FloatRange(min=0, min_open=True), metavar="KWH", help="Energy that a run may use."
+    "--max-kwh",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    metavar="KWH",
+    help="Energy that a run may use.",
 )
 @click.option("--budget", callback=share, metavar="SHARE", help="How far above the baseline runs may be, such as 10%.")
 @click.option("--baseline", "baselines", multiple=True, metavar="LOG", help="Log of the runs to compare with.")

@@ -29,7 +29,14 @@ _SETTING = "[default: the setting max"
 @click.command()
 @click.argument("log", default=DEFAULT, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--run", "begin", metavar="ID", help="The run, by its id or the beginning of it.")
-@click.option("--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True, help="Seconds a frame.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    callback=finite,
+    default=1.0,
+    show_default=True,
+    help="Seconds between two frames.",
+)
 @click.option(
     "--max-kwh", type=_POSITIVE, callback=finite, metavar="KWH", help=f"Energy budget.  {_SETTING}_energy_kwh]"
 )
