@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from eco2ai_callbacks.comparing.metric import Curve, Step, is_lower_better
 from eco2ai_callbacks.report.runs import Run
 
+# No training uses more joules, and no metric is larger; sums and squares of such numbers are no floats.
+_MOST = 1e100
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -60,16 +63,20 @@ def figures_of(run: Run, directions: Mapping[str, bool] | None = None) -> Figure
             if name not in known:
                 known[name] = is_lower_better(name)
             lower = known[name]
-            if lower is not None:
+            if lower is not None and abs(value) < _MOST:
                 curves.setdefault(name, Curve(lower)).add(Step(value, used, epoch.epoch))
     ended = sum(energy[number] for number in closed)
     return Figures(
         run,
-        run.sum.usage.total_j or None,
+        _measured(run.sum.usage.total_j),
         len(closed),
-        ended / len(closed) if closed and ended > 0 else None,
+        _measured(ended / len(closed)) if closed else None,
         len(energy) - len(closed),
         samples / counted if counted else None,
         frozenset(stages),
         curves,
     )
+
+
+def _measured(joules: float | None) -> float | None:
+    return joules if joules is not None and 0 < joules < _MOST else None

@@ -36,7 +36,8 @@ def mann_whitney(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 def least_p(one: int, other: int) -> float:
     """Return the least p-value that samples of these sizes can have."""
-    return min(1.0, 2.0 / math.comb(one + other, one))
+    ways = math.comb(one + other, one)
+    return min(1.0, 2.0 / ways) if ways < 2**1000 else 0.0  # beyond, it is no float
 
 
 def _doubled_ranks(values: Sequence[float]) -> tuple[list[int], list[int]]:

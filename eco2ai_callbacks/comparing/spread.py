@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 
 LEVEL = 0.95
+# Logarithms of ratios whose ratio is still a float.
+_MOST_LOG = 700.0
 # Draws of one interval: a second or two. A group of thousands of runs is resampled less often.
 _MOST_DRAWS = 4_000_000
 _MOST_SAMPLES, _LEAST_SAMPLES = 5_000, 400
@@ -53,7 +55,7 @@ def relative_change(before: Sequence[float], after: Sequence[float], seed: int =
         return None
     logs = [[math.log(value) for value in values] for values in (before, after)]
     found = _change(before, after, math.log, student(*logs), seed)
-    return Change(math.expm1(found.value), math.expm1(found.low), math.expm1(found.high))
+    return Change(*(math.expm1(min(each, _MOST_LOG)) for each in (found.value, found.low, found.high)))
 
 
 def difference(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Change | None:

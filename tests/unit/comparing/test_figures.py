@@ -62,3 +62,11 @@ def test_metrics_that_are_no_numbers_are_passed_over() -> None:
     found = only()
     assert found.epochs == 6
     assert [(step.value, step.epoch) for step in found.curves["loss"].steps] == [(0.5, 10**9 + 4)]
+
+
+def test_numbers_that_no_training_has_are_no_figures() -> None:
+    written = seed(LOG, "a", 1e299, epochs=1, ends=False)
+    written.mark("epoch", 1, metrics={"val_loss": -1e300})
+    found = only()
+    assert (found.joules, found.epoch_j, found.epochs) == (None, None, 2)
+    assert found.curves["val_loss"].best == 1.0

@@ -63,6 +63,7 @@ def test_no_value_is_no_test() -> None:
 def test_four_of_each_can_show_a_difference_and_three_cannot() -> None:
     assert least_p(3, 3) == pytest.approx(0.1)
     assert least_p(4, 4) < 0.05
+    assert least_p(5000, 5000) == 0.0
 
 
 def test_several_tests_are_held_to_more() -> None:

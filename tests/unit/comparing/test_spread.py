@@ -47,6 +47,12 @@ def test_two_values_tell_little_and_one_tells_nothing() -> None:
     assert difference([1.0, 2.0], [0.8]) is None
 
 
+def test_values_that_are_far_apart_have_an_interval_of_numbers() -> None:
+    found = relative_change([1e-90, 1e90], [1e90, 1e-90])
+    assert found is not None
+    assert -1 <= found.low < found.high < float("inf")
+
+
 def test_values_without_any_spread_have_no_interval_to_speak_of() -> None:
     found = relative_change([2.0, 2.0], [1.0, 1.0])
     assert found is not None
