@@ -30,7 +30,12 @@ from eco2ai_callbacks.report.formats import shown
 )
 @click.option("--mode", type=click.Choice(("min", "max")), help="Whether a lower or a higher value is better.")
 @click.option(
-    "--tolerance", callback=share, default="2%", show_default=True, help="Difference up to which metrics are equal."
+    "--tolerance",
+    callback=share,
+    default="2%",
+    show_default=True,
+    metavar="SHARE",
+    help="Difference up to which metrics are equal.",
 )
 @click.option("--same-hardware", is_flag=True, help="State that the hosts are equal, though the logs cannot show it.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the resampling.")

@@ -57,8 +57,8 @@ def watch(
     LOG is the run log; eco2ai.jsonl by default. It may be renamed, replaced or cut off meanwhile, and need not be there
     yet. The run with the latest record is shown; where it has ended, the next one follows. Ctrl-C leaves.
 
-    Figures are those of the latest records, so they are as old as the last mark or heartbeat. Nothing is written, and
-    the training does not notice.
+    Figures are those of the latest records, so they are as old as the last mark or heartbeat. Nothing is written to the
+    log, and the training does not notice.
     """
     budget = _budget(max_kwh, max_kg)
     follower = Follower(log)

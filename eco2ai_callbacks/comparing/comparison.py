@@ -60,7 +60,7 @@ class Comparison:
         """
         if self.value is None:
             return f"The energy {self.phrase} of {self.other} and {self.baseline} cannot be compared: {reason}."
-        tests = f" ({len(self.after)} and {len(self.before)} runs, p = {self.p:.2g})" if self.change and self.p else ""
+        tests = f" ({len(self.after)} and {len(self.before)} runs, {_p(self.p)})" if self.p is not None else ""
         differs = f"{self._differs} energy {self.phrase} than {self.baseline}{self.quality}{tests}"
         if self.is_shown:
             return f"{self.other} uses {differs}."
@@ -77,7 +77,10 @@ class Comparison:
         if self.change is None:
             return f"{percent(abs(self.value))} % {self._word}"
         low, high = sorted(sign * edge for edge in (self.change.low, self.change.high))
-        return f"{percent(abs(self.value))} % [{percent(low)}, {percent(high)}] {self._word}"
+        # The ends of a narrow interval differ only in their third digit.
+        digits = 3 if percent(low) == percent(high) else 2
+        value, low_said, high_said = (percent(each, digits) for each in (abs(self.value), low, high))
+        return f"{value} % [{low_said}, {high_said}] {self._word}"
 
     @property
     def _reason(self) -> str:
@@ -90,8 +93,12 @@ class Comparison:
         return "repeats differ by as much"
 
 
-def percent(share: float) -> str:
+def percent(share: float, digits: int = 2) -> str:
     """Return a share in percent, with as many digits as tell something: ``12``, ``1.3``."""
     value = 100 * share
-    text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+    text = f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
     return "0" if text in ("-0", "0") else text
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"

@@ -60,3 +60,10 @@ def test_percentages_have_two_digits() -> None:
     assert [percent(share) for share in (0.12345, 0.012345, 0.0, -0.0001, 12.0, -0.3)] == [
         *("12", "1.2", "0", "-0.01", "1200", "-30"),
     ]
+
+
+def test_a_narrow_interval_has_one_digit_more() -> None:
+    narrow = comparison(change=Change(-0.12, -0.1204, -0.1196), p=0.0)
+    assert " 12 % [12, 12] less" in narrow.sentence
+    assert "p < 0.001" in narrow.sentence
+    assert "12.3 % [12.2, 12.4] less" in comparison(value=-0.123, change=Change(-0.123, -0.124, -0.122)).sentence
