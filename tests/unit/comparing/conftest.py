@@ -9,4 +9,4 @@ from eco2ai_callbacks.comparing import spread
 
 @pytest.fixture(autouse=True)
 def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spread, "_MOST_SAMPLES", 1000)
+    monkeypatch.setattr(spread, "_MOST_SAMPLES", 300)

@@ -68,6 +68,7 @@ def test_groups_of_thousands_are_resampled_less_often(monkeypatch: pytest.Monkey
             return list(population)
 
     monkeypatch.setattr(spread.random, "Random", Counted)
+    monkeypatch.setattr(spread, "_MOST_SAMPLES", 5000)
     values = [1.0 + n / 1e5 for n in range(5000)]
     relative_change(values, values)
     assert sum(drawn) <= spread._MOST_DRAWS
