@@ -5,13 +5,16 @@ from __future__ import annotations
 import click
 
 from eco2ai_callbacks.cli.calibrate import calibrate
+from eco2ai_callbacks.cli.compare import compare
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.gate import gate
 from eco2ai_callbacks.cli.merge import merge
 from eco2ai_callbacks.cli.recompute import recompute
 from eco2ai_callbacks.cli.regions import regions
 from eco2ai_callbacks.cli.report import report
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.cli.verify import verify
+from eco2ai_callbacks.cli.watch import watch
 from eco2ai_callbacks.cli.when import when
 
 
@@ -22,11 +25,14 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(compare)
 main.add_command(doctor)
+main.add_command(gate)
 main.add_command(merge)
 main.add_command(recompute)
 main.add_command(regions)
 main.add_command(report)
 main.add_command(run)
 main.add_command(verify)
+main.add_command(watch)
 main.add_command(when)

@@ -46,7 +46,7 @@ def report(
     found = read(logs, processes)
     written = {kind: path for kind, path in drawn.items() if path is not None}
     for kind, path in written.items():
-        _write(f"--{kind}", path, _drawn(found, kind))
+        write(f"--{kind}", path, _drawn(found, kind))
         click.echo(f"{path} written", err=True)
     if written and output is None and form == "text":
         return
@@ -54,7 +54,7 @@ def report(
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write("--output", output, text.encode())
+        write("--output", output, text.encode())
 
 
 def _drawn(runs: Runs, kind: str) -> bytes:
@@ -105,7 +105,12 @@ def progress(length: int) -> Iterator[Callable[[int], None] | None]:
         yield bar.update
 
 
-def _write(option: str, path: Path, content: bytes) -> None:
+def write(option: str, path: Path, content: bytes) -> None:
+    """Write a command's output to a file.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
     try:
         path.write_bytes(content)
     except OSError as error:

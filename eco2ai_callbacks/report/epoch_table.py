@@ -44,6 +44,7 @@ class Epoch(Summed):
         started: When its first record's segment began.
         samples: Samples that all ranks trained on; ``None`` where they are not logged.
         tokens: Tokens that all ranks trained on; ``None`` where they are not logged.
+        closed: Whether its training came to its end; that of a killed run's last epoch did not.
     """
 
     epoch: int
@@ -54,6 +55,7 @@ class Epoch(Summed):
     started: datetime | None = None
     samples: int | None = None
     tokens: int | None = None
+    closed: bool = False
 
 
 class Table:
@@ -100,6 +102,8 @@ class Table:
         ):
             if value is not None:
                 self._plus(row, (name, "", ""), value)
+        if record.event == "epoch":
+            self._set(row, ("closed", "", ""), 1.0)
         started = self._columns.get(("started", "", ""))
         if started is None or len(started) <= row or started[row] != started[row]:
             label = moment(record.start)
@@ -150,7 +154,7 @@ class Table:
             assert mine is not None
             for column, values in other._columns.items():
                 if row < len(values) and values[row] == values[row]:
-                    if column[0] in ("metric", "started"):
+                    if column[0] in ("metric", "started", "closed"):
                         self._set(mine, column, values[row])
                     else:
                         self._plus(mine, column, values[row])
@@ -188,6 +192,7 @@ class Table:
             None if started is None else datetime.fromtimestamp(started, UTC).astimezone(),
             None if samples is None else round(samples),
             None if tokens is None else round(tokens),
+            "closed" in plain,
         )
 
     def _plus(self, row: int, column: Column, value: float) -> None:
@@ -196,7 +201,7 @@ class Table:
         values[row] = value if held != held else held + value
 
     def _set(self, row: int, column: Column, value: float) -> None:
-        if column in self._columns or len(self._columns) < MOST_COLUMNS:
+        if column in self._columns or len(self._columns) < MOST_COLUMNS or not column[1]:
             self._column(row, column)[row] = value
 
     def _value(self, row: int, column: Column, missing: float) -> float:

@@ -83,6 +83,7 @@ def _of_ranks(parts: Sequence[Epoch]) -> Epoch:
         min((part.started for part in parts if part.started is not None), default=None),
         _whole(part.samples for part in parts),
         _whole(part.tokens for part in parts),
+        all(part.closed for part in parts),
     )
 
 

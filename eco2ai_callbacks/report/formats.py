@@ -178,13 +178,13 @@ def _markdown(found: Grouped, notes: Sequence[str]) -> str:
     head, rows, last = _cells(found, None)
     numbers = len(found.names)
     rule = [":--" if place < numbers or name == "note" else "--:" for place, name in enumerate(head)]
-    bold = [[f"**{cell}**" if cell else "" for cell in map(_in_markdown, row)] for row in last]
-    body = [head, rule, *([_in_markdown(cell) for cell in row] for row in rows), *bold]
+    bold = [[f"**{cell}**" if cell else "" for cell in map(in_markdown, row)] for row in last]
+    body = [head, rule, *([in_markdown(cell) for cell in row] for row in rows), *bold]
     table = [f"| {' | '.join(row)} |" for row in body]
-    return "\n".join([*table, *([""] if notes else []), *(f"- {_in_markdown(note)}" for note in notes)]) + "\n"
+    return "\n".join([*table, *([""] if notes else []), *(f"- {in_markdown(note)}" for note in notes)]) + "\n"
 
 
-def _in_markdown(value: str) -> str:
+def in_markdown(value: str) -> str:
     plain = shown(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{c}" if c in "\\|`*_[]#" else c for c in plain)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from logcheck import rows
 
+from eco2ai_callbacks.cli import main
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.record import Record
@@ -165,6 +168,12 @@ def test_an_epoch_s_end_is_one_trip_with_exactly_one_exchange(framework: str) ->
     # What comes after the epochs, the end of the run, does not depend on how many there were.
     assert found[2][7:] == found[3][11:]
     assert set(found[2][7:]) <= {"exchange"}
+    # What was trained alike, for longer, uses the same for each epoch.
+    done = CliRunner().invoke(main, ["compare", "2.jsonl", "3.jsonl", "--format", "json"])
+    short, long = (group["runs"][0] for group in json.loads(done.output)["groups"])
+    assert (short["epochs"], long["epochs"]) == (2, 3)
+    assert long["epoch_energy_kwh"] == pytest.approx(short["epoch_energy_kwh"])
+    assert "epoch        2" in CliRunner().invoke(main, ["watch", "3.jsonl", "--once"]).output
 
 
 @pytest.mark.slow

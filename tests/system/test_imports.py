@@ -19,6 +19,7 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
+    {"comparing", "watching"},
     {"report"},
     ADAPTERS | {"eco2ai"},
     {"integrations", "eco2ai_compat"},
@@ -36,10 +37,19 @@ FLOORS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [
         {"__init__"},
-        {"calibrate", "doctor", "merge", "recompute", "regions", "report", "run", "verify", "when"},
-        {"calibrate_wall", "recount"},
-        {"child", "calibrate_steps", "basis"},
+        {"calibrate", "compare", "doctor", "gate", "merge", "recompute", "regions", "run", "verify", "watch", "when"},
+        {"calibrate_wall", "recount", "report"},
+        {"amounts", "child", "calibrate_steps", "basis"},
     ],
+    "comparing": [
+        {"__init__"},
+        {"forms", "gate"},
+        {"verdict"},
+        {"comparison", "doubts"},
+        {"figures", "groups"},
+        {"metric", "rank", "spread"},
+    ],
+    "watching": [{"__init__"}, {"screen"}, {"frame"}, {"neighbours"}, {"follow", "state"}],
     "report": [
         {"__init__"},
         {"page", "pictures", "merge", "notebook"},

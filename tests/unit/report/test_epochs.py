@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from epoch_tables import record, table
 
+from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.epochs import Epochs
 
 
@@ -58,3 +59,15 @@ def test_ranks_ran_side_by_side() -> None:
     assert both.stages["train"].joules == 20.0
     assert both.metrics == {"loss": 1.0, "other": 2.0}
     assert alone.joules == {"cpu": 10.0}
+
+
+def test_an_epoch_is_closed_where_all_ranks_came_to_its_end() -> None:
+    def part(event: str, epoch: int) -> Record:
+        return record(epoch, event=event)
+
+    ended = table(part("stage", 0), part("epoch", 0), part("epoch", 1))
+    killed = table(part("epoch", 0), part("heartbeat", 1))
+    assert [each.closed for each in Epochs([ended])] == [True, True]
+    assert [each.closed for each in Epochs([ended, killed])] == [True, False]
+    killed.plus(table(part("epoch", 1)))
+    assert [each.closed for each in Epochs([ended, killed])] == [True, True]

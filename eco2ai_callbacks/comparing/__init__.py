@@ -1,0 +1,1 @@
+"""Whether one group of runs uses less energy than another, and how sure that is."""

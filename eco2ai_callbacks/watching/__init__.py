@@ -1,0 +1,1 @@
+"""A run that is being trained, as its log grows."""
