@@ -111,7 +111,7 @@ class Grid:
 
 
 def check(settings: Settings) -> None:
-    """Check the region, the intensity with its year and kind, the market-based figure and the price, before any training.
+    """Check the place, the intensity with its year and kind, market-based figures and the price, before any training.
 
     Raises:
         SettingsError: One of them is not accepted; the text names it, where it comes from, and the reason.

@@ -1,4 +1,4 @@
-"""The settings for figures beside energy and CO2e: water, the making of the hardware, contracts, SCI; off by default."""
+"""The settings for figures beside energy and CO2e, off by default: water, the hardware's making, contracts, SCI."""
 
 from __future__ import annotations
 
