@@ -129,7 +129,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "carbon.live": [
         {"__init__"},
         {"sources"},
-        {"feed", "gb", "energinet", "electricitymaps", "energycharts", "eco2mix"},
+        {"feed", "gb", "energinet", "electricitymaps", "energycharts", "eco2mix", "entsoe", "watttime"},
         {"fetch", "cache", "tokens"},
         {"source"},
     ],
