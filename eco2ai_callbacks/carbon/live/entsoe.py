@@ -8,8 +8,8 @@ forecast.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
@@ -106,7 +106,12 @@ class Entsoe:
             for period in _children(series, "Period"):
                 for begin_s, end_s, value in _points(period, _child_text(series, "curveType") == "A03"):
                     megawatts[begin_s, end_s][plants] += value
-        return [Span(*when, g) for when, each in megawatts.items() if (g := mean_factor(each)) is not None]
+        usual = _usual(megawatts.values())
+        return [
+            Span(*when, g)
+            for when, each in megawatts.items()
+            if usual <= each.keys() and (g := mean_factor(each)) is not None
+        ]
 
 
 def mean_factor(megawatts: Mapping[str, float]) -> float | None:
@@ -125,6 +130,12 @@ def mean_factor(megawatts: Mapping[str, float]) -> float | None:
     if not part or part < (1 - _MOST_UNKNOWN) * whole:
         return None
     return sum(power * _FACTORS[plants] for plants, power in known.items()) / part
+
+
+def _usual(periods: Collection[Mapping[str, float]]) -> set[str]:
+    """Return the kinds of plants that most periods have: in the newest ones some have not reported yet."""
+    counts = Counter(plants for each in periods for plants in each)
+    return {plants for plants, count in counts.items() if 2 * count > len(periods)}
 
 
 def _parsed(reply: Any) -> ElementTree.Element:

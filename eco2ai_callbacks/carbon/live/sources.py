@@ -48,7 +48,7 @@ def source(setting: str, region: str | None, kind: str) -> Source:
         # Of WattTime, as of any source with zones of its own, the zone is part of the setting.
         known = ", ".join(f"'{PREFIX}{each}'" for each in NAMES)
         raise SettingsError(f"intensity={setting!r} is no live source; accepted are {known}")
-    if region is None:
+    if region is None and name not in _OWN_ZONES:
         raise SettingsError(f"intensity={setting!r} needs a place that does not depend on the machine: set region=")
     module, kind_of = _SOURCES[name]
     made: Callable[[], Source] = partial(
