@@ -46,7 +46,8 @@ def series(plants: str, *megawatts: float | None, area: str = FR, side: str = "i
 
 def document(*parts: str) -> str:
     namespace = "urn:iec62325.351:tc57wg16:451-6:generationloaddocument:3:0"
-    return f"<?xml version='1.0' encoding='UTF-8'?><GL_MarketDocument xmlns='{namespace}'>{''.join(parts)}</GL_MarketDocument>"
+    root = f"<GL_MarketDocument xmlns='{namespace}'>{''.join(parts)}</GL_MarketDocument>"
+    return f"<?xml version='1.0' encoding='UTF-8'?>{root}"
 
 
 GOOD = document(series("B14", 300, 300), series("B04", 100, 300))
@@ -77,9 +78,8 @@ def test_quarters_and_values_that_hold() -> None:
 
 
 def test_an_hour_for_which_some_plants_have_not_reported_has_no_figure() -> None:
-    late = document(
-        series("B14", 300, 300, None, end="2026-03-01T03:00Z"), series("B04", 100, 300, 500, end="2026-03-01T03:00Z")
-    )
+    end = "2026-03-01T03:00Z"
+    late = document(series("B14", 300, 300, None, end=end), series("B04", 100, 300, 500, end=end))
     assert [span.begin_s for span in Entsoe("FR").spans(late)] == [BEGIN, BEGIN + H]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -123,7 +124,8 @@ class TestServer:
         assert spans == [Span(BEGIN, BEGIN + 300, 453.59237)]
         assert abs(ahead_s) < 5
         assert [path.partition("?")[0] for path in server.paths] == ["/login", "/v3/forecast"]
-        assert TOKEN not in caplog.text and PASSWORD not in caplog.text
+        assert TOKEN not in caplog.text
+        assert PASSWORD not in caplog.text
 
     @pytest.mark.parametrize(
         ("answer", "why", "wait_s"),
@@ -173,4 +175,4 @@ class TestServer:
             feed.mean(BEGIN, BEGIN + 300)
             feed.join()
         assert "its newest figure ends at '2026-03-01T00:05+00:00'" in guard.failures[0]
-        assert "7200 s ahead of its own" in guard.failures[1]
+        assert re.search(r"clock is 720\d s ahead of its own", guard.failures[1])
