@@ -113,6 +113,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"lookup", "wall_steps"},
         {"store", "sweep", "readings"},
+        {"ipmi_meter"},
         {"wall", "loads", "http_meter"},
         {"fit"},
         {"solve", "machine", "burner", "json_path"},
