@@ -15,8 +15,8 @@ BESIDE = (*WATER, "embodied_co2_kg", "market_co2_kg", "wall_kwh")
 
 def beside_of(record: Record) -> Mapping[str, float]:
     """Return the figures of a record beside its energy and CO2e."""
-    if not record.beside:
-        return record.beside
+    if not record.beside or record.event == "start":  # a start adds what it carried over alone
+        return {}
     return {name: value for name in BESIDE if (value := number(record.beside.get(name))) is not None}
 
 

@@ -18,10 +18,8 @@ def program(folder: Path, content: str) -> IpmiMeter:
 
 
 def test_the_program_is_asked(tmp_path: Path) -> None:
-    meter = program(
-        tmp_path,
-        "test \"$*\" = 'dcmi power reading' && cat <<'END'\n    Instantaneous power reading:                   216 Watts\nEND",
-    )
+    printed = "    Instantaneous power reading:                   216 Watts"
+    meter = program(tmp_path, f"test \"$*\" = 'dcmi power reading' && echo '{printed}'")
     assert meter.read() == 216.0
     assert meter.shown == f"{tmp_path}/ipmitool dcmi power reading"
 
