@@ -157,7 +157,7 @@ def basis_of(stated: object) -> Basis:
     except ValueError:
         fit = None
     return Basis(
-        **{name: number(found.get(name)) for name in names},  # type: ignore[arg-type]
+        **{name: number(found.get(name)) for name in names},
         wue_source=text(found.get("wue_source")),
         market_label=text(found.get("market_label")),
         wall=fit,

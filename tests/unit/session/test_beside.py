@@ -17,12 +17,15 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.calibration import lookup
 from eco2ai_callbacks.calibration.store import read, user_file
 from eco2ai_callbacks.carbon.beside import Beside
+from eco2ai_callbacks.meters.discovery import discover
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.load import load
+from eco2ai_callbacks.report.models import compared
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.session import beside as module
 from eco2ai_callbacks.session.beside import BesideFigures
-from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeMeter, fake_platform
+from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeMeter, PowercapTree, fake_platform
 from eco2ai_callbacks.usage import Method, Usage
 
 SCHEMA = json.loads((files("eco2ai_callbacks") / "runlog" / "schema.json").read_text(encoding="utf-8"))
@@ -99,6 +102,28 @@ def test_the_last_record_tells_what_the_model_would_have_said(tmp_path: Path) ->
     *earlier, stop = run(tmp_path, Checked)
     assert all(r.model_check is None for r in earlier)
     assert stop.model_check == {"cpu": BARE_METAL.cpu_name, **CHECK}
+
+
+def test_a_run_on_a_machine_with_counters_is_evidence_for_its_model(tmp_path: Path) -> None:
+    tree, clock = PowercapTree(tmp_path), Clock(1000.0)
+    zone = tree.add_package(0, max_power_w=65)
+    platform = fake_platform(clock, host=BARE_METAL, discover=discover)
+    log = tmp_path / "log.jsonl"
+    given: dict[str, Any] = {"powercap_root": tree.root, "gpus": "none", "ram_w_per_gib": 0.0, "region": "FR"}
+    tracker = Tracker(platform=platform, log_file=log, console=False, **given).start()
+    for _ in range(4):
+        clock.advance(10.0)
+        tree.advance(zone, 300.0)
+        tracker.mark()
+    tracker.stop()
+    check = records(log)[-1].model_check
+    assert check is not None
+    assert (check["cpu"], check["method"], check["threads"]) == (BARE_METAL.cpu_name, "cpu-model:bare", 12)
+    assert (check["counter_j"], check["seconds"]) == (pytest.approx(1200.0), pytest.approx(40.0))
+    # An i7-8700 has 65 W: the curve gives a tenth of that to an idle machine, and never more than 0.74 of it.
+    assert 6.5 * 40 <= check["model_j"] <= 0.75 * 65 * 40
+    (row,) = compared(load(log))
+    assert row.sessions == 1
 
 
 class TestWall:
