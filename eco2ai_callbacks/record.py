@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eco2ai_callbacks.bands import combined_band
+from eco2ai_callbacks.plain import FROZEN, frozen, loggable, plain
 from eco2ai_callbacks.usage import Method, Usage, kwh
 
 SCHEMA = 2
@@ -66,6 +67,11 @@ class Record:
         sources: In ``start``: every source of energy figures, used or not, with the reason.
         carried: In ``start``: usage that a checkpoint held and the log did not; it is part of the total.
         continues: In ``start``: the writer that is continued, and the hash of its last line.
+        beside: Figures beside energy and CO2e and in neither of them, where a setting asks for them; they add up:
+            ``water_on_site_l``, ``water_off_site_l``, ``embodied_co2_kg``, ``market_co2_kg``, ``wall_kwh``.
+        basis: The factors of the figures beside, with their sources.
+        sci: In ``stop``: the session's score by ISO/IEC 21031, where ``sci_unit`` asks for it.
+        model_check: In ``stop``: joules of the whole machine's processors by their counters and by the model.
     """
 
     schema: int = SCHEMA
@@ -115,6 +121,10 @@ class Record:
     carried: Mapping[str, float | None] | None = None
     continues: Mapping[str, str] | None = None
     attempts: tuple[tuple[int, int, int], ...] | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
+    basis: Mapping[str, Any] | None = None
+    sci: Mapping[str, Any] | None = None
+    model_check: Mapping[str, Any] | None = None
 
     @property
     def adds(self) -> bool:
@@ -129,14 +139,14 @@ class Record:
         """Return one field's value as :meth:`to_dict` holds it."""
         value = getattr(self, name)
         # Only metrics come from outside; a value that JSON cannot hold must not cost the record its energy.
-        return _loggable(value) if name == "metrics" and value is not None else _plain(value)
+        return loggable(value) if name == "metrics" and value is not None else plain(value)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
         """Return the record of plain values, the inverse of :meth:`to_dict`; unknown fields are skipped."""
         return cls(
             **{
-                name: value if type(value) in _FROZEN else _frozen(value)
+                name: value if type(value) in FROZEN else frozen(value)
                 for name, value in values.items()
                 if name in _NAMES
             }
@@ -145,8 +155,6 @@ class Record:
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Record))
 _NAMES = frozenset(FIELDS)
-# Most values need no copy; readers of long logs meet millions of them.
-_FROZEN = frozenset({str, int, float, bool, type(None)})
 
 
 def measured(usage: Usage, methods: Mapping[str, Method]) -> dict[str, Any]:
@@ -256,40 +264,3 @@ def band_factors(total: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[f
 
 def _factors(band: tuple[float, float] | None, value: float | None) -> tuple[float, float]:
     return (band[0] / value, band[1] / value) if band and value else (1.0, 1.0)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _loggable(value: Any) -> Any:
-    """Return a framework's or a user's value in a form for JSON; NumPy's and torch's scalars become numbers."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _loggable(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_loggable(item) for item in value]
-    if isinstance(value, int):
-        return int(value)
-    if getattr(value, "ndim", 0):
-        return str(value)  # an array
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return str(value)
-    return number if math.isfinite(number) else None
-
-
-def _frozen(value: Any) -> Any:
-    if type(value) in _FROZEN:
-        return value
-    if isinstance(value, Mapping):
-        return {key: _frozen(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return tuple(_frozen(item) for item in value)
-    return value

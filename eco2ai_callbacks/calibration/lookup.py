@@ -31,10 +31,19 @@ def wall_energy(
         machine: The machine, as :func:`~eco2ai_callbacks.calibration.machine.read_machine` returns it.
         files: The stores; the user's and the site's by default.
     """
+    fit = wall_fit(machine, files)
+    return None if fit is None else fit.energy(measured_j, seconds, by_component(methods))
+
+
+def wall_fit(machine: Machine, files: Iterable[Path] | None = None) -> WallFit | None:
+    """Return a machine's calibration of the power at the wall; ``None`` where none matches.
+
+    Args:
+        machine: The machine, as :func:`~eco2ai_callbacks.calibration.machine.read_machine` returns it.
+        files: The stores; the user's and the site's by default.
+    """
     entry = choose(read(files), "wall", machine).entry
-    if entry is None or not isinstance(entry.fit, WallFit):
-        return None
-    return entry.fit.energy(measured_j, seconds, by_component(methods))
+    return entry.fit if entry is not None and isinstance(entry.fit, WallFit) else None
 
 
 def by_component(methods: Mapping[str, str]) -> dict[str, str]:

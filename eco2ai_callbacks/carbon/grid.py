@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.carbon import intensity
+from eco2ai_callbacks.carbon import beside, intensity
 from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.carbon.location import Place, locate
 from eco2ai_callbacks.carbon.over_time import OverTime, known_of
@@ -111,7 +111,7 @@ class Grid:
 
 
 def check(settings: Settings) -> None:
-    """Check the region, the intensity with its year and kind, and the price, before any training.
+    """Check the place, the intensity with its year and kind, market-based figures and the price, before any training.
 
     Raises:
         SettingsError: One of them is not accepted; the text names it, where it comes from, and the reason.
@@ -123,6 +123,8 @@ def check(settings: Settings) -> None:
             _world(settings)
     with _refused_with_origin(settings, "intensity", "region", "intensity_kind"):
         _over_time(settings, None, Guard())
+    with _refused_with_origin(settings, "market_intensity", "market_label"):
+        beside.check(settings)
     with _refused_with_origin(settings, "price"):
         if settings.price is not None:
             Price(settings.price)

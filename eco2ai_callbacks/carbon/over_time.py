@@ -162,11 +162,7 @@ def known_of(intensity: object, region: str | None, kind: str, guard: Guard) -> 
         SettingsError: The file is not there or does not hold such figures, or they are marginal.
     """
     known = _known(intensity, region, kind, guard)
-    if known.kind == MARGINAL:
-        raise SettingsError(
-            f"intensity={str(intensity)!r} holds marginal figures, which are no part of a footprint: they are for "
-            "'eco2ai when', which shows when a job causes least; accepted are average figures"
-        )
+    _check_average(intensity, known.kind)
     if kind != known.kind and {kind, known.kind} == {"lifecycle", "direct"}:
         raise SettingsError(
             f"intensity={str(intensity)!r} holds {known.kind} figures, and intensity_kind={kind!r} asks for others; "
@@ -175,12 +171,22 @@ def known_of(intensity: object, region: str | None, kind: str, guard: Guard) -> 
     return known
 
 
+def _check_average(intensity: object, kind: str) -> None:
+    if kind == MARGINAL:
+        raise SettingsError(
+            f"intensity={str(intensity)!r} holds marginal figures, which are no part of a footprint: they are for "
+            "'eco2ai when', which shows when a job causes least; accepted are average figures"
+        )
+
+
 def _known(intensity: object, region: str | None, kind: str, guard: Guard) -> Known:
     if callable(intensity):
         return Asked(intensity, guard)
     if str(intensity).startswith("live:"):
         # Off by default: what opens sockets is imported only here.
-        from eco2ai_callbacks.carbon.live.sources import feed
+        from eco2ai_callbacks.carbon.live.sources import feed, source
 
+        # Before a token is asked for that would not be used.
+        _check_average(intensity, source(str(intensity), region, kind).kind)
         return feed(str(intensity), region, kind, guard)
     return read_hours(Path(str(intensity)), region, kind)

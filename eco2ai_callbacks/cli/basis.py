@@ -13,6 +13,8 @@ from eco2ai_callbacks.record import Record, band_factors
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 
 _DAY_S = 86_400.0
+# Figures beside energy and CO2e that include the data centre's overhead, as CO2e does.
+_OF_GRID_ENERGY = frozenset({"water_off_site_l", "market_co2_kg"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Basis:
         if self.grid.price is not None and start is not None and usage.energy_kwh is not None:
             cost = self.grid.cost(usage.energy_kwh, start, _DAY_S)
         return dataclasses.replace(usage, grams=grams, cost=cost)
+
+    def beside(self, old: Record) -> Mapping[str, float]:
+        """Return the record's figures beside energy and CO2e: those of the grid's energy change with the PUE."""
+        ratio = self._overhead(old)
+        return {name: value * ratio if name in _OF_GRID_ENERGY else value for name, value in old.beside.items()}
 
     def facts(self, old: Record, co2_kg: float | None) -> Mapping[str, Any] | None:
         """Return the record's field ``intensity``, without the figures from before."""

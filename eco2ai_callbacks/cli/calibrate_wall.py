@@ -7,11 +7,13 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import click
 
 from eco2ai_callbacks.calibration import readings
-from eco2ai_callbacks.calibration.http_meter import PRESETS, TIMEOUT_S, HttpMeter, MeterError, meter_for
+from eco2ai_callbacks.calibration.http_meter import PRESETS, TIMEOUT_S, MeterError, meter_for
+from eco2ai_callbacks.calibration.ipmi_meter import IpmiMeter
 from eco2ai_callbacks.calibration.lookup import by_component
 from eco2ai_callbacks.calibration.readings import Reading, ReadingError
 from eco2ai_callbacks.calibration.sweep import QUICK_SETTLE_S, QUICK_STEP_S, SETTLE_S, STEP_S, Sample, Step, plan
@@ -25,7 +27,20 @@ from eco2ai_callbacks.settings import Settings, resolve
 
 # Holds user:password of a meter: not an option, which other users of the machine could read.
 USER_VARIABLE = "ECO2AI_METER_USER"
-KINDS = ("typed", "csv", "json", *PRESETS)
+KINDS = ("typed", "csv", "json", *PRESETS, "ipmi")
+# Meters without an address.
+_LOCAL = ("typed", "csv", "ipmi")
+
+
+class PowerMeter(Protocol):
+    """A meter that is asked for its power."""
+
+    @property
+    def shown(self) -> str:
+        """The meter, as messages name it."""
+
+    def read(self) -> float:
+        """Return the power in watts now; raises :class:`MeterError`."""
 
 
 @click.command()
@@ -62,8 +77,9 @@ def wall(
     --meter csv      a logger writes times and watts into --csv FILE meanwhile
     --meter json     --url and --path of anything that answers with JSON
     --meter shelly | shelly1 | tasmota | redfish    --url http://HOST
+    --meter ipmi     this machine's BMC, by the program ipmitool
 
-    Nothing is contacted but this address. A user and password are read from ECO2AI_METER_USER (user:password) and never
+    Nothing else is contacted or started. A user and password are read from ECO2AI_METER_USER (user:password) and never
     shown. Tables have a first line: time,watts for --csv, and seconds,measured_kwh,wall_kwh for --runs.
     """
     if (meter is None) == (runs is None):
@@ -75,16 +91,16 @@ def wall(
             return
         if (meter == "csv") != (table is not None):
             raise click.UsageError("--meter csv and --csv FILE belong together")
-        if (meter in ("typed", "csv")) == (url is not None):
+        if (meter in _LOCAL) == (url is not None):
             raise click.UsageError(f"--meter {meter} {'takes no' if url else 'needs an'} address by --url")
-        http = None
+        asked: PowerMeter | None = IpmiMeter(timeout) if meter == "ipmi" else None
         if url is not None and meter is not None:
             user = os.environ.get(USER_VARIABLE, "")
             options = {"user": user, "scale": scale, "timeout_s": timeout, "verify": not insecure}
-            http = meter_for(meter, url, path, **options)
+            asked = meter_for(meter, url, path, **options)
         settings = resolve({"scope": "machine"})
         loads_gpu = _has_gpu() if gpu is None else gpu
-        fit = calibrate_wall(bench, settings, http=http, table=table, gpu=loads_gpu, quick=quick, seconds=seconds)
+        fit = calibrate_wall(bench, settings, asked=asked, table=table, gpu=loads_gpu, quick=quick, seconds=seconds)
         finish(fit, bench, file)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
@@ -96,7 +112,7 @@ def calibrate_wall(
     bench: Bench,
     settings: Settings,
     *,
-    http: HttpMeter | None = None,
+    asked: PowerMeter | None = None,
     table: Path | None = None,
     gpu: bool = False,
     quick: bool = False,
@@ -107,7 +123,7 @@ def calibrate_wall(
     Args:
         bench: The machine.
         settings: The settings in force, for the whole machine.
-        http: The meter.
+        asked: The meter.
         table: The table that a logger writes.
         gpu: Whether to load the GPUs too.
         quick: Fewer and shorter loads.
@@ -117,7 +133,7 @@ def calibrate_wall(
     settle_s, step_s = (QUICK_SETTLE_S, QUICK_STEP_S) if quick else (SETTLE_S, STEP_S)
     step_s = seconds or step_s
     # Asked at the end of each load, a person needs the time for a few of them only.
-    loads = plan(bench.host.threads, quick=quick or (http is None and table is None), gpu=gpu)
+    loads = plan(bench.host.threads, quick=quick or (asked is None and table is None), gpu=gpu)
     context = MeterContext(bench.host, None, bench.root / "proc", bench.root, clock=bench.clock)
     with contextlib.ExitStack() as opened:
         found = discover(settings, context)
@@ -126,10 +142,10 @@ def calibrate_wall(
         if not found.meters:
             raise WallFitError("nothing is measured here, so that there is nothing to fit the wall to")
         measured = Measured(bench, found)
-        if http is not None:
-            first = http.read()
-            click.echo(f"{http.shown} shows {first:.1f} W.")
-            poller = Poller(http.read, bench.clock, bench.sleep)
+        if asked is not None:
+            first = asked.read()
+            click.echo(f"{asked.shown} shows {first:.1f} W.")
+            poller = Poller(asked.read, bench.clock, bench.sleep)
             steps = measure(bench, loads, measured, settle_s, step_s, wait=poller.wait)
             shown, lags = poller.readings, LAGS_S
             if poller.failures:

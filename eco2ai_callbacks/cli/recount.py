@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from eco2ai_callbacks.cli.basis import Basis, scaled
+from eco2ai_callbacks.metrics.sci import score
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import LINK_DIGITS
 from eco2ai_callbacks.runlog.read import Line
@@ -30,10 +31,11 @@ _ROUNDING = 1e-9
 class _Session:
     """The sums of one session as they are now, and the links to its last lines: as they were, as they are.
 
-    ``known`` is whether a line of it has been read.
+    ``known`` is whether a line of it has been read, ``co2_kg`` the sum of its marks.
     """
 
     known: bool = False
+    co2_kg: float = 0.0
     total: tuple[float | None, float | None] = (None, None)
     epochs: dict[tuple[int | None, int | None], tuple[float | None, float | None]] = dataclasses.field(
         default_factory=dict
@@ -86,7 +88,12 @@ class Recount:
             "intensity": _with_before(basis.facts(old, own[0]), old),
             "continues": self._link(old),
             "failures": tuple(dict.fromkeys((*old.failures, *self._failures()))),
+            "beside": basis.beside(old),
         }
+        if old.adds:
+            session.co2_kg += own[0] or 0.0
+        if old.sci is not None:
+            changed["sci"] = _score(old.sci, session.co2_kg)
         if old.adds and old.stage == "train":
             changed |= self._epoch(old, session, own)
         if old.event == "forecast" and old.metrics is not None and old.total is not None and total is not None:
@@ -237,6 +244,15 @@ def _carried(old: Record, basis: Basis) -> Mapping[str, float | None] | None:
     usage = basis.unplaced(carried_usage(old.carried), old)
     found = {**old.carried, "co2_kg": usage.co2_kg}
     return found if usage.cost is None else {**found, "cost": usage.cost}
+
+
+def _score(was: Mapping[str, Any], co2_kg: float) -> Mapping[str, Any] | None:
+    """Return a session's SCI score with its CO2e as it is now."""
+    return score(str(was.get("unit", "")), _number(was.get("units")), co2_kg, _number(was.get("embodied_kg")))
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _forecast(metrics: Mapping[str, Any], was: float | None, now: float | None) -> Mapping[str, Any]:

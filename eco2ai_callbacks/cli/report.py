@@ -12,7 +12,9 @@ import click
 from eco2ai_callbacks.report.formats import FORMATS, as_format
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load_selection, size_of
+from eco2ai_callbacks.report.models import as_json, as_table, compared
 from eco2ai_callbacks.report.runs import Runs
+from eco2ai_callbacks.report.sci import Unit, score_notes, scored
 from eco2ai_callbacks.report.select import NoLog, selected
 
 DEFAULT = "eco2ai.jsonl"
@@ -33,8 +35,17 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--svg", type=_FILE, help="Write the charts as a picture that scales.")
 @click.option("--pdf", type=_FILE, help="Write the charts as a PDF.")
 @click.option("--processes", type=click.IntRange(1), help="Processes that read files; by default one for each core.")
+@click.option("--sci", metavar="UNIT", help="Add the SCI score (ISO/IEC 21031) for a functional unit.")
+@click.option("--check-models", is_flag=True, help="Show the CPU's model against its counters, by processor, instead.")
 def report(
-    logs: tuple[str, ...], by: str, form: str, output: Path | None, processes: int | None, **drawn: Path | None
+    logs: tuple[str, ...],
+    by: str,
+    form: str,
+    output: Path | None,
+    processes: int | None,
+    sci: str | None,
+    check_models: bool,
+    **drawn: Path | None,
 ) -> None:
     """Show what runs used: energy and CO2e with their bands, time, mean power, cost and the share that was measured.
 
@@ -42,15 +53,55 @@ def report(
     s3://bucket/logs (with the extra `remote`); eco2ai.jsonl by default. Logs of several hosts and ranks belong
     together: a run's ranks are added up, what a run inside another one used counts once, and so does a record that
     stands in several files.
+
+    UNIT is run, epoch, sample or token, or a number of units of all runs together, such as 5000:request. The score is
+    the location-based CO2e and the embodied CO2e, where the records have it, for each unit.
     """
+    unit = None if sci is None else _unit(sci)
     found = read(logs, processes)
+    if check_models:
+        _out(_models(found, form), output)
+        return
     written = {kind: path for kind, path in drawn.items() if path is not None}
     for kind, path in written.items():
         write(f"--{kind}", path, _drawn(found, kind))
         click.echo(f"{path} written", err=True)
     if written and output is None and form == "text":
         return
-    text = as_format(grouped(found, by), notes(found), form)
+    table, said = grouped(found, by), notes(found)
+    if unit is not None:
+        try:
+            table, said = scored(table, found, unit), [*said, *score_notes(found)]
+        except ValueError as error:
+            raise click.UsageError(f"--sci={sci} --by={by}: {error}.") from None
+    _out(as_format(table, said, form), output)
+
+
+def _unit(text: str) -> Unit:
+    try:
+        return Unit.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--sci={error}.") from None
+
+
+def _models(found: Runs, form: str) -> str:
+    """Return the comparison of the models with the counters.
+
+    Raises:
+        UsageError: There is none, or not in this form.
+    """
+    if form not in ("text", "json"):
+        raise click.UsageError(f"--check-models --format={form}: accepted are text and json.")
+    rows = compared(found)
+    if not rows:
+        raise click.UsageError(
+            "--check-models: no record of these logs compares a model with counters. Runs do where the CPU's energy "
+            "counters can be read and its model is known, and write it at their end."
+        )
+    return as_table(rows) if form == "text" else as_json(rows)
+
+
+def _out(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,19 @@ def rank_from(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """Return rank and world size as ``torchrun``, ``mpirun`` and SLURM set them; (0, 1) without a launcher."""
     launcher = _launcher(environ)
     return (0, 1) if launcher is None else (int(environ[launcher.rank]), int(environ[launcher.size]))
+
+
+def ranks_here(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many processes of the job run on this host, as the launcher says; 1 where it does not.
+
+    Example:
+        >>> ranks_here({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"})
+        4
+    """
+    launcher = _launcher(environ)
+    # SLURM lists all nodes: `4(x2),3` are two of four and one of three. The first one's number stands for each.
+    found = None if launcher is None else re.match(r"[1-9]\d{0,5}", environ.get(launcher.local_size, ""))
+    return 1 if found is None else int(found[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,16 @@ def behind_of(meter: Meter) -> frozenset[str]:
     return frozenset(getattr(meter, "behind", ()))
 
 
+def model_check_of(meter: Meter) -> Mapping[str, Any] | None:
+    """Return what a model would have said beside a meter's counters, as its attribute ``model_check`` holds it.
+
+    Args:
+        meter: The meter; one without that attribute has no model beside it.
+    """
+    found: Mapping[str, Any] | None = getattr(meter, "model_check", None)
+    return found
+
+
 class MachineCpu(Protocol):
     """A source of the energy of all CPUs of the machine, before a job's part of it is computed."""
 

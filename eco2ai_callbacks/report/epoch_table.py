@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import moment, number, text
-from eco2ai_callbacks.report.sums import OTHER, Part, Source, Sum, Summed, grams_band_of, measured_of, parts_of
+from eco2ai_callbacks.report.of_record import beside_of, grams_band_of, measured_of
+from eco2ai_callbacks.report.sums import OTHER, Part, Source, Sum, Summed, parts_of
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
 
 # Columns that a table of epochs has at most, for stages, channels and metrics. A log that names a new metric in every
@@ -104,6 +105,8 @@ class Table:
                 self._plus(row, (name, "", ""), value)
         if record.event == "epoch":
             self._set(row, ("closed", "", ""), 1.0)
+        for name, value in beside_of(record).items():
+            self._plus(row, ("beside", name, ""), value)
         started = self._columns.get(("started", "", ""))
         if started is None or len(started) <= row or started[row] != started[row]:
             label = moment(record.start)
@@ -165,6 +168,7 @@ class Table:
         parts: dict[Source, Part] = {}
         stages: dict[str, Stage] = {}
         metrics: dict[str, float] = {}
+        beside: dict[str, float] = {}
         plain: dict[str, float] = {}
         for (kind, name, more), values in self._columns.items():
             if row >= len(values) or (value := values[row]) != value:
@@ -178,6 +182,8 @@ class Table:
                 stages[name] = Stage(value, self._value(row, ("stage_j", name, ""), 0.0))
             elif kind == "metric":
                 metrics[name] = value
+            elif kind == "beside":
+                beside[name] = value
             else:
                 plain[kind] = value
         usage = Usage(plain.get("seconds", 0.0), joules, plain.get("grams"), plain.get("cost"))
@@ -186,7 +192,7 @@ class Table:
         return Epoch(
             self.keys[0][row],
             self.keys[1][row],
-            Sum(usage, parts, plain.get("measured"), grams),
+            Sum(usage, parts, plain.get("measured"), grams, beside),
             stages,
             metrics,
             None if started is None else datetime.fromtimestamp(started, UTC).astimezone(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import mapping, number, text, texts
-from eco2ai_callbacks.report.stated import ExpectedTotal, Factor, expected, factor_of
+from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor, basis_of, check_of, expected, factor_of
 
 # Of each kind of fact, how many are kept: a log that states a new one in every line must not fill the memory.
 _MOST = 200
@@ -22,6 +22,8 @@ class Facts:
 
     __slots__ = (
         "_attribution",
+        "_bases",
+        "_checks",
         "_covers",
         "_description",
         "_factors",
@@ -56,6 +58,8 @@ class Facts:
         self._versions: dict[str, None] = {}
         self._metrics: dict[str, float] = {}
         self._forecasts: list[ExpectedTotal] = []
+        self._bases: list[Basis] = []
+        self._checks: list[Check] = []
         self._step = self._seen = 0
         # What the record before stated: nearly all records of a run state the same.
         self._stated: tuple[object, ...] = ()
@@ -66,9 +70,12 @@ class Facts:
             self._expect(expected(record))
         elif record.event == "metrics" and record.epoch is None:
             self._note(record)
+        if record.model_check is not None and (check := check_of(record.model_check)) is not None:
+            self._checks = [*self._checks, check][:_MOST]
         stated = (
             *(record.project, record.description, record.world_size, record.version, record.method, record.failures),
             *(record.not_covered, record.shared_with, record.intensity, record.pue, record.sources),
+            record.basis,
         )
         if stated != self._stated:
             self._stated = stated
@@ -99,6 +106,8 @@ class Facts:
             _keep(self._factors, (factor_of(record),))
         if record.sources:
             self._take_sources(record.sources)
+        if record.basis:
+            self._bases = _with(self._bases, basis_of(record.basis))
 
     def _note(self, record: Record) -> None:
         for name, value in mapping(record.metrics).items():
@@ -126,6 +135,9 @@ class Facts:
             _keep(mine, its)
         _keep(self._unused, other._unused)
         _keep(self._factors, other._factors)
+        for basis in other._bases:
+            self._bases = _with(self._bases, basis)
+        self._checks = [*self._checks, *other._checks][:_MOST]
         for forecast in other._forecasts:
             self._expect(forecast)
 
@@ -147,6 +159,8 @@ class Facts:
             "versions": tuple(self._versions),
             "forecasts": tuple(self._forecasts),
             "metrics": dict(self._metrics),
+            "bases": tuple(self._bases),
+            "checks": tuple(self._checks),
         }
 
     def _take_sources(self, sources: Iterable[object]) -> None:
@@ -169,3 +183,7 @@ def _keep(held: dict[Any, None], stated: Iterable[Any]) -> None:
     for each in stated:
         if each not in held and len(held) < _MOST:
             held[each] = None
+
+
+def _with(held: list[Basis], basis: Basis) -> list[Basis]:
+    return held if basis in held or len(held) >= _MOST else [*held, basis]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eco2ai_callbacks.report.groups import Grouped
+from eco2ai_callbacks.report.of_record import BESIDE, WATER
 from eco2ai_callbacks.report.sums import Band, Sum, in_turn
 from eco2ai_callbacks.sinks.console import amount, duration
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
@@ -20,7 +21,11 @@ _WH_PER_KWH = 1000.0
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Characters of a name in a table for people.
 _WIDEST = 40
-_HEAD = ("energy", "CO2e", "time", "mean power", "cost", "measured", "note")
+# The columns of figures; those that no row has a figure for are left out.
+HEAD = (
+    *("energy", "CO2e", "time", "mean power", "cost", "measured"),
+    *("water", "embodied CO2e", "market-based CO2e", "at the wall"),
+)
 _LATEX = {
     **{"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%"},
     **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "µ": r"\textmu{}"},
@@ -68,12 +73,14 @@ def figures(found: Sum) -> dict[str, Any]:
         "power_w": found.power_w,
         "cost": found.cost,
         "measured_share": found.measured_share,
+        **{name: found.beside.get(name) for name in BESIDE},
     }
 
 
 def spelt(found: Sum) -> tuple[str, ...]:
-    """Return the figures of a sum for people: energy, CO2e, time, mean power, cost, measured share."""
-    power, cost, share = found.power_w, found.cost, found.measured_share
+    """Return the figures of a sum for people, in the order of :data:`HEAD`; one that it lacks is empty."""
+    power, cost, share, beside = found.power_w, found.cost, found.measured_share, found.beside
+    water = [beside[name] for name in WATER if name in beside]
     return (
         banded(found.energy_kwh, found.energy_band_kwh, "Wh", _WH_PER_KWH),
         banded(found.co2_kg, found.co2_band_kg, "g", GRAMS_PER_KG),
@@ -81,6 +88,15 @@ def spelt(found: Sum) -> tuple[str, ...]:
         "" if power is None else amount(power, "W"),
         "" if cost is None else f"{cost:.3g}",
         "" if share is None else f"{share:.0%}",
+        f"{sum(water):.3g} L" if water else "",
+        *(
+            amount(beside[name] * factor, unit) if name in beside else ""
+            for name, factor, unit in (
+                ("embodied_co2_kg", GRAMS_PER_KG, "g"),
+                ("market_co2_kg", GRAMS_PER_KG, "g"),
+                ("wall_kwh", _WH_PER_KWH, "Wh"),
+            )
+        ),
     )
 
 
@@ -105,19 +121,22 @@ def mean_of(found: Grouped) -> Sum | None:
         None if value is None else value / found.counted for value in (part.seconds, part.usage.grams, part.cost)
     )
     joules = {channel: value / found.counted for channel, value in part.joules.items()}
-    return Sum(Usage(seconds or 0.0, joules, grams, cost))
+    beside = {name: value / found.counted for name, value in part.beside.items()}
+    return Sum(Usage(seconds or 0.0, joules, grams, cost), beside=beside)
 
 
 def _cells(found: Grouped, wide: int | None) -> tuple[list[str], list[list[str]], list[list[str]]]:
-    head = [*found.names, *_HEAD]
+    head = [*found.names, *HEAD, "SCI", "note"]
 
-    def row(keys: Sequence[str], used: Sum, note: str) -> list[str]:
-        return [*(shown(key, wide) for key in keys), *spelt(used), shown(note, None if wide is None else 2 * wide)]
+    def row(keys: Sequence[str], used: Sum, note: str, score: float | None = None) -> list[str]:
+        sci = "" if score is None or found.unit is None else f"{amount(score, 'g')}/{shown(found.unit, wide)}"
+        said = shown(note, None if wide is None else 2 * wide)
+        return [*(shown(key, wide) for key in keys), *spelt(used), sci, said]
 
-    rows = [row(each.keys, each.sum, each.note) for each in found.rows]
+    rows = [row(each.keys, each.sum, each.note, each.sci) for each in found.rows]
     empty = ("",) * (len(found.names) - 1)
     mean = mean_of(found)
-    last = [row(("total", *empty), found.total, "")]
+    last = [row(("total", *empty), found.total, "", found.sci)]
     if mean is not None:
         last.append(row(("mean", *empty), mean, ""))
     kept = [n for n in range(len(head)) if any(each[n] for each in (*rows, *last))]
@@ -149,21 +168,31 @@ def _text(found: Grouped, notes: Sequence[str]) -> str:
 
 def _json(found: Grouped, notes: Sequence[str]) -> str:
     rows = [
-        dict(zip(found.names, each.keys, strict=True)) | figures(each.sum) | {"counts": each.counts, "note": each.note}
+        dict(zip(found.names, each.keys, strict=True))
+        | figures(each.sum)
+        | _score(found, each.sci)
+        | {"counts": each.counts, "note": each.note}
         for each in found.rows
     ]
-    whole = {"by": found.by, "rows": rows, "total": figures(found.total), "notes": list(notes)}
+    total = figures(found.total) | _score(found, found.sci)
+    unit = {} if found.unit is None else {"sci_unit": found.unit}
+    whole = {"by": found.by, **unit, "rows": rows, "total": total, "notes": list(notes)}
     return json.dumps(whole, indent=2) + "\n"
+
+
+def _score(found: Grouped, value: float | None) -> dict[str, float | None]:
+    return {} if found.unit is None else {"sci_g_per_unit": value}
 
 
 def _csv(found: Grouped, notes: Sequence[str]) -> str:
     del notes  # a line of text is no row
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*found.names, *figures(Sum()), "counts", "note"])
+    writer.writerow([*found.names, *figures(Sum()), *_score(found, None), "counts", "note"])
     for each in found.rows:
         keys = (_no_formula(key) for key in each.keys)
-        numbers = ("" if value is None else value for value in figures(each.sum).values())
+        values = (figures(each.sum) | _score(found, each.sci)).values()
+        numbers = ("" if value is None else value for value in values)
         writer.writerow([*keys, *numbers, str(each.counts).lower(), _no_formula(each.note)])
     return stream.getvalue()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from eco2ai_callbacks.report.beside import beside_notes
 from eco2ai_callbacks.report.runs import Portion, Run, Runs, of_portions
 from eco2ai_callbacks.report.stated import Factor
 from eco2ai_callbacks.report.sums import Sum, in_turn
@@ -25,12 +26,14 @@ class Group:
         sum: What it used.
         counts: Whether it is part of the total: a run inside another one of the selection is not.
         note: What else is to be known of it: how a run ended, how many ranks it includes.
+        sci: Its SCI score, grams for a functional unit, where that is asked for and known.
     """
 
     keys: tuple[str, ...]
     sum: Sum
     counts: bool = True
     note: str = ""
+    sci: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Grouped:
         rows: The rows.
         total: The sum over the selection.
         counted: Number of rows that are part of the total.
+        unit: The functional unit of the SCI scores; ``None`` where none are asked for.
+        sci: The score of the total.
     """
 
     by: str
@@ -50,6 +55,8 @@ class Grouped:
     rows: tuple[Group, ...]
     total: Sum
     counted: int
+    unit: str | None = None
+    sci: float | None = None
 
 
 def grouped(runs: Runs, by: str = "run") -> Grouped:
@@ -146,6 +153,7 @@ def notes(runs: Runs) -> list[str]:
         *_nested(runs),
         *(f"not covered: {name}" for name in dict.fromkeys(name for run in runs for name in run.not_covered)),
         *_failures(runs),
+        *beside_notes(runs),
         *_files(runs),
     ]
 

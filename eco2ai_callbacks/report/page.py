@@ -13,7 +13,7 @@ from markupsafe import Markup
 from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.charts import charts
 from eco2ai_callbacks.report.equivalents import equivalents
-from eco2ai_callbacks.report.formats import shown, spelt
+from eco2ai_callbacks.report.formats import HEAD, shown, spelt
 from eco2ai_callbacks.report.groups import grouped, notes
 from eco2ai_callbacks.report.runs import Run, Runs
 from eco2ai_callbacks.report.stated import Factor
@@ -24,7 +24,7 @@ _TEMPLATE = Path(__file__).parent / "data" / "page.html"
 # Rows of the table of runs, and runs whose sources are listed.
 _MOST_RUNS, _MOST_DETAILS = 500, 12
 _MOST_NOTES = 60
-_COLUMNS = ("energy", "CO₂e", "time", "mean power", "cost", "measured")
+_COLUMNS = tuple(name.replace("CO2e", "CO₂e") for name in HEAD)
 
 
 def page(runs: Runs) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from eco2ai_callbacks.report.epoch_table import Epoch
 from eco2ai_callbacks.report.frames import epoch_row, frame
-from eco2ai_callbacks.report.stated import ExpectedTotal, Factor
+from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor
 from eco2ai_callbacks.report.sums import Sum, Summed, in_turn, parallel
 from eco2ai_callbacks.report.timeline import Interval
 from eco2ai_callbacks.runlog.aggregate import of_ranks
@@ -90,6 +90,8 @@ class Run(Summed):
         within: Ids of the runs of the selection inside which it was measured: their energy includes that of the
             portions with that parent.
         metrics: The last numbers that were logged outside of any epoch.
+        bases: The factors of its figures beside energy and CO2e.
+        checks: Comparisons of the CPU's model with its counters, one for each session that made one.
         place: Its place in the selection, from 0.
     """
 
@@ -113,6 +115,8 @@ class Run(Summed):
     versions: tuple[str, ...] = ()
     within: frozenset[str] = frozenset()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    bases: tuple[Basis, ...] = ()
+    checks: tuple[Check, ...] = ()
     place: int = 0
 
     @property

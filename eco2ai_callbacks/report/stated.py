@@ -1,4 +1,4 @@
-"""Carbon intensities and forecasts, as records state them."""
+"""Carbon intensities, other factors, forecasts and comparisons of models, as records state them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eco2ai_callbacks.calibration.wall import WallFit
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import band, mapping, number, text
 from eco2ai_callbacks.report.sums import Band
+
+# Components whose methods a calibration names; there are three.
+_MOST_METHODS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,56 @@ class Factor:
     kind: str = ""
     found_by: str = ""
     pue: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The factors of a run's figures beside energy and CO2e; ``None`` where it has no such figure.
+
+    Args:
+        wue: Litres of water for each kWh of the machines, on site.
+        wue_source: Where that is from.
+        water_intensity: Litres for each kWh from the grid, off site.
+        embodied_kg: CO2e of making the machine.
+        lifetime_h: Hours over which it is spread.
+        embodied_share: The part of the machine.
+        market_intensity: Grams of CO2e per kWh of the electricity that is bought.
+        market_label: Its contract or certificate.
+        wall: The calibration of the power at the wall.
+    """
+
+    wue: float | None = None
+    wue_source: str = ""
+    water_intensity: float | None = None
+    embodied_kg: float | None = None
+    lifetime_h: float | None = None
+    embodied_share: float | None = None
+    market_intensity: float | None = None
+    market_label: str = ""
+    wall: WallFit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Joules of a machine's processors by their counters and by the model, in one session.
+
+    Args:
+        cpu: The processor's name.
+        method: The model.
+        counter_j: Joules by the counters.
+        model_j: Joules by the model in the same time.
+        seconds: That time.
+        busy_s: Busy core-seconds in it.
+        threads: The machine's hardware threads.
+    """
+
+    cpu: str
+    method: str
+    counter_j: float
+    model_j: float
+    seconds: float
+    busy_s: float
+    threads: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +144,31 @@ def expected(record: Record) -> ExpectedTotal:
         number(found.get("seconds")),
         band(found.get("seconds_band")),
     )
+
+
+def basis_of(stated: object) -> Basis:
+    """Return the factors of a record's figures beside energy and CO2e."""
+    found = mapping(stated)
+    names = ("wue", "water_intensity", "embodied_kg", "lifetime_h", "embodied_share", "market_intensity")
+    wall = mapping(found.get("wall"))
+    methods = {text(name): text(value) for name, value in list(mapping(wall.get("methods")).items())[:_MOST_METHODS]}
+    try:
+        fit = WallFit.from_dict({**wall, "methods": methods}) if wall else None
+    except ValueError:
+        fit = None
+    return Basis(
+        **{name: number(found.get(name)) for name in names},
+        wue_source=text(found.get("wue_source")),
+        market_label=text(found.get("market_label")),
+        wall=fit,
+    )
+
+
+def check_of(stated: object) -> Check | None:
+    """Return a record's comparison of the model with the counters; ``None`` where it has none."""
+    found = mapping(stated)
+    values = [number(found.get(name)) for name in ("counter_j", "model_j", "seconds", "busy_s", "threads")]
+    known = [value for value in values if value is not None and value >= 0]
+    if len(known) != len(values) or not known[0] or not known[2]:
+        return None
+    return Check(text(found.get("cpu")), text(found.get("method")), *known)

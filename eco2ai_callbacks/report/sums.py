@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from eco2ai_callbacks.record import Record, banded
-from eco2ai_callbacks.report.fields import band, mapping, number, text
+from eco2ai_callbacks.report.fields import band, mapping, text
+from eco2ai_callbacks.report.of_record import beside_of, grams_band_of, measured_of, plus
 from eco2ai_callbacks.runlog.tally import Tally
-from eco2ai_callbacks.usage import GRAMS_PER_KG, Method, Usage, component_of, sum_parallel
+from eco2ai_callbacks.usage import Method, Usage, component_of, sum_parallel
 
 # Channels and methods that are kept apart. A machine has some dozens; a log that names a new one in every line must
 # not fill the memory.
@@ -43,12 +44,14 @@ class Sum:
         parts: Its energy by channel and measuring method, with bands; energy without a known method is absent.
         measured_j: Joules from hardware counters; ``None`` where no record states its share.
         grams_band: The grams of CO2e at the lower and the upper end of the grid's factor.
+        beside: Figures beside energy and CO2e and in neither of them, by the names that records have for them.
     """
 
     usage: Usage = field(default_factory=Usage)
     parts: Mapping[Source, Part] = field(default_factory=dict)
     measured_j: float | None = None
     grams_band: Band = (0.0, 0.0)
+    beside: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -116,7 +119,7 @@ class Sum:
         return found
 
     def of(self, component: str) -> Sum:
-        """Return one component's part. CO2e and cost are split by energy."""
+        """Return one component's part. CO2e and cost are split by energy; no figure beside them is a component's."""
         joules = {channel: j for channel, j in self.usage.joules.items() if component_of(channel) == component}
         parts = {source: part for source, part in self.parts.items() if component_of(source[0]) == component}
         total, own = self.usage.total_j, sum(joules.values())
@@ -195,25 +198,28 @@ def _joined(sums: Iterable[Sum], usage: Usage) -> Sum:
     parts: dict[Source, Part] = {}
     measured: float | None = None
     low = high = 0.0
+    beside: Mapping[str, float] = {}
     for each in sums:
+        beside = plus(beside, each.beside)
         for source, part in each.parts.items():
             parts[source] = parts[source] + part if source in parts else part
         if each.measured_j is not None:
             measured = (measured or 0.0) + each.measured_j
         low, high = low + each.grams_band[0], high + each.grams_band[1]
-    return Sum(usage, parts, measured, (low, high))
+    return Sum(usage, parts, measured, (low, high), beside)
 
 
 class Adder:
     """A running :class:`Sum` of one process's records."""
 
-    __slots__ = ("_high", "_low", "_measured", "_parts", "_tally")
+    __slots__ = ("_beside", "_high", "_low", "_measured", "_parts", "_tally")
 
     def __init__(self) -> None:
         self._tally = Tally()
         self._parts: dict[Source, list[float]] = {}
         self._measured: float | None = None
         self._low = self._high = 0.0
+        self._beside: Mapping[str, float] = {}
 
     def add(self, record: Record) -> None:
         """Add a record that counts: a mark, a ``start`` that carries usage over, or a writer's last heartbeat."""
@@ -237,6 +243,8 @@ class Adder:
         low, high = grams_band_of(record)
         self._low += low
         self._high += high
+        if record.beside:
+            self._beside = plus(self._beside, beside_of(record))
 
     def plus(self, other: Adder) -> None:
         """Add what another file holds of the same process."""
@@ -248,12 +256,13 @@ class Adder:
         self._parts = {source: [part.joules, part.low, part.high] for source, part in both.parts.items()}
         self._measured = both.measured_j
         self._low, self._high = both.grams_band
+        self._beside = both.beside
 
     @property
     def sum(self) -> Sum:
         """The sum so far."""
         parts = {source: Part(*held) for source, held in self._parts.items()}
-        return Sum(self._tally.usage, parts, self._measured, (self._low, self._high))
+        return Sum(self._tally.usage, parts, self._measured, (self._low, self._high), self._beside)
 
 
 def capped(joules: Mapping[str, float], known: set[str]) -> Mapping[str, float]:
@@ -272,23 +281,3 @@ def parts_of(record: Record) -> Iterable[tuple[Source, Part]]:
         edges = band(bands.get(channel))
         if edges is not None:
             yield (channel, text(methods.get(channel)) or OTHER), Part(joules, *edges)
-
-
-def measured_of(record: Record) -> float | None:
-    """Return the joules of a record that come from hardware counters."""
-    share = number(record.measured_share)
-    return None if share is None or not record.joules else share * sum(record.joules.values())
-
-
-def grams_band_of(record: Record) -> Band:
-    """Return the grams of a record at the lower and the upper end of the grid's factor."""
-    kg = (record.co2_kg or 0.0) + (mapping(record.carried).get("co2_kg") or 0.0)
-    low, high = spread_of(record.intensity)
-    return kg * GRAMS_PER_KG * low, kg * GRAMS_PER_KG * high
-
-
-def spread_of(intensity: object) -> Band:
-    """Return the ends of a carbon intensity's band, as factors on it."""
-    found = mapping(intensity)
-    value, low, high = (number(found.get(name)) for name in ("g_per_kwh", "low", "high"))
-    return (1.0, 1.0) if not value or low is None or high is None else (low / value, high / value)

@@ -20,14 +20,14 @@ from eco2ai_callbacks.usage import Method
 # Fields that hold until a line of the same writer states another value.
 STANDING = (
     *("rank", "world_size", "host", "pid", "project", "description", "parent", "version", "pue", "intensity"),
-    *("covers", "not_covered", "shared_with", "failures"),
+    *("covers", "not_covered", "shared_with", "failures", "basis"),
 )
 # The same, for each channel by itself.
 BY_CHANNEL = ("method", "attribution", "accuracy")
 # Fields of one record alone.
 OWN = (
     *("event", "epoch", "attempt", "stage", "start", "seconds", "energy_kwh", "co2_kg", "cost", "samples", "tokens"),
-    *("ended", "sources", "carried", "continues", "attempts"),
+    *("ended", "sources", "carried", "continues", "attempts", "beside", "sci", "model_check"),
 )
 # Fields that follow from others.
 INFERRED = ("band", "measured_share", "epoch_energy_kwh", "epoch_co2_kg", "epoch_total")

@@ -143,7 +143,7 @@ _SUMMED = frozenset({"energy_kwh", "co2_kg", "seconds"})
 _NULLABLE = frozenset(
     {"prev", "hmac", "parent", "ended", "epoch", "attempt", "samples", "tokens", "energy_kwh", "co2_kg", "cost"}
     | {"epoch_energy_kwh", "epoch_co2_kg", "measured_share", "epoch_total", "total", "carried"}
-    | {"intensity", "continues", "attempts"}
+    | {"intensity", "continues", "attempts", "basis", "sci", "model_check"}
 )
 # Of values that are not null.
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
@@ -160,6 +160,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "intensity": _intensity,
     "continues": _link,
     "attempts": _ranges,
+    "beside": _numbers,
+    **dict.fromkeys(("basis", "sci", "model_check"), _is_mapping),
 }
 _CHECKED = frozenset(_FORMS)
 # Fields of a line whose form is remembered; a record has fewer.

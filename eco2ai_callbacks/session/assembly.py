@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from eco2ai_callbacks.carbon.grid import Grid
-from eco2ai_callbacks.distributed.launcher import rank_from
+from eco2ai_callbacks.distributed.launcher import rank_from, ranks_here
 from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
 from eco2ai_callbacks.distributed.ownership import (
     drop_channels_owned_elsewhere,
@@ -29,6 +29,7 @@ from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.session.beside import BesideFigures, beside_figures
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
@@ -186,8 +187,9 @@ class PreparedSession:
         ledger = Ledger(reading, *self.grid.from_label(lambda: wall.label), before=before)
         self.presence.announce(reading.t)
         self.opened.callback(self.presence.withdraw)
+        beside = self._beside(starts, meters)
         journal = Journal(
-            self._template(meters),
+            replace(self._template(meters), basis=beside.basis),
             self.grid,
             wall,
             self.publisher,
@@ -196,6 +198,7 @@ class PreparedSession:
             shared_with=self.presence.shared_with,
             parent=self.presence.parent,
             attempts=self.prior.attempts,
+            beside=beside.fields,
         )
         journal.begin(
             sum_parallel(ranks) + carried_usage(carried or {}),
@@ -251,6 +254,14 @@ class PreparedSession:
             intensity=self.grid.facts(),
             version=package_version(),
         )
+
+    def _beside(self, starts: Sequence[RankStart], meters: Sequence[Meter]) -> BesideFigures:
+        """Return what computes the figures beside energy and CO2e."""
+        entries = [start.entry for start in starts if start.entry is not None]
+        known = sum(entry.host == self.identity.host for entry in entries) if self.context.gather else 0
+        ranks = known or ranks_here(self.platform.variables)
+        host = self.platform.host
+        return beside_figures(self.settings, host, self.grid, self.cpu_name, meters, ranks, self.guard)
 
     def _sources(self, meters: Sequence[Meter]) -> list[Source]:
         """Return the sources; those whose channels are all counted by other ranks are marked as not used."""

@@ -52,6 +52,7 @@ class Journal:
         shared_with: Returns the other runs that measure the same devices now.
         parent: Returns the run inside which this one is measured now.
         attempts: How often each epoch was begun in earlier sessions of the run.
+        beside: Returns the fields of a record for figures beside energy and CO2e, from its event, usage and fields.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Journal:
         shared_with: Callable[[], tuple[str, ...]] = tuple,
         parent: Callable[[], str | None] = lambda: None,
         attempts: Mapping[int, int] | None = None,
+        beside: Callable[[str, Usage, Mapping[str, Any]], Mapping[str, Any]] = lambda *_: {},
     ) -> None:
         self._template = template
         self._grid = grid
@@ -75,6 +77,7 @@ class Journal:
         self._methods = methods
         self._shared_with = shared_with
         self._parent = parent
+        self._beside = beside
         self._stop: Record | None = None
         # The methods at the last record and at the last mark: a segment's band holds its own gaps alone.
         self._latest: Mapping[str, Method] = {}
@@ -108,6 +111,7 @@ class Journal:
             shared_with=self._shared_with(),
             parent=self._parent(),
             failures=self._guard.failures,
+            **self._beside(event, usage, fields),
             **{**measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}), **fields},
         )
         return self._publisher.publish(record)

@@ -40,3 +40,11 @@ class SettingsArgs(TypedDict, total=False):
     max_co2_kg: float | None
     sync_gpu: bool
     run_id: str | None
+    wue: float | Literal["provider"] | None
+    water_intensity: float | None
+    embodied_kg: float | None
+    lifetime_h: float
+    embodied_share: float
+    market_intensity: float | None
+    market_label: str | None
+    sci_unit: Literal["run", "epoch", "sample", "token"] | None

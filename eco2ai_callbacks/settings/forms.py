@@ -100,10 +100,11 @@ def flag() -> Form:
     return Form("True or False", _flag, _parse_flag)
 
 
-def choice(*words: str) -> Form:
-    """Return the form of one of some words."""
-    quoted = [repr(word) for word in words]
-    return Form(f"{', '.join(quoted[:-1])} or {quoted[-1]}", lambda value: str(value) if value in words else fail())
+def choice(*words: str, none: bool = False) -> Form:
+    """Return the form of one of some words, or of ``None``."""
+    quoted = [*(repr(word) for word in words), *(["None"] if none else [])]
+    accepted = f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    return Form(accepted, lambda value: str(value) if value in words else fail(), none=none)
 
 
 def number(
@@ -149,6 +150,7 @@ def number_or(word: str, form: Form) -> Form:
         f"{form.accepted}, or {word!r}",
         lambda value: value if value == word else form.check(value),
         lambda text: text if text == word else form.parse(text),
+        form.none,
     )
 
 

@@ -9,33 +9,16 @@ from datetime import datetime
 from pathlib import Path
 
 from eco2ai_callbacks.settings import forms
+from eco2ai_callbacks.settings.beside import BesideSettings
+from eco2ai_callbacks.settings.entry import Entry
+from eco2ai_callbacks.settings.entry import entry as _entry
 from eco2ai_callbacks.settings.forms import Form
 
 LOG_NAME = "eco2ai.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the schema holds of a setting beside its name, type and default."""
-
-    meaning: str
-    form: Form
-    command: bool
-
-
-def _entry(meaning: str, form: Form, *, command: bool = False) -> Mapping[str, _Entry]:
-    """Return the metadata of a setting's field.
-
-    Args:
-        meaning: One line of plain text, for command-line help and the settings table.
-        form: Which values it accepts.
-        command: Whether it makes sense for ``eco2ai run``, which has no epochs.
-    """
-    return {"setting": _Entry(meaning, form, command)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(BesideSettings):
     """The settings in force. Use :func:`resolve` to build them: it reads all sources and checks every value.
 
     To add a setting, add its field here and its keyword to ``SettingsArgs``. Options of ``eco2ai run``, help
@@ -245,7 +228,12 @@ class Settings:
         return hash((price, *(getattr(self, name) for name in NAMES if name not in ("price", "intensity"))))
 
 
-_ENTRIES: Mapping[str, _Entry] = {f.name: f.metadata["setting"] for f in fields(Settings) if f.metadata}
+# A dataclass has the fields of its base first; the settings about other figures follow those about energy and CO2e.
+_ENTRIES: Mapping[str, Entry] = {
+    f.name: f.metadata["setting"]
+    for f in sorted(fields(Settings), key=lambda f: f.name in BesideSettings.__dataclass_fields__)
+    if f.metadata
+}
 NAMES = tuple(_ENTRIES)
 COMMAND_NAMES = tuple(name for name, entry in _ENTRIES.items() if entry.command)
 """The settings that make sense for ``eco2ai run``; the others are about epochs."""

@@ -109,7 +109,7 @@ def test_a_machine_s_own_text_leads_to_its_generation(tmp_path: Path, machine: s
 
 def test_a_guest_s_figures_are_those_of_its_generation(tmp_path: Path) -> None:
     model = model_for(host_of(tmp_path, GUESTS["Graviton3"][0], "Amazon EC2"))
-    assert model.detail == "1.69 W per busy thread, 0.47 W per idle thread of 2 (Neoverse)"
+    assert model.detail == "2 threads at 1.69 W busy and 0.47 W idle (Neoverse)"
 
 
 # --- machines whose model a row names ---------------------------------------------------------------------------------

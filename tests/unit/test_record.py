@@ -64,6 +64,18 @@ FULL = Record(
     carried={"energy_kwh": 1.0, "co2_kg": None, "seconds": 2.0},
     continues={"writer": "h8", "hash": "i" * 64},
     attempts=((0, 1, 1),),
+    beside={"water_on_site_l": 1.5},
+    basis={"wue": 1.8},
+    sci={"g_per_unit": 2.0, "unit": "epoch", "units": 3, "operational_kg": 0.005, "embodied_kg": 0.001},
+    model_check={
+        "cpu": "a",
+        "method": "b",
+        "counter_j": 1.0,
+        "model_j": 2.0,
+        "seconds": 3.0,
+        "busy_s": 4.0,
+        "threads": 8.0,
+    },
 )
 
 

@@ -364,7 +364,18 @@ def tables() -> dict[str, str]:
             "Power usage effectiveness as providers publish it, no unit; '*' is a provider's whole fleet. Sources in "
             "each row, cited as facts; regional rows collected by GSF real-time-cloud, 2026-03-12.",
             "region pue year source",
-            [list(_pue(row)) for row in raw("pue_wue") if row["pue"] and not row["id"].startswith("default:")],
+            [list(_of_centre(row, "pue", "pue_year")) for row in raw("pue_wue") if _has(row, "pue")],
+        ),
+        "wue.tsv": _table(
+            "Water usage effectiveness as providers publish it, litres per kWh of the machines; '*' is a provider's "
+            "whole fleet. Sources in each row, cited as facts; regional rows collected by GSF real-time-cloud, "
+            "2026-03-12.",
+            "region wue year source",
+            [
+                list(_of_centre(row, "wue_l_per_kwh", "wue_year"))
+                for row in raw("pue_wue")
+                if _has(row, "wue_l_per_kwh")
+            ],
         ),
         "timezones.tsv": _table(
             "Time zones that lie in one country each, and in one subdivision where that is certain enough for a hint. "
@@ -375,10 +386,14 @@ def tables() -> dict[str, str]:
     }
 
 
-def _pue(row: dict[str, str]) -> Iterator[str]:
+def _has(row: dict[str, str], name: str) -> bool:
+    return bool(row[name]) and not row["id"].startswith("default:")
+
+
+def _of_centre(row: dict[str, str], name: str, year: str) -> Iterator[str]:
     yield row["id"]
-    yield row["pue"]
-    yield re.sub(r"\D", "", row["pue_year"])
+    yield row[name]
+    yield re.sub(r"\D", "", row[year])
     yield re.sub(r"\s+", " ", row["source"])
 
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from eco2ai_callbacks.carbon import places
-from eco2ai_callbacks.carbon.live.source import Request, figure, moment, rows
+from eco2ai_callbacks.carbon.live.source import Request, check_kind, rows, spans_of, unknown_place
 from eco2ai_callbacks.carbon.series import Span
-from eco2ai_callbacks.errors import SettingsError
 
 _QUARTER_S = 900.0
 
@@ -31,15 +30,14 @@ class Eco2Mix:
 
     kind = "direct"
     refresh_s = 900.0
-    token_name = None
+    token_names = ()
     key = "eco2mix"
     title = "éCO2mix, France"
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://odre.opendatasoft.com") -> None:
         if places.country_of(places.resolve(region)) != "FR":
-            raise SettingsError(f"intensity='live:eco2mix' knows France alone, and region={region!r} is not in it")
-        if kind == "lifecycle":
-            raise SettingsError("intensity='live:eco2mix' has direct figures, no intensity_kind='lifecycle'")
+            raise unknown_place("eco2mix", "France", region)
+        check_kind("eco2mix", kind, self.kind)
         self._base = base
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
@@ -54,10 +52,4 @@ class Eco2Mix:
 
     def spans(self, reply: Any) -> list[Span]:
         """Return the figures."""
-        found = []
-        for row in rows(reply, "results"):
-            g_per_kwh = figure(row.get("taux_co2"))
-            if g_per_kwh is not None:
-                begin_s = moment(row.get("date_heure"))
-                found.append(Span(begin_s, begin_s + _QUARTER_S, g_per_kwh))
-        return found
+        return spans_of(rows(reply, "results"), "date_heure", "taux_co2", _QUARTER_S)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eco2ai_callbacks.carbon import places
-from eco2ai_callbacks.carbon.live.source import Request, Unusable, figure, moment, rows
+from eco2ai_callbacks.carbon.live.source import Request, Unusable, rows, spans_of
 from eco2ai_callbacks.carbon.series import Span
 from eco2ai_callbacks.errors import SettingsError
 
@@ -39,7 +39,7 @@ class ElectricityMaps:
     """
 
     refresh_s = 1800.0
-    token_name = "ELECTRICITYMAPS_TOKEN"
+    token_names = ("ELECTRICITYMAPS_TOKEN",)
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.electricitymaps.com/v3") -> None:
         keys = (zone_of(spot) for spot in places.chain(places.resolve(region)))
@@ -65,17 +65,13 @@ class ElectricityMaps:
         # Without a zone that it knows, the service answers for the place of the caller's address.
         self._check(reply, "zone", self._zone)
         name = next((name for name in ("history", "forecast") if name in reply), "")
-        found = []
-        for row in rows(reply, name) if name else [reply]:
+        found = rows(reply, name) if name else [reply]
+        for row in found:
             if "zone" in row:
                 self._check(row, "zone", self._zone)
             if "emissionFactorType" in row:
                 self._check(row, "emissionFactorType", self.kind)
-            g_per_kwh = figure(row.get("carbonIntensity"))
-            if g_per_kwh is not None:
-                begin_s = moment(row.get("datetime"))
-                found.append(Span(begin_s, begin_s + _HOUR_S, g_per_kwh))
-        return found
+        return spans_of(found, "datetime", "carbonIntensity", _HOUR_S)
 
     def _check(self, row: Mapping[str, Any], name: str, expected: str) -> None:
         if row.get(name) != expected:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from eco2ai_callbacks.carbon import places
-from eco2ai_callbacks.carbon.live.source import Request, Unusable, figure, moment, rows
+from eco2ai_callbacks.carbon.live.source import Request, Unusable, check_kind, rows, spans_of, unknown_place
 from eco2ai_callbacks.carbon.series import Span
-from eco2ai_callbacks.errors import SettingsError
 
 _FIVE_MINUTES_S = 300.0
 
@@ -33,16 +32,13 @@ class EnergiDataService:
     kind = "direct"
     # The service asks for no more requests than its data have news.
     refresh_s = 900.0
-    token_name = None
+    token_names = ()
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.energidataservice.dk") -> None:
         zones = [spot.id for spot in places.chain(places.resolve(region)) if spot.id in ("DK1", "DK2")]
         if not zones:
-            raise SettingsError(
-                f"intensity='live:energidataservice' knows DK1 and DK2 alone, and region={region!r} is neither"
-            )
-        if kind == "lifecycle":
-            raise SettingsError("intensity='live:energidataservice' has direct figures, no intensity_kind='lifecycle'")
+            raise unknown_place("energidataservice", "the zones DK1 and DK2", region)
+        check_kind("energidataservice", kind, self.kind)
         self._zone = zones[0]
         self._base = base
         self.key = f"energidataservice-{self._zone}"
@@ -61,12 +57,8 @@ class EnergiDataService:
 
     def spans(self, reply: Any) -> list[Span]:
         """Return the figures of the zone."""
-        found = []
-        for row in rows(reply, "records"):
+        found = rows(reply, "records")
+        for row in found:
             if row.get("PriceArea") != self._zone:
                 raise Unusable(f"its reply is for {row.get('PriceArea')!r:.40}, not for {self._zone}")
-            g_per_kwh = figure(row.get("CO2Emission"))
-            if g_per_kwh is not None:
-                begin_s = moment(row.get("Minutes5UTC"), utc=True)
-                found.append(Span(begin_s, begin_s + _FIVE_MINUTES_S, g_per_kwh))
-        return found
+        return spans_of(found, "Minutes5UTC", "CO2Emission", _FIVE_MINUTES_S, utc=True)

@@ -33,7 +33,7 @@ class EnergyCharts:
 
     kind = "average"
     refresh_s = 1800.0
-    token_name = None
+    token_names = ()
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.energy-charts.info") -> None:
         country = places.country_of(places.resolve(region))

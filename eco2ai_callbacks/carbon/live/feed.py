@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.carbon.live import cache
 from eco2ai_callbacks.carbon.live.fetch import Reply, get
-from eco2ai_callbacks.carbon.live.source import Request, Source, Unusable
+from eco2ai_callbacks.carbon.live.source import Request, Source, Unusable, WithLogin
 from eco2ai_callbacks.carbon.series import Mean, Series, Span
 from eco2ai_callbacks.guard import Guard
 
@@ -35,7 +35,7 @@ class Feed:
 
     Args:
         source: The source.
-        token: Its token.
+        token: Its token, or user and password with ``:`` between them.
         guard: Records failures.
         fetch: Returns the reply to a request.
         folder: Where figures are kept on the disk.
@@ -139,6 +139,8 @@ def ask(
     """
     found: list[Span] = []
     ahead_s = 0.0
+    if isinstance(source, WithLogin):
+        token = source.token(fetch(source.login(token)).value)
     for request in source.requests(now_s, token, forecast=forecast):
         reply = fetch(request)
         found = merge(found, source.spans(reply.value))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import email.utils
 import importlib.util
 import json
+import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +31,7 @@ class Reply:
     """A reply.
 
     Args:
-        value: Its JSON value.
+        value: Its JSON value, or its text.
         ahead_s: By how many seconds this machine's clock is ahead of the server's; 0 where that is not known.
     """
 
@@ -62,11 +66,13 @@ def get(request: Request, *, step_s: float = STEP_S, whole_s: float = WHOLE_S) -
     import httpx
 
     ends = time.monotonic() + whole_s
+    params = {**request.params, **request.secret_params}
     try:
         # No redirects: a token goes to no other host.
         with (
+            _unlogged(),
             httpx.Client(timeout=step_s, follow_redirects=False) as client,
-            client.stream("GET", request.url, params=dict(request.params), headers=dict(request.secret)) as response,
+            client.stream("GET", request.url, params=params, headers=dict(request.secret)) as response,
         ):
             _check_status(response.status_code, response.headers.get("Retry-After"))
             content = bytearray()
@@ -82,11 +88,29 @@ def get(request: Request, *, step_s: float = STEP_S, whole_s: float = WHOLE_S) -
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         # The name alone: a text may hold what was sent.
         raise Unusable(f"it cannot be reached ({type(error).__name__})") from None
+    if not request.is_json:
+        return Reply(bytes(content).decode("utf-8", "replace"), _ahead_s(date))
     try:
         value = json.loads(bytes(content))
     except (ValueError, RecursionError):
         raise Unusable("its reply is no JSON") from None
     return Reply(value, _ahead_s(date))
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep this thread's requests out of the log of ``httpx``, which writes whole addresses, with tokens in them."""
+    thread = threading.get_ident()
+
+    def passes(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    log = logging.getLogger("httpx")
+    log.addFilter(passes)
+    try:
+        yield
+    finally:
+        log.removeFilter(passes)
 
 
 def _check_status(status: int, retry_after: str | None) -> None:

@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from eco2ai_callbacks.carbon import places
-from eco2ai_callbacks.carbon.live.source import Request, Unusable, figure, moment, rows, stamp
+from eco2ai_callbacks.carbon.live.source import (
+    Request,
+    Unusable,
+    check_kind,
+    figure,
+    moment,
+    rows,
+    stamp,
+    unknown_place,
+)
 from eco2ai_callbacks.carbon.series import Span
-from eco2ai_callbacks.errors import SettingsError
 
 _HALF_HOUR_S = 1800.0
 
@@ -31,20 +39,15 @@ class CarbonIntensityGB:
 
     kind = "direct"
     refresh_s = 1800.0
-    token_name = None
+    token_names = ()
     key = "carbon-intensity-gb"
     title = "Carbon Intensity API, Great Britain"
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.carbonintensity.org.uk") -> None:
         around = [spot.id for spot in places.chain(places.resolve(region))]
         if "GB" not in around or "GB-NIR" in around:
-            raise SettingsError(
-                f"intensity='live:carbon-intensity-gb' knows Great Britain alone, and region={region!r} is not in it"
-            )
-        if kind == "lifecycle":
-            raise SettingsError(
-                "intensity='live:carbon-intensity-gb' has direct figures, no intensity_kind='lifecycle'"
-            )
+            raise unknown_place("carbon-intensity-gb", "Great Britain", region)
+        check_kind("carbon-intensity-gb", kind, self.kind)
         self._base = base
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from eco2ai_callbacks.carbon.series import Span
+from eco2ai_callbacks.errors import SettingsError
 
 _HIGHEST_G = 5000.0
 
@@ -34,11 +35,36 @@ class Request:
         url: Address without parameters.
         params: Parameters.
         secret: Headers that hold a token; never shown.
+        secret_params: Parameters that hold a token; never shown.
+        is_json: Whether the reply is JSON, and not a text.
     """
 
     url: str
     params: Mapping[str, str] = field(default_factory=dict)
     secret: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_json: bool = True
+
+
+@runtime_checkable
+class WithLogin(Protocol):
+    """A source that gives a token for user and password."""
+
+    def login(self, credential: str) -> Request:
+        """Return what to ask a token for.
+
+        Args:
+            credential: User and password, with ``:`` between them.
+        """
+        ...
+
+    def token(self, reply: Any) -> str:
+        """Return the token of the reply.
+
+        Raises:
+            Unusable: There is none.
+        """
+        ...
 
 
 class Source(Protocol):
@@ -65,8 +91,8 @@ class Source(Protocol):
         ...
 
     @property
-    def token_name(self) -> str | None:
-        """The variable, and in lower case the keyring's user, that holds its token; ``None`` where it needs none."""
+    def token_names(self) -> tuple[str, ...]:
+        """The variables, and in lower case the keyring's users, that hold its token, or user and password."""
         ...
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
@@ -74,7 +100,7 @@ class Source(Protocol):
 
         Args:
             now_s: The time, in Unix seconds.
-            token: The token; empty where none is needed.
+            token: The token, or user and password with ``:`` between them; empty where none is needed.
             forecast: Whether figures of the next days are asked for, and not only those of now and before.
         """
         ...
@@ -83,12 +109,62 @@ class Source(Protocol):
         """Return the figures of a reply.
 
         Args:
-            reply: Its JSON value.
+            reply: Its JSON value, or its text.
 
         Raises:
             Unusable: It is not what the source is known to send, or is for another place.
         """
         ...
+
+
+def unknown_place(name: str, known: str, region: str) -> SettingsError:
+    """Return the error for a place that a source does not know.
+
+    Args:
+        name: The source's name in the setting.
+        known: What it knows.
+        region: The place.
+    """
+    return SettingsError(f"intensity='live:{name}' knows {known} alone, and region={region!r} is not in it")
+
+
+def check_kind(name: str, kind: str, own: str) -> None:
+    """Check that a source with figures of one kind is not asked for another.
+
+    Args:
+        name: The source's name in the setting.
+        kind: The setting ``intensity_kind``.
+        own: The kind of its figures.
+
+    Raises:
+        SettingsError: It is.
+    """
+    if kind not in ("best", own):
+        raise SettingsError(f"intensity='live:{name}' has {own} figures, no intensity_kind={kind!r}")
+
+
+def spans_of(
+    found: Iterable[Mapping[str, Any]], time: str, value: str, length_s: float, *, utc: bool = False
+) -> list[Span]:
+    """Return the figures of a reply's rows that have one.
+
+    Args:
+        found: The rows.
+        time: Name of the member with the time at which a row's span begins.
+        value: Name of the member with the figure in g/kWh.
+        length_s: Length of each span, in seconds.
+        utc: Whether a time without an offset is in UTC.
+
+    Raises:
+        Unusable: A row's time or figure is none.
+    """
+    result = []
+    for row in found:
+        g_per_kwh = figure(row.get(value))
+        if g_per_kwh is not None:
+            begin_s = moment(row.get(time), utc=utc)
+            result.append(Span(begin_s, begin_s + length_s, g_per_kwh))
+    return result
 
 
 def rows(reply: Any, name: str) -> list[Mapping[str, Any]]:

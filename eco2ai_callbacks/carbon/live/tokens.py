@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from eco2ai_callbacks.errors import SettingsError
 
 SERVICE = "eco2ai"
 
 
-def token(name: str | None, environ: Mapping[str, str] | None = None) -> str:
-    """Return a source's token; empty where it needs none.
+def token(name: str, environ: Mapping[str, str] | None = None) -> str:
+    """Return a source's token.
 
     Args:
         name: The variable; in lower case it is the user's name in the keyring, for the service ``eco2ai``.
@@ -21,8 +21,6 @@ def token(name: str | None, environ: Mapping[str, str] | None = None) -> str:
     Raises:
         SettingsError: There is none, or it holds what no token has. The text does not hold it.
     """
-    if name is None:
-        return ""
     found = (os.environ if environ is None else environ).get(name) or _from_keyring(name)
     if not found:
         raise SettingsError(
@@ -33,6 +31,19 @@ def token(name: str | None, environ: Mapping[str, str] | None = None) -> str:
     if not re.fullmatch(r"[!-~]{1,500}", found.strip()):
         raise SettingsError(f"what {name} holds is no token; accepted are printable ASCII characters without spaces")
     return found.strip()
+
+
+def credential(names: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
+    """Return what a source needs: its token, or user and password with ``:`` between them; empty where it needs none.
+
+    Args:
+        names: The variables.
+        environ: The environment; this process's by default.
+
+    Raises:
+        SettingsError: One of them is missing, or holds what no token has.
+    """
+    return ":".join(token(name, environ) for name in names)
 
 
 def _from_keyring(name: str) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eco2ai_callbacks.meters.cpu.busy import BusyTime
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
@@ -91,6 +91,12 @@ class CpuShare:
             self._banded_for = method, low, high
             self._banded = dataclasses.replace(method, scope="job", low=method.low * low, high=method.high * high)
         return {"cpu": self._banded}
+
+    @property
+    def model_check(self) -> Mapping[str, Any] | None:
+        """The whole machine's joules by its counters and by the model; ``None`` where only one of them is there."""
+        found: Mapping[str, Any] | None = getattr(self._cpu, "model_check", None)
+        return None if found is None else {**found, "threads": self._threads}
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -50,8 +50,11 @@ class ThreadModel:
         self.threads = threads
         times = CORE_THREADS if unit == "core" else 1
         self._idle_w, self._max_w = idle_w, max_w = times * family.idle_w, times * family.max_w
-        whole = {"thread": "", "core": ", a core each", "unknown": ", or cores: twice as much"}[unit]
-        self.detail = f"{max_w:g} W per busy thread, {idle_w:g} W per idle thread of {threads:g}{whole} ({family.name})"
+        each = ", each a whole core," if unit == "core" else ""
+        doubt = ""
+        if unit == "unknown":
+            doubt = "; each may be a whole core, which draws twice as much: the band includes that"
+        self.detail = f"{threads:g} threads{each} at {max_w:g} W busy and {idle_w:g} W idle ({family.name}){doubt}"
         low, high = THREAD_BAND
         self.method = Method(
             f"cpu-model:{kind}",

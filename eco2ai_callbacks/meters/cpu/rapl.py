@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.counters import Counter, Counters
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
+from eco2ai_callbacks.meters.cpu.model_check import ModelCheck
 from eco2ai_callbacks.meters.cpu.powercap import DRAM, PACKAGE, describe, locate, unreadable
 from eco2ai_callbacks.meters.cpu.steps import UJ_PER_J
 from eco2ai_callbacks.meters.meter import Device, MachineCpu
@@ -56,6 +58,7 @@ class RaplCpu:
         self._advanced_j: dict[Counter, float] = {}
         self._debt_j = 0.0
         self._read_j = self._modelled_j = 0.0
+        self._check = None if model is None else ModelCheck(model)
         self.floor = floor
         self.left_out = ""
 
@@ -91,6 +94,11 @@ class RaplCpu:
         )
 
     @property
+    def model_check(self) -> Mapping[str, Any] | None:
+        """Joules by the counters and by the model in the same time; ``None`` where there is no model, or no time."""
+        return None if self._check is None else self._check.facts
+
+    @property
     def failures(self) -> tuple[str, ...]:
         """Gaps, failed reads and lost packages, each reported once."""
         return self._counters.failures.sentences
@@ -107,6 +115,9 @@ class RaplCpu:
         """
         read_j = self._counters.read_uj(min(busy_s, seconds)) / UJ_PER_J
         self._read_j += read_j
+        if self._check is not None and seconds > 0:
+            whole, lost = self._counters.whole, self._counters.absent_share > 0
+            self._check.add(read_j, busy_s, seconds, whole=whole, lost=lost)
         more_active_j = more_idle_j = 0.0
         if self._model is not None and seconds > 0:
             more_active_j, more_idle_j = self._substituted(*self._model.interval(busy_s, seconds))

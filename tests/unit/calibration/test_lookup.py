@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from calibrations import CPU_ENTRY, DAY, MACHINE, WALL_ENTRY, on_day, write
 
-from eco2ai_callbacks.calibration.lookup import by_component, state, wall_energy
+from eco2ai_callbacks.calibration.lookup import by_component, state, wall_energy, wall_fit
 from eco2ai_callbacks.calibration.machine import Machine
 from eco2ai_callbacks.calibration.store import read
 
@@ -21,6 +21,7 @@ def test_energy_at_the_wall_is_that_of_the_machine_s_own_fit(tmp_path: Path) -> 
     assert energy is not None
     assert energy.kwh == pytest.approx(0.16)
     assert energy.warning == ""
+    assert wall_fit(MACHINE, [path]) == WALL_ENTRY.fit
     assert wall_energy(1.0, 1.0, {}, dataclasses.replace(MACHINE, cpu="Other"), [path]) is None
     assert wall_energy(1.0, 1.0, {}, MACHINE, [write(tmp_path / "cpu", CPU_ENTRY)]) is None
 

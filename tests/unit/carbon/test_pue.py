@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eco2ai_callbacks.carbon import places, tables
-from eco2ai_callbacks.carbon.pue import provider_pue
+from eco2ai_callbacks.carbon.pue import provider_pue, provider_wue
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,31 @@ def test_each_row_is_sound(row: list[str]) -> None:
     assert 2020 <= int(year) <= 2026
     assert source
     assert region.endswith(":*") or places.exists(region)
+
+
+@pytest.mark.parametrize(
+    ("region", "wue", "described"),
+    [
+        ("aws:us-east-1", 0.12, "aws:us-east-1"),
+        ("azure:westeurope", 0.08, "azure:westeurope"),
+        # No figure of its own: the provider's fleet
+        ("aws:eu-west-99", None, ""),
+        ("azure:francecentral", 0.27, "azure:*"),
+        ("gcp:us-west1", None, ""),
+        ("FR", None, ""),
+    ],
+    ids=["AWS", "Azure", "no region", "fleet", "Google", "country"],
+)
+def test_water_is_that_of_the_region_or_of_the_provider(region: str, wue: float | None, described: str) -> None:
+    found = provider_wue(region)
+    assert (wue, described) == (None, "") if found is None else (found.value, found.region) == (wue, described)
+
+
+def test_each_row_of_water_is_sound() -> None:
+    found = list(tables.every("wue"))
+    assert len(found) > 50
+    for region, wue, year, source in found:
+        assert 0.0 <= float(wue) <= 10.0
+        assert 2020 <= int(year) <= 2026
+        assert source
+        assert region.endswith(":*") or places.exists(region)

@@ -9,6 +9,7 @@ from calibrations import TOOLS, FakeMachine
 from click.testing import CliRunner
 
 from eco2ai_callbacks.calibration.http_meter import HttpMeter, MeterError
+from eco2ai_callbacks.calibration.ipmi_meter import IpmiMeter
 from eco2ai_callbacks.calibration.lookup import wall_energy
 from eco2ai_callbacks.calibration.store import read, user_file
 from eco2ai_callbacks.calibration.wall import WallFitError
@@ -60,7 +61,7 @@ METER = HttpMeter("http://plug/status", "power")
 def test_a_machine_beside_a_plug_gets_its_line(
     machine: FakeMachine, socket: Socket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit = calibrate_wall(machine.bench, settings(machine), http=METER)
+    fit = calibrate_wall(machine.bench, settings(machine), asked=METER)
     assert (fit.base_w, fit.slope) == (pytest.approx(40.0, abs=0.5), pytest.approx(1.2, rel=0.01))
     assert fit.methods["cpu"] == "rapl"
     assert fit.error < 0.01
@@ -76,10 +77,16 @@ def test_a_machine_beside_a_plug_gets_its_line(
     assert energy.warning == ""
 
 
+def test_a_machine_beside_its_bmc_gets_its_line(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IpmiMeter, "read", lambda _: float(round(40.0 + 1.2 * machine.watts)))
+    fit = calibrate_wall(machine.bench, settings(machine), asked=IpmiMeter())
+    assert (fit.base_w, fit.slope) == (pytest.approx(40.0, abs=1.0), pytest.approx(1.2, rel=0.02))
+
+
 def test_a_plug_that_goes_silent_ends_it_and_the_load(machine: FakeMachine, socket: Socket) -> None:
     machine.on_tick = lambda: setattr(socket, "silent", len(machine.loads) > 3)
     with pytest.raises(MeterError, match="no power 10 times in a row: http://plug/status did not answer"):
-        calibrate_wall(machine.bench, settings(machine), http=METER)
+        calibrate_wall(machine.bench, settings(machine), asked=METER)
     assert machine.ended
 
 
@@ -124,7 +131,7 @@ def test_where_nothing_is_measured_there_is_nothing_to_fit(
 
     monkeypatch.setattr("eco2ai_callbacks.cli.calibrate_wall.discover", lambda *args: Nothing())
     with pytest.raises(WallFitError, match="nothing is measured here"):
-        calibrate_wall(machine.bench, settings(machine), http=METER)
+        calibrate_wall(machine.bench, settings(machine), asked=METER)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -152,13 +159,14 @@ def test_a_poor_fit_warns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "why"),
     [
-        ([], 2, "give either --meter (typed, csv, json, shelly, shelly1, tasmota, redfish) or --runs"),
+        ([], 2, "give either --meter (typed, csv, json, shelly, shelly1, tasmota, redfish, ipmi) or --runs"),
         (["--meter", "typed", "--runs", "x"], 2, "give either --meter"),
         (["--meter", "csv"], 2, "--meter csv and --csv FILE belong together"),
         (["--meter", "typed", "--csv", "x"], 2, "--meter csv and --csv FILE belong together"),
         (["--meter", "shelly"], 2, "--meter shelly needs an address by --url"),
         (["--meter", "typed", "--url", "http://x"], 2, "--meter typed takes no address by --url"),
-        (["--meter", "ipmi"], 2, "is not one of 'typed', 'csv', 'json'"),
+        (["--meter", "pdu"], 2, "is not one of 'typed', 'csv', 'json'"),
+        (["--meter", "ipmi", "--url", "http://x"], 2, "--meter ipmi takes no address by --url"),
         (["--meter", "shelly", "--url", "file:///etc/passwd"], 1, "url is no address of a meter"),
         (["--meter", "json", "--url", "http://x"], 1, "leads nowhere"),
         (["--runs", "missing.csv"], 1, "missing.csv cannot be read: No such file or directory"),

@@ -47,7 +47,7 @@ def counted(*args: str, log: Path = LOG, output: Path = NEW) -> tuple[list[Recor
     was, now = records(log), records(output)
     changeable = {
         *("run", "writer", "prev", "hmac", "parent", "co2_kg", "epoch_co2_kg", "cost", "pue", "intensity"),
-        *("total", "epoch_total", "carried", "continues", "metrics", "failures"),
+        *("total", "epoch_total", "carried", "continues", "metrics", "failures", "beside", "sci"),
     }
     for old, new in zip(was, now, strict=True):
         kept = [{k: v for k, v in record.to_dict().items() if k not in changeable} for record in (old, new)]
@@ -328,3 +328,22 @@ def test_the_year_is_that_of_the_run_where_none_is_asked_for(tmp_path: Path) -> 
     _, now = counted("--intensity-year", "2019", log=path, output=Path("of2019.jsonl"))
     assert (now[-1].intensity or {})["g_per_kwh"] == lookup("FR", year=2019).g_per_kwh
     assert datetime.fromisoformat(now[-1].start).astimezone(UTC).year == 2026
+
+
+def test_figures_beside_follow_the_pue_and_the_score_the_co2e() -> None:
+    clock = Clock()
+    platform = fake_platform(clock, FakeMeter(clock, {"cpu": 1000.0}))
+    given: dict[str, Any] = {"wue": 1.8, "water_intensity": 3.0, "embodied_kg": 3504, "sci_unit": "epoch", "pue": 1.2}
+    given |= {"market_intensity": 50, "market_label": "wind", "g_per_kwh": 100}
+    with Tracker(platform=platform, log_file=LOG, console=False, **given) as run:
+        clock.advance(3600.0)
+        run.end_epoch()
+    was, now = counted("--pue", "1.8")
+    one, other = (next(record for record in found if record.event == "epoch").beside for found in (was, now))
+    assert other == {
+        "water_on_site_l": one["water_on_site_l"],
+        "water_off_site_l": pytest.approx(1.5 * one["water_off_site_l"]),
+        "market_co2_kg": pytest.approx(1.5 * one["market_co2_kg"]),
+        "embodied_co2_kg": one["embodied_co2_kg"],
+    }
+    assert [(found[-1].sci or {})["g_per_unit"] for found in (was, now)] == pytest.approx([220.0, 280.0])

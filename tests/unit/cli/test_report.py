@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from report_logs import folder, training
+from sessions import Written
 
 from eco2ai_callbacks.cli import main
 
@@ -104,3 +105,38 @@ def test_long_work_on_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "_LONG", 101)
     with module.progress(100) as update:
         assert update is None
+
+
+def test_scores_and_models_are_asked_for_by_options() -> None:
+    training(Path("eco2ai.jsonl"))
+    code, text = report("--sci", "epoch")
+    assert code == 0
+    assert "g/epoch" in text
+    assert "note: SCI: without the making of the hardware in run run" in text
+    code, text = report("--sci", "600:request", "--format", "json")
+    assert json.loads(text)["sci_unit"] == "request"
+    code, text = report("--sci", "epoch", "--format", "csv")
+    assert "sci_g_per_unit" in text.splitlines()[0]
+    check = {"cpu": "A", "method": "m", "counter_j": 2.0, "model_j": 1.0, "seconds": 1.0, "busy_s": 1.0, "threads": 1.0}
+    Written(Path("checked.jsonl"), "c").mark("stop", None, "other", None, ended="finished", model_check=check)
+    code, text = report("checked.jsonl", "--check-models")
+    assert (code, "x0.50" in text) == (0, True)
+    code, text = report("checked.jsonl", "--check-models", "--format", "json", "-o", "models.json")
+    assert json.loads(Path("models.json").read_text())[0]["cpu"] == "A"
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--sci", "step"], "--sci='step' is no functional unit; accepted are run, epoch"),
+        (["--sci", "run", "--by", "day"], "--sci=run --by=day: scores are of each run or each project"),
+        (["--check-models"], "no record of these logs compares a model with counters"),
+        (["--check-models", "--format", "latex"], "--format=latex: accepted are text and json"),
+    ],
+    ids=["no unit", "by day", "no check", "no form"],
+)
+def test_what_these_options_refuse_is_one_sentence(args: list[str], sentence: str) -> None:
+    training(Path("eco2ai.jsonl"))
+    code, text = report(*args)
+    assert code == 2
+    assert sentence in " ".join(text.split())

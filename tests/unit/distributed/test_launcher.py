@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
+from eco2ai_callbacks.distributed.launcher import launched_id, rank_from, ranks_here
 from eco2ai_callbacks.host.machine import process_started
 
 TORCHRUN = {
@@ -146,3 +146,19 @@ class TestLaunch:
 
         monkeypatch.setattr(psutil.Process, "parents", gone)
         assert launched_id(LAUNCHED | {"LOCAL_WORLD_SIZE": "4"}) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "ranks"),
+    [
+        ({}, 1),
+        ({"RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}, 4),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, 2),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, 4),
+        ({"RANK": "1", "WORLD_SIZE": "8"}, 1),
+        ({"RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "many"}, 1),
+    ],
+    ids=["alone", "torchrun", "Open MPI", "SLURM", "not said", "no number"],
+)
+def test_the_ranks_of_this_host_are_what_the_launcher_says(environ: dict[str, str], ranks: int) -> None:
+    assert ranks_here(environ) == ranks

@@ -77,6 +77,14 @@ ACCEPTED: dict[str, list[tuple[Any, Any]]] = {
     "max_co2_kg": [(2, 2.0), (None, None)],
     "sync_gpu": [(True, True), (False, False)],
     "run_id": [("0123456789abcdef", "0123456789abcdef"), ("my-run_2", "my-run_2"), (None, None)],
+    "wue": [(0, 0.0), (1.8, 1.8), ("provider", "provider"), (None, None)],
+    "water_intensity": [(0, 0.0), (3, 3.0), (None, None)],
+    "embodied_kg": [(0, 0.0), (1200, 1200.0), (None, None)],
+    "lifetime_h": [(0.5, 0.5), (35040, 35040.0)],
+    "embodied_share": [(0.25, 0.25), (1, 1.0)],
+    "market_intensity": [(0, 0.0), (5000, 5000.0), (None, None)],
+    "market_label": [("wind contract", "wind contract"), (None, None)],
+    "sci_unit": [("run", "run"), ("epoch", "epoch"), ("sample", "sample"), ("token", "token"), (None, None)],
 }
 NUMBERS = ["1", b"1", True, math.nan, math.inf, -1, [1], {}, 10**400, TwoNumbers(), 1j]
 REFUSED: dict[str, list[Any]] = {
@@ -109,6 +117,14 @@ REFUSED: dict[str, list[Any]] = {
     "max_co2_kg": [*NUMBERS, 0],
     "sync_gpu": [0, None],
     "run_id": ["", "a b", "a" * 65, "a\n", 3],
+    "wue": [*NUMBERS, 101, "google"],
+    "water_intensity": [*NUMBERS, 1001],
+    "embodied_kg": NUMBERS,
+    "lifetime_h": [*NUMBERS, 0, None],
+    "embodied_share": [*NUMBERS, 0, 1.01, None],
+    "market_intensity": [*NUMBERS, 5001],
+    "market_label": ["", " ", 3, "a\nb"],
+    "sci_unit": ["step", 1, ""],
 }
 # What stands in a variable, and what it means.
 VARIABLES: dict[str, list[tuple[str, Any]]] = {
@@ -150,6 +166,14 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "max_co2_kg": [("none", None)],
     "sync_gpu": [("false", False)],
     "run_id": [("abc", "abc"), ("none", None)],
+    "wue": [("1.8", 1.8), ("provider", "provider"), ("none", None)],
+    "water_intensity": [("3", 3.0), ("none", None)],
+    "embodied_kg": [("1200", 1200.0), ("none", None)],
+    "lifetime_h": [("8760", 8760.0)],
+    "embodied_share": [("0.5", 0.5)],
+    "market_intensity": [("0", 0.0), ("none", None)],
+    "market_label": [("wind", "wind"), ("none", None)],
+    "sci_unit": [("token", "token"), ("none", None)],
 }
 BAD_VARIABLES = [
     ("console", "perhaps"),

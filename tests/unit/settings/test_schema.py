@@ -18,6 +18,7 @@ import pytest
 from eco2ai_callbacks.cli.run import run
 from eco2ai_callbacks.settings import COMMAND_NAMES, NAMES, Settings, SettingsArgs, accepted, describe, resolve
 from eco2ai_callbacks.settings import schema as module
+from eco2ai_callbacks.settings.beside import BesideSettings
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -53,7 +54,10 @@ class TestNames:
             assert "\n" not in describe(name)
 
     def test_the_fields_are_the_settings_and_their_origin(self):
-        assert (*NAMES, "origin") == tuple(field.name for field in dataclasses.fields(Settings))
+        names = tuple(field.name for field in dataclasses.fields(Settings))
+        base = tuple(field.name for field in dataclasses.fields(BesideSettings))
+        assert (*base, *NAMES[: -len(base)], "origin") == names
+        assert NAMES[-len(base) :] == base
 
 
 class TestCommand:

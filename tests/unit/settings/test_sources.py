@@ -197,7 +197,7 @@ class TestUnknownNames:
         assert str(refused.value) == "'regoin' (from argument) is not a setting; did you mean region?"
 
     def test_where_none_is_near_all_are_named(self):
-        with pytest.raises(SettingsError, match=r"the settings are project, description, .*, run_id\.$"):
+        with pytest.raises(SettingsError, match=r"the settings are project, description, .*, sci_unit\.$"):
             settings({"xyzzy": 1})
 
     @pytest.mark.parametrize("table", ["[tool.eco2ai]\nregoin = 'FR'", "tool.eco2ai.regoin = 'FR'"])

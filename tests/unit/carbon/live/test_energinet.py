@@ -59,7 +59,7 @@ def test_a_reply_for_another_zone_is_of_no_use() -> None:
 
 @pytest.mark.parametrize("region", ["DK", "SE4", "aws:eu-north-1"])
 def test_other_places_are_refused(region: str) -> None:
-    with pytest.raises(SettingsError, match="knows DK1 and DK2 alone"):
+    with pytest.raises(SettingsError, match="knows the zones DK1 and DK2 alone"):
         EnergiDataService(region)
 
 

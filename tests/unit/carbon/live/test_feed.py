@@ -28,7 +28,7 @@ SECRET = "s3cr3t-t0ken"
 class Figures:
     """A source that sends its spans as they are."""
 
-    title, key, kind, refresh_s, token_name = "Figures, FR", "figures-FR", "direct", 1800.0, "FIGURES_TOKEN"
+    title, key, kind, refresh_s, token_names = "Figures, FR", "figures-FR", "direct", 1800.0, ("FIGURES_TOKEN",)
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
         return [Request("https://x", {}, {"auth-token": token})]

@@ -50,7 +50,7 @@ def test_the_day_before_and_two_days_ahead_are_asked_for() -> None:
 @pytest.mark.parametrize("region", ["GB", "GB-SCT", "London", "aws:eu-west-2", "azure:uksouth"])
 def test_places_in_great_britain_are_known(region: str) -> None:
     found = CarbonIntensityGB(region)
-    assert (found.kind, found.key, found.token_name) == ("direct", "carbon-intensity-gb", None)
+    assert (found.kind, found.key, found.token_names) == ("direct", "carbon-intensity-gb", ())
 
 
 @pytest.mark.parametrize("region", ["FR", "GB-NIR", "World"])

@@ -13,15 +13,17 @@ from eco2ai_callbacks.guard import Guard
 
 PLACES = {
     **{"carbon-intensity-gb": "GB", "eco2mix": "FR", "electricitymaps": "FR", "energidataservice": "DK1"},
-    "energy-charts": "DE",
+    **{"energy-charts": "DE", "entsoe": "FR"},
 }
+# Their names in the setting; one has zones of its own.
+SETTINGS = {name: f"live:{name}{':CAISO_NORTH' if name == 'watttime' else ''}" for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_source_is_known_by_its_name(name: str) -> None:
-    found = source(f"live:{name}", PLACES[name], "best")
+    found = source(SETTINGS[name], PLACES.get(name), "best")
     assert found.key.startswith(name)
-    assert found.kind in ("lifecycle", "direct", "average")
+    assert found.kind in ("lifecycle", "direct", "average", "marginal")
     assert 900 <= found.refresh_s <= 3600
     assert found.requests(1e9, "abc", forecast=False)
     assert found.requests(1e9, "abc", forecast=True)
@@ -30,6 +32,8 @@ def test_each_source_is_known_by_its_name(name: str) -> None:
 def test_another_name_and_a_place_that_is_not_set_are_refused() -> None:
     with pytest.raises(SettingsError, match="'live:sun' is no live source; accepted are 'live:carbon-intensity-gb', "):
         source("live:sun", "FR", "best")
+    with pytest.raises(SettingsError, match="'live:eco2mix:FR' is no live source"):
+        source("live:eco2mix:FR", "FR", "best")
     with pytest.raises(SettingsError, match="set region="):
         source("live:electricitymaps", None, "best")
 

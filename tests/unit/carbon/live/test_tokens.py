@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eco2ai_callbacks.carbon.live.tokens import token
+from eco2ai_callbacks.carbon.live.tokens import credential, token
 from eco2ai_callbacks.errors import SettingsError
 
 
@@ -32,7 +32,15 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
 
 
 def test_a_source_without_a_token_needs_none() -> None:
-    assert token(None, {}) == ""
+    assert credential((), {}) == ""
+
+
+def test_user_and_password_are_put_together() -> None:
+    environ = {"SOME_USER": "me", "SOME_PASSWORD": "s3cr3t"}
+    assert credential(("SOME_USER", "SOME_PASSWORD"), environ) == "me:s3cr3t"
+    with pytest.raises(SettingsError, match="set the variable SOME_PASSWORD") as error:
+        credential(("SOME_USER", "SOME_PASSWORD"), {"SOME_USER": "me"})
+    assert "me:" not in str(error.value)
 
 
 def test_the_variable_counts_before_the_keyring(keyring: dict[tuple[str, str], str]) -> None:

@@ -74,7 +74,7 @@ def test_a_processor_in_no_table_gets_watts_per_thread_and_says_so() -> None:
     assert model.method.name == "cpu-model:thread"
     # 12 threads for 10 s at 0.64 W, and 60 busy seconds x (3.15 - 0.64) W on top.
     assert model.interval(60.0, 10.0) == (pytest.approx(150.6), pytest.approx(76.8))
-    assert model.detail == "3.15 W per busy thread, 0.64 W per idle thread of 12 (unknown)"
+    assert model.detail == "12 threads at 3.15 W busy and 0.64 W idle (unknown)"
     assert model_for(NAMELESS, cpu_threads=6).interval(60.0, 10.0) == (pytest.approx(150.6), pytest.approx(38.4))
 
 
@@ -167,7 +167,7 @@ def test_a_guest_of_unknown_threads_holds_both_a_thread_and_a_core() -> None:
     low, high = unknown.method.band(sum(unknown.interval(4.0, 1.0)))
     assert low < 4 * 1.67 < 4 * CORE_W < high
     assert thread.method.band(sum(thread.interval(4.0, 1.0)))[1] < 4 * CORE_W
-    assert "or cores: twice as much" in unknown.detail
+    assert unknown.detail.endswith("; each may be a whole core, which draws twice as much: the band includes that")
     # Without a table's power, a known core has that of two threads.
     core = model_for(dataclasses.replace(host, vendor="Amazon EC2 m7a.large"))
     assert core.method.name == "cpu-model:vm"
