@@ -9,6 +9,8 @@ from eco2ai_callbacks.comparing.spread import LEVEL, Change
 
 # A difference counts as shown where the rank test's p-value is below: the level of the intervals.
 SIGNIFICANT = 1.0 - LEVEL
+# No energy is known to a part in 10,000; sums in another order differ by less.
+_LEAST_PERCENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,22 @@ class Comparison:
         if self.value is None:
             return f"The energy {self.phrase} of {self.other} and {self.baseline} cannot be compared: {reason}."
         tests = f" ({len(self.after)} and {len(self.before)} runs, {_p(self.p)})" if self.p is not None else ""
+        if percent(self.value) == "0" and not self.is_shown:
+            same = f"{self.other} used as much energy {self.phrase} as {self.baseline}{self.quality}{tests}"
+            if self.doubts:
+                return f"{same}, but that it uses as much cannot be told: {reason}."
+            return f"{same}{self._left_open}."
         differs = f"{self._differs} energy {self.phrase} than {self.baseline}{self.quality}{tests}"
         if self.is_shown:
             return f"{self.other} uses {differs}."
         return f"{self.other} used {differs}, but that it uses {self._word} cannot be told: {reason}."
+
+    @property
+    def _left_open(self) -> str:
+        """What equal means leave open, as the end of a sentence."""
+        if self.change is None:
+            return ""
+        return f"; a change of {percent(self.change.low)} % to {percent(self.change.high)} % is left open"
 
     @property
     def _word(self) -> str:
@@ -96,8 +110,9 @@ class Comparison:
 def percent(share: float, digits: int = 2) -> str:
     """Return a share in percent, with as many digits as tell something: ``12``, ``1.3``."""
     value = 100 * share
-    text = f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
-    return "0" if text in ("-0", "0") else text
+    if abs(value) < _LEAST_PERCENT:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def _p(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import struct
@@ -57,6 +58,13 @@ class Terminal:
         raise AssertionError(f"the terminal shows {self._seen!r}")
 
 
+def width_of(text: str) -> int | None:
+    """The width of the last frame's upper edge."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    edges = re.findall("╭[^╭╮]*╮", plain)
+    return len(edges[-1]) if edges else None
+
+
 @contextmanager
 def terminal(*command: str) -> Iterator[Terminal]:
     mine, its = pty.openpty()
@@ -84,13 +92,14 @@ def test_watch_survives_a_renamed_log_another_size_and_the_end_of_the_run() -> N
         written.mark(epoch=1)
         shown.until(lambda text: "20 mWh" in text)
         shown.resize(44)
-        text = shown.until(lambda text: any(len(line.strip()) > 40 and "╭" in line for line in text.splitlines()))
+        shown.until(lambda text: width_of(text) == 44)
         written.stop()
         text = shown.until(lambda text: "\x1b[?1049l" in text and "measured by" in text.split("\x1b[?1049l")[1])
         # What stays is the last frame, no wider than the terminal is now.
         last = text.split("\x1b[?1049l")[1]
         assert "ended: finished" in last
         assert "30 mWh" in last
+        assert width_of(last) == 44
         assert shown.process.wait(60) == 0
 
 

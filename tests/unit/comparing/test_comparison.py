@@ -57,8 +57,8 @@ def test_what_has_no_figure_is_not_compared() -> None:
 
 
 def test_percentages_have_two_digits() -> None:
-    assert [percent(share) for share in (0.12345, 0.012345, 0.0, -0.0001, 12.0, -0.3)] == [
-        *("12", "1.2", "0", "-0.01", "1200", "-30"),
+    assert [percent(share) for share in (0.12345, 0.012345, 0.0, -1e-5, 1e-15, -0.0005, 12.0, -0.3)] == [
+        *("12", "1.2", "0", "0", "0", "-0.05", "1200", "-30"),
     ]
 
 
@@ -67,3 +67,16 @@ def test_a_narrow_interval_has_one_digit_more() -> None:
     assert " 12 % [12, 12] less" in narrow.sentence
     assert "p < 0.001" in narrow.sentence
     assert "12.3 % [12.2, 12.4] less" in comparison(value=-0.123, change=Change(-0.123, -0.124, -0.122)).sentence
+
+
+def test_equal_energy_is_called_that() -> None:
+    same = comparison(value=1e-15, change=Change(1e-15, -0.02, 0.021), p=1.0)
+    assert same.sentence == (
+        "B used as much energy per epoch as A at equal loss (5 and 5 runs, p = 1); "
+        "a change of -2 % to 2.1 % is left open."
+    )
+    doubtful = comparison(value=0.0, change=None, p=None, doubts=("one run",))
+    assert doubtful.sentence == (
+        "B used as much energy per epoch as A at equal loss, but that it uses as much cannot be told: one run."
+    )
+    assert comparison(value=0.0, change=None, p=None).sentence.endswith("at equal loss.")

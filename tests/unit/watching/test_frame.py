@@ -9,6 +9,7 @@ import pytest
 from report_logs import HOSTILE, training
 from sessions import Written
 
+from eco2ai_callbacks.usage import Usage
 from eco2ai_callbacks.watching.frame import Budget, Frame, frame_of
 from eco2ai_callbacks.watching.neighbours import Neighbours
 from eco2ai_callbacks.watching.state import LogState
@@ -127,3 +128,36 @@ def test_names_do_no_harm(name: str) -> None:
     text = frame().text
     assert not set("\x1b\x07\u202e") & {*text}
     assert len(text.splitlines()) == 1 + len(frame().rows)
+
+
+def test_what_a_forecast_leaves_open_is_left_out() -> None:
+    written = Written(LOG)
+    written.mark()
+    written.note("forecast", energy_kwh=1e-4)
+    found = frame()
+    assert rows(found)["forecast"] == "100 mWh"
+    assert all(row.share is None for row in found.rows)
+
+
+def test_a_price_makes_a_cost() -> None:
+    Written(LOG).mark()
+    state = LogState()
+    state.take(LOG.read_bytes().splitlines())
+    run = state.chosen()
+    assert run is not None
+    run.ranks[0].usage = Usage(2.0, {}, None, 0.25)
+    run.ranks[0].until = None
+    found = rows(frame_of(run, "log", BEGIN))
+    assert (found["cost"], found["state"]) == ("0.25", "running")
+    assert "CO2e" not in found
+
+
+def test_a_run_that_ended_without_a_figure_has_no_mean_power() -> None:
+    written = Written(LOG)
+    written.stop()
+    state = LogState()
+    state.take(LOG.read_bytes().splitlines())
+    run = state.chosen()
+    assert run is not None
+    run.ranks[0].usage = Usage()
+    assert "mean power" not in rows(frame_of(run, "log", BEGIN))
