@@ -7,16 +7,15 @@ from typing import Any, Self, Unpack
 import keras
 
 from eco2ai_callbacks.distributed.process_group import (
-    RANKS,
     Group,
     Ranks,
+    check_ranks,
     find_group,
     jax_group,
     torch_agreement,
     torch_group,
     torch_rank,
 )
-from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
@@ -52,9 +51,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         super().__init__()
         if by_position:
             raise by_name("Eco2AICallback", by_position[0])
-        if ranks not in RANKS:
-            raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
-        self._ranks = ranks
+        self._ranks = check_ranks(ranks)
         self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False

@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"sinks"},
     {"meters", "carbon", "runlog"},
     {"calibration"},
-    {"settings", "guard", "record", "host"},
+    {"settings", "guard", "record", "host", "phases"},
     {"usage", "bands"},
     {"errors"},
 ]
@@ -73,6 +73,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "session": [
         {"__init__"},
+        {"steps", "measured"},
         {"lifetime"},
         {"assembly"},
         {"session"},
@@ -80,6 +81,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"context", "ledger", "stages", "publishing"},
         {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
+    "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}],
     "metrics": [
         {"__init__"},
         {"figures"},

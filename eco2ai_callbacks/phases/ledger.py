@@ -1,0 +1,81 @@
+"""The split of a session's usage over phases: since the last mark, by segment, and in all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
+from eco2ai_callbacks.phases.shares import Phases, Split, added
+from eco2ai_callbacks.usage import Reading, Usage
+
+# How many segments' sums are kept, the latest marked: an epoch asks for its own when it ends.
+KEPT = 16
+
+
+class PhaseLedger:
+    """The phases of a session. Where no phase was named so far, there is nothing to tell, and nothing is kept.
+
+    Args:
+        clock: The time spent in each phase.
+        opening: The reading at the start.
+    """
+
+    def __init__(self, clock: PhaseClock, opening: Reading) -> None:
+        self._clock = clock
+        self._split = Split()
+        self._read, self._spent = opening, clock.spent()
+        self._sums: dict[Hashable, dict[str, tuple[float, float]]] = {}
+        self.total: dict[str, tuple[float, float]] = {}
+
+    @property
+    def whole(self) -> dict[str, tuple[float, float]] | None:
+        """The split of all marks; ``None`` where no phase was named."""
+        return self.total if self._clock.used else None
+
+    def take(self, reading: Reading) -> None:
+        """Split what was used since the last reading; the more readings between two marks, the surer is the split.
+
+        Args:
+            reading: The reading, just taken.
+        """
+        spent = self._clock.spent()
+        self._split.add(reading.since(self._read), spent.since(self._spent))
+        self._read, self._spent = reading, spent
+
+    def so_far(self, reading: Reading, usage: Usage) -> dict[str, tuple[float, float]] | None:
+        """Return the split since the last mark, which goes on; ``None`` where no phase was named.
+
+        Args:
+            reading: The reading, just taken.
+            usage: Usage since the last mark.
+        """
+        self.take(reading)
+        if not self._clock.used:
+            return None
+        found = self._split.closed(usage.seconds, usage.joules)
+        return None if found.keys() <= {OTHER} else found
+
+    def mark(self, reading: Reading, usage: Usage, segment: Hashable) -> dict[str, tuple[float, float]] | None:
+        """Return the split since the last mark, and begin the next one.
+
+        Args:
+            reading: The reading, just taken.
+            usage: Usage since the last mark.
+            segment: The segment that ends.
+        """
+        found = self.so_far(reading, usage)
+        self._split = Split()
+        whole: Mapping[str, tuple[float, float]] = found or {OTHER: (usage.seconds, usage.total_j or 0.0)}
+        self.total = added(self.total, whole)
+        self._sums[segment] = added(self._sums.pop(segment, {}), whole)  # the latest marked is the last
+        if len(self._sums) > KEPT:
+            del self._sums[next(iter(self._sums))]
+        return found
+
+    def sum(self, segment: Hashable) -> Phases:
+        """Return the split of all marks of a segment; empty where there is none, or no phase was named.
+
+        Args:
+            segment: The segment.
+        """
+        return self._sums.get(segment, {}) if self._clock.used else {}
