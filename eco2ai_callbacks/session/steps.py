@@ -37,6 +37,8 @@ class Steps:
         self._lifetime = lifetime
         self._number = 0
         self._counts = _Counts()
+        # From how many steps on a window is to be closed.
+        self._due = self._every
 
     @property
     def wanted(self) -> bool:
@@ -44,53 +46,57 @@ class Steps:
         return self._every > 0
 
     def __call__(
-        self, samples: int | None = None, tokens: int | None = None, number: int | None = None
+        self, samples: int | None = None, tokens: int | None = None, *, number: int | None = None, steps: int = 1
     ) -> dict[str, float]:
         """Count a step; return the scalars of the window that it ends, by the names that loggers show, else nothing.
 
         Args:
             samples: Its samples.
             tokens: Its tokens.
-            number: Number of steps so far, by the framework; one more than at the last call by default.
+            number: Number of steps so far, by the framework; counted by default.
+            steps: Number of steps of this call; 0 for a batch whose gradients are only accumulated.
 
         Raises:
             Eco2AIError: ``start`` was not called.
         """
         if not self._every:
             return {}
-        self._number = self._number + 1 if number is None else number
-        counts = self._counts
-        counts.add(self._arguments.whole_number("samples", samples), self._arguments.whole_number("tokens", tokens))
-        if counts.steps % self._every:
+        self._number = self._number + steps if number is None else number
+        counts, whole = self._counts, self._arguments.whole_number
+        counts.add(steps, whole("samples", samples), whole("tokens", tokens))
+        if counts.steps < self._due:
             return {}
+        self._due = counts.steps + self._every
         window = counts.window(self._number)
         usage = self._lifetime.call("step", lambda session: session.close_steps(window), None, marks=False)
         if usage is None:
             return {}
-        self._counts = _Counts()
+        self._counts, self._due = _Counts(), self._every
         return step_scalars(usage, counts.steps, samples=counts.samples, tokens=counts.tokens, units=self._units)
 
     def rest(self) -> Window | None:
         """Return the steps since the last window, which end with an epoch; ``None`` where there are none."""
-        counts, self._counts = self._counts, _Counts()
+        counts, self._counts, self._due = self._counts, _Counts(), self._every
         return counts.window(self._number) if counts.steps else None
 
 
 class _Counts:
     """Steps since the last window, and their samples and tokens as far as they are known of all of them."""
 
-    __slots__ = ("samples", "steps", "tokens")
+    __slots__ = ("_any", "samples", "steps", "tokens")
 
     def __init__(self) -> None:
+        self._any = False
         self.steps = 0
         self.samples: int | None = None
         self.tokens: int | None = None
 
-    def add(self, samples: int | None, tokens: int | None) -> None:
-        """Add a step."""
-        self.samples = _sum(self.samples, samples, first=not self.steps)
-        self.tokens = _sum(self.tokens, tokens, first=not self.steps)
-        self.steps += 1
+    def add(self, steps: int, samples: int | None, tokens: int | None) -> None:
+        """Add what one call reports."""
+        self.samples = _sum(self.samples, samples, first=not self._any)
+        self.tokens = _sum(self.tokens, tokens, first=not self._any)
+        self.steps += steps
+        self._any = True
 
     def window(self, number: int) -> Window:
         """Return them as a record holds them."""
