@@ -10,7 +10,7 @@ from eco2ai_callbacks.usage import component_of
 
 # Seconds and joules of each phase, as a record holds them.
 Phases = Mapping[str, tuple[float, float]]
-# Digits that a record's shares have, counted from the first digit of the interval's total.
+# Digits that a record's shares have, counted from the first digit of the interval's total; and decimals at most.
 DIGITS = 6
 
 
@@ -111,7 +111,7 @@ def _closing(parts: Mapping[str, float], total: float) -> dict[str, float]:
     """Return parts rounded, of which the largest takes what is left of the total."""
     if not total > 0 or not math.isfinite(total):
         return dict.fromkeys(parts, 0.0)
-    digits = DIGITS - 1 - math.floor(math.log10(total))
+    digits = min(DIGITS, DIGITS - 1 - math.floor(math.log10(total)))
     rounded = {name: round(value, digits) for name, value in parts.items()}
     last = max(parts, key=lambda name: parts[name])
     rest = total - math.fsum(value for name, value in rounded.items() if name != last)

@@ -57,7 +57,9 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "integrations": [
         {"__init__"},
-        {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
+        {"hf_last"},
+        {"lifecycle", "script", "hf_model_card", "hf_callbacks", "lightning_callbacks"},
+        {"fit_phases"},
         {"callstack", "unmeasured"},
     ],
     "eco2ai_compat": [
