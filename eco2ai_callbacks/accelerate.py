@@ -92,7 +92,7 @@ class Eco2AITracker(tracking.GeneralTracker):
             )
         self._tracker.start()
 
-    def log(self, values: MutableMapping[str, Any], step: int | None = None, **_: Any) -> None:  # noqa: ARG002
+    def log(self, values: MutableMapping[str, Any], step: int | None = None, **_: Any) -> None:
         """Close an epoch or a window of steps, if the row names the end of one, and add its figures to the row.
 
         Args:

@@ -15,8 +15,8 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.figures import JobFigures
 from eco2ai_callbacks.metrics.model_card import TrainingType
-from eco2ai_callbacks.session.arguments import Arguments
 from eco2ai_callbacks.phases.clock import PhaseClock
+from eco2ai_callbacks.session.arguments import Arguments
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.session.lifetime import Lifetime

@@ -13,8 +13,8 @@ from transformers.utils import logging
 
 from eco2ai_callbacks.distributed.process_group import torch_agreement, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of, owner
-from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
 from eco2ai_callbacks.integrations.fit_phases import DATA, TRAIN
+from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
 from eco2ai_callbacks.integrations.hf_last import LastCallback
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle

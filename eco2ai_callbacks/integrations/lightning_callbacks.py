@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from eco2ai_callbacks.integrations.fit_phases import DATA, FitPhases
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch import Callback as Callback
+    from lightning.pytorch import LightningModule, Trainer
 
     _BASES: tuple[type, ...]
 else:

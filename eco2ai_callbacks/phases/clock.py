@@ -105,10 +105,11 @@ class PhaseClock:
             name: Name of the phase.
         """
         main = self._main
-        if main is not None and getattr(self._local, "thread", None) is main:
-            main.base = name if name in self._names else self._known(name)
-            if not main.blocks:
-                main.turn(main.base)
+        if main is None or getattr(self._local, "thread", None) is not main:
+            return
+        main.base = name if name in self._names else self._known(name)
+        if not main.blocks:
+            main.turn(main.base)
 
     @property
     def base(self) -> str:

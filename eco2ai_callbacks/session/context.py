@@ -109,7 +109,7 @@ class RunContext:
     meet: Meet | None = None
     alone: bool = False
     agree: Agree | None = None
-    phases: PhaseClock = field(default_factory=PhaseClock)
+    phases: PhaseClock = field(default_factory=PhaseClock, compare=False)
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
         """Return the context with a process group to exchange over, where no framework's callback has set one.

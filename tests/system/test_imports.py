@@ -49,6 +49,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"formats", "load"},
         {"count", "groups"},
         {"facts", "sessions", "portions"},
+        {"phase_sums"},
         {"runs"},
         {"epochs", "frames"},
         {"epoch_table", "timeline", "stated"},
