@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -49,10 +49,10 @@ class Times:
 
 
 @pytest.fixture
-def times(monkeypatch: pytest.MonkeyPatch) -> Iterator[Times]:
+def times(monkeypatch: pytest.MonkeyPatch) -> Times:
     monkeypatch.setattr(module, "_on_cpu_ns", lambda thread: made.threads.get(thread.ident))
     made = Times()
-    yield made
+    return made
 
 
 def in_a_thread(work: Callable[[], object]) -> None:

@@ -36,8 +36,7 @@ def test_phases_add_up_to_the_whole_with_its_bands() -> None:
     assert found["train"].cost == pytest.approx(0.75)
     assert found["other"].parts == {("cpu", "rapl"): Part(15.0, 13.5, 16.5)}
     assert found["other"].measured_j == 15.0
-    for figure in ("grams_band",):
-        assert [math.fsum(getattr(each, figure)[end] for each in found.values()) for end in (0, 1)] == [6.0, 10.0]
+    assert [math.fsum(each.grams_band[end] for each in found.values()) for end in (0, 1)] == [6.0, 10.0]
 
 
 def test_two_files_add_up_and_what_was_carried_is_of_no_phase() -> None:
