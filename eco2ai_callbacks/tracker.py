@@ -214,8 +214,7 @@ class Tracker:
             ...     break
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
-        nothing = MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
-        steps = self.step.rest()
+        steps, nothing = self.step.rest(), MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
         marked = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields, steps=steps), nothing)
         note = functools.partial(self.write, "forecast", epoch=marked.epoch)
         decides = not self._lifetime.ending

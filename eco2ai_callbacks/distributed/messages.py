@@ -59,7 +59,7 @@ class RankUsage:
         samples: Samples that were processed.
         tokens: Tokens that were processed.
         failures: Failures, where something was not measured.
-        phases: The epoch's usage by phase, its validation included; empty where no phase was named.
+        phases: The usage since the last epoch's end by phase; empty where no phase was named.
     """
 
     train: Usage | None = None

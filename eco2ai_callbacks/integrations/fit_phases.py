@@ -11,6 +11,8 @@ from eco2ai_callbacks.tracker import Tracker
 
 DATA, TRAIN, VALIDATION = "data", "train", "validation"
 CHECKPOINT, LOGGING, SETUP = "checkpoint", "logging", "setup"
+# A logger that watches a name needs a figure of it in every epoch.
+_ALL = (SETUP, DATA, TRAIN, VALIDATION, CHECKPOINT, LOGGING)
 
 
 class FitPhases:
@@ -33,6 +35,7 @@ class FitPhases:
         """
         self._let_go()
         self._tracker, self._stepped = tracker, False
+        tracker.phase.expect(*_ALL)
         tracker.phase.switch(SETUP)
 
     @property

@@ -56,7 +56,7 @@ def train_scalars(
         samples: Training samples of the epoch, where the framework reports them.
         tokens: Training tokens of the epoch, where the framework reports them.
         units: Units of energy and CO2e.
-        phases: The epoch's usage by phase, its validation included.
+        phases: The usage since the last epoch's end by phase.
     """
     found = _figures(train, PREFIX, units)
     if level == "all" and train is not None:

@@ -85,6 +85,20 @@ class PhaseClock:
         """Whether any phase was named."""
         return len(self._names) > 1
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The phases that were named so far, and ``other``."""
+        return tuple(self._names)
+
+    def expect(self, *names: str) -> None:
+        """Name phases that will come.
+
+        Args:
+            names: Their names.
+        """
+        for name in names:
+            self._known(name)
+
     def begin(self) -> None:
         """Begin to count in the calling thread, the training's; a second call does nothing."""
         if self._main is None:

@@ -1,15 +1,12 @@
-"""The split of a session's usage over phases: since the last mark, by segment, and in all."""
+"""The split of a session's usage over phases: since the last mark, since the last epoch, and in all."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
-from eco2ai_callbacks.phases.shares import Phases, Split, added
+from eco2ai_callbacks.phases.shares import Split, added
 from eco2ai_callbacks.usage import Reading, Usage
-
-# How many segments' sums are kept, the latest marked: an epoch asks for its own when it ends.
-KEPT = 16
 
 
 class PhaseLedger:
@@ -24,7 +21,7 @@ class PhaseLedger:
         self._clock = clock
         self._split = Split()
         self._read, self._spent = opening, clock.spent()
-        self._sums: dict[Hashable, dict[str, tuple[float, float]]] = {}
+        self._recent: dict[str, tuple[float, float]] = {}
         self.total: dict[str, tuple[float, float]] = {}
 
     @property
@@ -55,27 +52,21 @@ class PhaseLedger:
         found = self._split.closed(usage.seconds, usage.joules)
         return None if found.keys() <= {OTHER} else found
 
-    def mark(self, reading: Reading, usage: Usage, segment: Hashable) -> dict[str, tuple[float, float]] | None:
+    def mark(self, reading: Reading, usage: Usage) -> dict[str, tuple[float, float]] | None:
         """Return the split since the last mark, and begin the next one.
 
         Args:
             reading: The reading, just taken.
             usage: Usage since the last mark.
-            segment: The segment that ends.
         """
         found = self.so_far(reading, usage)
         self._split = Split()
         whole: Mapping[str, tuple[float, float]] = found or {OTHER: (usage.seconds, usage.total_j or 0.0)}
         self.total = added(self.total, whole)
-        self._sums[segment] = added(self._sums.pop(segment, {}), whole)  # the latest marked is the last
-        if len(self._sums) > KEPT:
-            del self._sums[next(iter(self._sums))]
+        self._recent = added(self._recent, whole)
         return found
 
-    def sum(self, segment: Hashable) -> Phases:
-        """Return the split of all marks of a segment; empty where there is none, or no phase was named.
-
-        Args:
-            segment: The segment.
-        """
-        return self._sums.get(segment, {}) if self._clock.used else {}
+    def recent(self) -> dict[str, tuple[float, float]]:
+        """Return the split of all marks since the last call, with each phase that is known; empty where none is."""
+        recent, self._recent = self._recent, {}
+        return added(dict.fromkeys(self._clock.names, (0.0, 0.0)), recent) if self._clock.used else {}

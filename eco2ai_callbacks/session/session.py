@@ -11,7 +11,6 @@ from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
 from eco2ai_callbacks.phases.ledger import PhaseLedger
-from eco2ai_callbacks.phases.shares import added
 from eco2ai_callbacks.record import Record, whole_epoch
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
@@ -112,10 +111,8 @@ class Session:
         """
         usage, segment, record = self._mark_named("epoch", "train", epoch, samples=samples, tokens=tokens, **fields)
         train = self._ledger.sum(segment)
-        validates = self._stages.latest("validate", segment.epoch)
-        validation = self._ledger.sum(validates)
-        phases = added(self._phases.sum(segment), self._phases.sum(validates))
-        rank = RankUsage(train, validation, self.total, samples, tokens, phases=phases)
+        validation = self._ledger.sum(self._stages.latest("validate", segment.epoch))
+        rank = RankUsage(train, validation, self.total, samples, tokens, phases=self._phases.recent())
         return MarkedEpoch(usage, segment.epoch, rank, record.total or {}, speaks=self.identity.rank == 0)
 
     def close_steps(self, steps: tuple[int, int, int | None, int | None]) -> Usage | None:
@@ -241,7 +238,7 @@ class Session:
             fields |= whole_epoch(self._ledger.sum(segment) or usage)
         if (metrics := fields.get("metrics")) is not None:
             fields["metrics"] = dict(metrics)
-        fields["phases"] = self._phases.mark(reading, usage, segment)
+        fields["phases"] = self._phases.mark(reading, usage)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
         self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
-from eco2ai_callbacks.phases.ledger import KEPT, PhaseLedger
+from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Reading, Usage
 
@@ -22,8 +22,8 @@ def test_where_no_phase_is_named_there_is_nothing_to_tell() -> None:
     clock = Clock()
     _, found = ledger(clock)
     clock.advance(5.0)
-    assert found.mark(at(clock), Usage(5.0, {"ram": 10.0}), "epoch") is None
-    assert found.sum("epoch") == {}
+    assert found.mark(at(clock), Usage(5.0, {"ram": 10.0})) is None
+    assert found.recent() == {}
     assert found.whole is None
 
 
@@ -37,21 +37,20 @@ def test_a_mark_closes_the_split_and_sums_it_up() -> None:
         phases.switch("train")
         clock.advance(4.0)
         assert found.so_far(at(clock), Usage(5.0, {"ram": 10.0})) == {"train": (4.0, 8.0), "data": (1.0, 2.0)}
-        assert found.mark(at(clock), Usage(5.0, {"ram": 10.0}), 0) == {"train": (4.0, 8.0), "data": (1.0, 2.0)}
+        assert found.mark(at(clock), Usage(5.0, {"ram": 10.0})) == {"train": (4.0, 8.0), "data": (1.0, 2.0)}
     phases.switch(OTHER)
     clock.advance(3.0)
-    assert found.mark(at(clock), Usage(3.0, {"ram": 6.0}), "rest") is None
-    assert found.sum(0) == {"train": (8.0, 16.0), "data": (2.0, 4.0)}
-    assert found.sum("rest") == {OTHER: (3.0, 6.0)}
+    assert found.mark(at(clock), Usage(3.0, {"ram": 6.0})) is None
     assert found.whole == {"train": (8.0, 16.0), "data": (2.0, 4.0), OTHER: (3.0, 6.0)}
 
 
-def test_the_latest_segments_are_kept() -> None:
+def test_an_epoch_has_all_phases_that_are_known_since_the_one_before() -> None:
     clock = Clock()
     phases, found = ledger(clock)
+    phases.expect("train", "validation")
     phases.switch("train")
-    for epoch in range(KEPT + 1):
-        clock.advance(1.0)
-        found.mark(at(clock), Usage(1.0, {"ram": 2.0}), epoch)
-    assert found.sum(0) == {}
-    assert found.sum(1) == {"train": (1.0, 2.0)}
+    clock.advance(1.0)
+    found.mark(at(clock), Usage(1.0, {"ram": 2.0}))
+    found.mark(at(clock), Usage(0.0, {"ram": 0.0}))
+    assert found.recent() == {OTHER: (0.0, 0.0), "train": (1.0, 2.0), "validation": (0.0, 0.0)}
+    assert found.recent() == {OTHER: (0.0, 0.0), "train": (0.0, 0.0), "validation": (0.0, 0.0)}
