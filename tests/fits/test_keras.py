@@ -418,10 +418,9 @@ def test_the_phases_of_a_fit_are_what_it_did_and_steps_have_rows() -> None:
     net.compile("sgd", "mse", run_eagerly=True)
     held = np.ones((4, 4), "float32"), np.ones((4, 1), "float32")
     saves = keras.callbacks.ModelCheckpoint("w.weights.h5", save_weights_only=True)
-    with work.fit():
-        history = net.fit(
-            Slow(), epochs=2, validation_data=held, validation_batch_size=2, callbacks=[Logs(), ours, saves], verbose=0
-        ).history
+    history = net.fit(
+        Slow(), epochs=2, validation_data=held, validation_batch_size=2, callbacks=[Logs(), ours, saves], verbose=0
+    ).history
     found = work.check()
     assert found.keys() == {"setup", "data", "train", "augment", "validation", "checkpoint", "logging", "other"}
     assert set(work.wall) == found.keys() - {"setup", "other"}

@@ -535,8 +535,7 @@ def test_the_phases_of_a_fit_are_what_it_did_and_steps_have_rows() -> None:
     seen: list[tuple[int, dict[str, float]]] = []
     batches = torch.utils.data.DataLoader(Slow(), batch_size=2)
     fit = trainer(pl, [ours], logger=Slowly("csv"), enable_checkpointing=True)
-    with work.fit():
-        fit.fit(Works(), batches, torch.utils.data.DataLoader(torch.randn(4, 16), batch_size=2))
+    fit.fit(Works(), batches, torch.utils.data.DataLoader(torch.randn(4, 16), batch_size=2))
     found = work.check()
     assert found.keys() == {"setup", "data", "train", "augment", "validation", "checkpoint", "logging", "other"}
     assert set(work.wall) == found.keys() - {"setup", "other"}

@@ -588,10 +588,25 @@ def test_the_phases_of_a_training_are_what_it_did_and_steps_have_rows() -> None:
     work, reporter = KnownWork(), Reporter()
     ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)
 
-    class Slow(Texts):
+    class Slow(torch.utils.data.Dataset):  # type: ignore[misc]
+        def __init__(self, pause_s: float, size: int) -> None:
+            self.pause_s, self.size = pause_s, size
+
+        def __len__(self) -> int:
+            return self.size
+
         def __getitem__(self, index: int) -> dict[str, Any]:
-            work.sleep("data", 0.02)
-            return super().__getitem__(index)
+            work.sleep("data", self.pause_s) if self.pause_s else None
+            return {"x": torch.ones(4), "labels": torch.ones(1)}
+
+    class Small(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 1)
+
+        def forward(self, x: Any, labels: Any) -> dict[str, Any]:
+            out = self.layer(x)
+            return {"loss": (out - labels).square().mean(), "logits": out}
 
     class Steps(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
@@ -630,9 +645,8 @@ def test_the_phases_of_a_training_are_what_it_did_and_steps_have_rows() -> None:
         logging_steps=6,
     )
     listed = [ours, Logs(), Steps(), reporter]
-    fit = Works(model(), args, train_dataset=Slow(20), eval_dataset=Texts(16), callbacks=listed)
-    with work.fit():
-        fit.train()
+    fit = Works(Small(), args, train_dataset=Slow(0.02, 20), eval_dataset=Slow(0.0, 16), callbacks=listed)
+    fit.train()
     found = work.check()
     assert found.keys() == {"setup", "data", "train", "augment", "validation", "checkpoint", "logging", "other"}
     assert set(work.wall) == found.keys() - {"setup", "other"}
