@@ -64,6 +64,8 @@ FULL = Record(
     carried={"energy_kwh": 1.0, "co2_kg": None, "seconds": 2.0},
     continues={"writer": "h8", "hash": "i" * 64},
     attempts=((0, 1, 1),),
+    phases={"data": (2.5, 100.0), "train": (10.0, 900.0)},
+    steps=(50, 10, 640, None),
 )
 
 

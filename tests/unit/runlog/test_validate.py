@@ -141,7 +141,7 @@ def test_a_source_is_described_by_facts(
     assert validator.is_valid(row) is valid
 
 
-@pytest.mark.parametrize("name", [name for name in FIELDS if name != "accuracy"])
+@pytest.mark.parametrize("name", [name for name in FIELDS if name not in ("accuracy", "phases", "steps")])
 def test_a_line_without_one_of_the_fields_is_not(validator: jsonschema.Draft202012Validator, name: str):
     (early, *_) = rows(SCHEMA_1 / "finished.jsonl")
     assert not validator.is_valid({key: value for key, value in early.items() if key != name})
@@ -173,6 +173,17 @@ def test_a_line_without_one_of_the_fields_is_not(validator: jsonschema.Draft2020
         ({"attempts": [[0, 1, 1.0]]}, False),
         ({"attempts": [[0, 1]]}, False),
         ({"attempts": 1}, False),
+        ({"phases": {"data": [1.0, 2]}}, True),
+        ({"phases": None}, True),
+        ({"phases": {"data": [1.0]}}, False),
+        ({"phases": {"data": [1.0, float("inf")]}}, False),
+        ({"phases": [1.0, 2.0]}, False),
+        ({"steps": [50, 10, 320, None]}, True),
+        ({"steps": None}, True),
+        ({"steps": [50, 10, 320]}, False),
+        ({"steps": [50.0, 10, 320, None]}, False),
+        ({"steps": [50, 10, 320.5, None]}, False),
+        ({"steps": 50}, False),
         ({"seconds": float("inf")}, False),
         ({"seconds": 10**400}, False),
         ({"epoch": 10**400}, True),
