@@ -101,8 +101,13 @@ class PhaseClock:
 
     def begin(self) -> None:
         """Begin to count in the calling thread, the training's; a second call does nothing."""
-        if self._main is None:
-            self._main = self._local.thread = _Thread(self._wall_ns, self._cpu_ns, None)
+        if self._main is not None:
+            return
+        early: _Thread | None = getattr(self._local, "thread", None)
+        main = self._main = self._local.thread = _Thread(self._wall_ns, self._cpu_ns, None)
+        if early is not None:
+            self._others.remove(early)
+            main.take_over(early)
 
     def __call__(self, name: str) -> Phase:
         """Return a ``with`` block whose time is counted under this name; time in an inner one counts for that alone.
@@ -119,7 +124,8 @@ class PhaseClock:
             name: Name of the phase.
         """
         main = self._main
-        if main is None or getattr(self._local, "thread", None) is not main:
+        here: _Thread | None = getattr(self._local, "thread", None)
+        if main is None or here is not main:
             return
         main.base = name if name in self._names else self._known(name)
         if not main.blocks:
@@ -182,25 +188,24 @@ class PhaseClock:
 class Phase:
     """A block whose time is counted under one name."""
 
-    __slots__ = ("_clock", "_thread", "name", "open")
+    __slots__ = ("_clock", "name", "open", "thread")
 
     def __init__(self, clock: PhaseClock, name: str) -> None:
         self._clock = clock
-        self._thread: _Thread | None = None
+        self.thread: _Thread | None = None
         self.name = name
         self.open = False
 
     def __enter__(self) -> None:
-        thread = self._thread = self._clock.thread()
+        thread = self.thread = self._clock.thread()
         self.open = True
         thread.blocks.append(self)
         thread.turn(self.name)
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.open = False
-        thread = self._thread
-        if thread is not None and thread is self._clock.thread():
-            thread.leave()
+        if self.thread is self._clock.thread():
+            self.thread.leave()
         # Else a generator was closed by another thread: the block's own thread leaves it at its next change.
 
 
@@ -237,6 +242,13 @@ class _Thread:
             sums[1] += cpu - since[1]
         self.current = name
         self._since = wall, cpu
+
+    def take_over(self, early: _Thread) -> None:
+        """Go on with the blocks that this thread has entered before the clock began."""
+        self.blocks = early.blocks
+        for block in self.blocks:
+            block.thread = self
+        self.leave()
 
     def leave(self) -> None:
         """Continue with the innermost block that is still open: tasks of one thread may leave theirs in any order."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
 from eco2ai_callbacks.phases.shares import Split, added
-from eco2ai_callbacks.usage import Reading, Usage
+from eco2ai_callbacks.usage import Reading, Usage, component_of
+
+# A GPU's counter alone tells when the energy was used: the split by phases sees it at each look, every so many seconds.
+# A look takes some milliseconds where a process has many children, and phases that last are longer.
+LOOK_S = 1.0
 
 
 class PhaseLedger:
@@ -28,6 +33,12 @@ class PhaseLedger:
     def whole(self) -> dict[str, tuple[float, float]] | None:
         """The split of all marks; ``None`` where no phase was named."""
         return self.total if self._clock.used else None
+
+    @property
+    def period_s(self) -> float:
+        """How often :meth:`take` is to be called, in seconds: CPU time is known without, what a GPU does is not."""
+        has_gpu = self._clock.used and any(component_of(channel) == "gpu" for channel in self._read.joules)
+        return LOOK_S if has_gpu else math.inf
 
     def take(self, reading: Reading) -> None:
         """Split what was used since the last reading; the more readings between two marks, the surer is the split.

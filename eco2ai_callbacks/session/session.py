@@ -70,7 +70,7 @@ class Session:
         self._gpu = gpu
         self._heartbeat_s = heartbeat_s
         # How often :meth:`sample` must be called now, in seconds: a meter whose source is lost may need it more often.
-        self.period_s = metering.period_s(heartbeat_s or math.inf)
+        self.period_s = self._period()
         self._beaten = ledger.marked.t
         # Training since the last window of steps was closed, as far as it was marked.
         self._window = Usage()
@@ -160,7 +160,7 @@ class Session:
             self._phases.take(reading)
             self._leave_ended_parents(reading)
             self.heartbeat(reading)
-            self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
+            self.period_s = self._period()
 
     def leave_ended_parents(self) -> None:
         """Close the time inside a run that has just ended: what follows is counted beside it."""
@@ -241,9 +241,12 @@ class Session:
         fields["phases"] = self._phases.mark(reading, usage)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
-        self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
+        self.period_s = self._period()
         self._presence.leave_ended_parents()
         return usage, record
+
+    def _period(self) -> float:
+        return min(self._metering.period_s(self._heartbeat_s or math.inf), self._phases.period_s)
 
     def _leave_ended_parents(self, reading: Reading) -> None:
         if self._presence.parent_has_ended():

@@ -163,7 +163,17 @@ def test_a_block_that_another_thread_leaves_ends_at_its_own_thread_s_next_change
     assert clock.spent().own == {OTHER: (1000, 0), "generator": (11, 0), "next": (100, 0)}
 
 
-def test_blocks_before_the_beginning_count_from_it_on_and_change_nothing_without_one() -> None:
+def test_a_block_that_was_entered_before_the_beginning_counts_from_it_on(times: Times) -> None:
+    clock = PhaseClock(str, lambda: times.wall, lambda: times.cpu, lambda: 0)
+    with clock("early"):
+        times.spend(1)
+        clock.begin()
+        times.spend(10, 5)
+    times.spend(100)
+    assert clock.spent() == Spent({OTHER: (100, 0), "early": (10, 5)}, {})
+
+
+def test_blocks_before_the_beginning_change_nothing_without_one() -> None:
     clock = PhaseClock()
     clock.switch("train")
     with clock("early"):

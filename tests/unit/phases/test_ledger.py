@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
-from eco2ai_callbacks.phases.ledger import PhaseLedger
+from eco2ai_callbacks.phases.ledger import LOOK_S, PhaseLedger
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Reading, Usage
 
@@ -54,3 +56,16 @@ def test_an_epoch_has_all_phases_that_are_known_since_the_one_before() -> None:
     found.mark(at(clock), Usage(0.0, {"ram": 0.0}))
     assert found.recent() == {OTHER: (0.0, 0.0), "train": (1.0, 2.0), "validation": (0.0, 0.0)}
     assert found.recent() == {OTHER: (0.0, 0.0), "train": (0.0, 0.0), "validation": (0.0, 0.0)}
+
+
+def test_a_gpu_is_looked_at_between_two_marks_where_phases_are_named() -> None:
+    clock = Clock()
+    phases, found = ledger(clock)
+    phases.switch("train")
+    assert found.period_s == math.inf  # CPU time and wall time need no look
+    clock.advance(1.0)
+    found.take(Reading(clock(), {"ram": 2.0, "gpu:GPU-a": 5.0}))
+    assert found.period_s == LOOK_S
+    _, plain = ledger(clock)
+    plain.take(Reading(clock(), {"gpu:GPU-a": 5.0}))
+    assert plain.period_s == math.inf
