@@ -22,7 +22,7 @@ from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION, FitPhases
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
-from eco2ai_callbacks.phases.clock import OTHER
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs, by_name
 from eco2ai_callbacks.tracker import Tracker

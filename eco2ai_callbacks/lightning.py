@@ -15,7 +15,7 @@ from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.integrations.lightning_callbacks import Callback, LastCallback
-from eco2ai_callbacks.phases.clock import OTHER
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs, by_name

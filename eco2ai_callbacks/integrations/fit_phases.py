@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
+from eco2ai_callbacks.phases.clock import PhaseClock
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.tracker import Tracker
 
 DATA, TRAIN, VALIDATION = "data", "train", "validation"

@@ -12,7 +12,7 @@ from eco2ai_callbacks.integrations.callstack import owner
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, VALIDATION
 from eco2ai_callbacks.integrations.hf_callbacks import log_row
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
-from eco2ai_callbacks.phases.clock import OTHER
+from eco2ai_callbacks.phases.times import OTHER
 
 Decided = Callable[[TrainingArguments, TrainerState, TrainerControl], None]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
+from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.phases.shares import Split, added
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.usage import Reading, Usage, component_of
 
 # A GPU's counter alone tells when the energy was used: the split by phases sees it at each look, every so many seconds.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from eco2ai_callbacks.phases.clock import OTHER, Spent
+from eco2ai_callbacks.phases.clock import Spent
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.usage import component_of
 
 # Seconds and joules of each phase, as a record holds them.

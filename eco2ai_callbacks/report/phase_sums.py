@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from eco2ai_callbacks.phases.clock import OTHER
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import text
 from eco2ai_callbacks.report.sums import Part, Sum

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from eco2ai_callbacks.phases.clock import OTHER
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.report.epoch_table import Epoch
 from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.report.runs import Run

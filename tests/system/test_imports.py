@@ -84,7 +84,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"context", "ledger", "stages", "publishing"},
         {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
-    "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}],
+    "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}, {"times"}],
     "metrics": [
         {"__init__"},
         {"figures"},

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks.phases import clock as module
-from eco2ai_callbacks.phases.clock import LONGEST_NAME, MOST_NAMES, OTHER, PhaseClock, Spent
+from eco2ai_callbacks.phases.clock import LONGEST_NAME, MOST_NAMES, PhaseClock, Spent
+from eco2ai_callbacks.phases.times import OTHER
 
 
 class Times:
@@ -50,7 +51,7 @@ class Times:
 
 @pytest.fixture
 def times(monkeypatch: pytest.MonkeyPatch) -> Times:
-    monkeypatch.setattr(module, "_on_cpu_ns", lambda thread: made.threads.get(thread.ident))
+    monkeypatch.setattr(module, "on_cpu_ns", lambda thread: made.threads.get(thread.ident))
     made = Times()
     return made
 
@@ -108,6 +109,21 @@ def test_tasks_of_one_thread_may_leave_their_blocks_in_any_order(times: Times) -
     other.__exit__(None)
     times.spend(1000)
     assert clock.spent().own == {OTHER: (1000, 0), "one": (1, 0), "other one": (110, 0)}
+
+
+def test_one_block_may_be_entered_again_and_by_other_threads(times: Times) -> None:
+    clock = times.clock()
+    block = clock("again")
+    with block:
+        times.spend(1)
+        with block:
+            times.spend(10)
+            in_a_thread(lambda: block.__enter__())  # and it is left by nobody there
+        times.spend(100)
+    times.spend(1000)
+    block.__exit__(None)  # the other thread's
+    block.__exit__(None)  # no more is open
+    assert clock.spent().own == {OTHER: (1000, 0), "again": (111, 0)}
 
 
 def test_a_phase_of_another_thread_counts_beside_the_training_s(times: Times) -> None:
@@ -245,24 +261,3 @@ def test_a_step_of_the_real_clocks_makes_no_lock_and_no_file() -> None:
     own = clock.spent().own
     assert own.keys() == {OTHER, "data", "train"}
     assert all(wall >= 0 and cpu >= 0 for wall, cpu in own.values())
-
-
-def test_sums_that_their_thread_is_changing_are_read_again_and_at_last_without_the_open_part(times: Times) -> None:
-    clock = times.clock()
-    clock.switch("train")
-    times.spend(5)
-    clock.switch("data")
-    thread = clock.thread()
-    thread._since = None  # as in the middle of a change
-    assert clock.spent().own == {OTHER: (0, 0), "train": (5, 0)}
-    clock.switch("train")  # as a signal handler would
-    times.spend(7)
-    assert clock.spent().own["train"] == (12, 0)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
-def test_linux_tells_the_cpu_time_of_a_running_thread() -> None:
-    found = module._on_cpu_ns(threading.main_thread())
-    assert found is None or found > 0
-    ended = threading.Thread(target=bool)
-    assert module._on_cpu_ns(ended) is None  # it has not begun

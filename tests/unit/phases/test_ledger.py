@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from eco2ai_callbacks.phases.clock import OTHER, PhaseClock
+from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.phases.ledger import LOOK_S, PhaseLedger
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Reading, Usage
 

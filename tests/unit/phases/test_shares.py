@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eco2ai_callbacks.phases.clock import OTHER, Spent
+from eco2ai_callbacks.phases.clock import Spent
 from eco2ai_callbacks.phases.shares import Split, added, together
+from eco2ai_callbacks.phases.times import OTHER
 
 amounts = st.floats(0.0, 1e9)
 times = st.tuples(st.integers(0, 10**15), st.integers(0, 10**15))
