@@ -62,6 +62,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         self._epoch: int | None = None
         self._rows = 0
         self._during = False
+        self._step: int | None = None
 
     @property
     def tracker(self) -> Tracker:
@@ -91,9 +92,18 @@ class Eco2AITracker(tracking.GeneralTracker):
             )
         self._tracker.start()
 
-    def log(self, values: MutableMapping[str, Any], step: int | None = None, **_: Any) -> None:  # noqa: ARG002
-        """Close an epoch, if the row names one that has ended, and add its figures to the row."""
+    def log(self, values: MutableMapping[str, Any], step: int | None = None, **_: Any) -> None:
+        """Close an epoch or a window of steps, if the row names the end of one, and add its figures to the row.
+
+        Args:
+            values: The row.
+            step: Number of steps so far, as the loop counts them; windows of steps need it.
+        """
         self._tracker.start()
+        if step is not None and self._tracker.step.wanted:
+            done, self._step = step - (self._step or 0), step
+            found = self._tracker.step(number=step, steps=max(0, done))
+            self._tracker.guard.call("Accelerate's row", lambda: values.update(found), None)
         ended = self._ended(values.get("epoch"))
         if ended is None:
             return

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Self, Unpack
 
 import keras
 
 from eco2ai_callbacks.distributed.process_group import (
-    RANKS,
     Group,
     Ranks,
+    check_ranks,
     find_group,
     jax_group,
     torch_agreement,
     torch_group,
     torch_rank,
 )
-from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
+from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION, FitPhases
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs, by_name
 from eco2ai_callbacks.tracker import Tracker
@@ -52,15 +54,17 @@ class Eco2AICallback(keras.callbacks.Callback):
         super().__init__()
         if by_position:
             raise by_name("Eco2AICallback", by_position[0])
-        if ranks not in RANKS:
-            raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
-        self._ranks = ranks
+        self._ranks = check_ranks(ranks)
         self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False
         self._exchanges = False
         self._epoch = 0
         self._cut_short = False
+        # Batches of the epoch so far, and the sizes of its data: of a batch, of the last one, and how many.
+        self._batches = 0
+        self._sizes: tuple[int, int, int] | None = None
+        self._row: dict[str, float] = {}
 
     @classmethod
     def on_platform(cls, platform: Platform, *, ranks: Ranks = None, **settings: Unpack[SettingsArgs]) -> Self:
@@ -80,6 +84,8 @@ class Eco2AICallback(keras.callbacks.Callback):
         if found is not None:
             found.callbacks.remove(self)
             found.callbacks.insert(0, self)
+            others = [each for each in found.callbacks if not isinstance(each, _Last)]
+            found.callbacks[:] = [*others, _Last(self._lifecycle.fit)]
             for each in found.callbacks:
                 if isinstance(each, keras.callbacks.ProgbarLogger):
                     self._keep_from(each)
@@ -95,12 +101,19 @@ class Eco2AICallback(keras.callbacks.Callback):
         if self._fitting:
             self._fitting = False
             self._begin(fit=True, first_epoch=epoch)
+            self._count()
         self._epoch, self._cut_short = epoch, False
         if tracker := self._lifecycle.tracker:
+            self._batches, self._sizes = 0, tracker.guard.call("samples", _sizes, None)
             tracker.enter("train", epoch)
+            self._lifecycle.fit.turn(DATA)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop where the budget is used up within an epoch."""
+        """Add the figures of a window of steps, and stop where the budget is used up within an epoch."""
+        self._lifecycle.fit.turn(LOGGING)
+        row, self._row = self._row, {}
+        if row and logs is not None:
+            logs.update(row)
         params = self.params or {}
         if not self._exchanges and self._lifecycle.is_over_budget(
             lambda: self._epoch + (batch + 1) / params["steps"] if params.get("steps") else None,
@@ -112,17 +125,27 @@ class Eco2AICallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Close the epoch, add its figures to its logs, and stop the fit where the budget is used up."""
         if tracker := self._lifecycle.tracker:
+            self._lifecycle.fit.turn(TRAIN)  # the mark waits for what the GPU has queued
             samples = tracker.guard.call("samples", self._samples, None)
             planned = (self.params or {}).get("epochs") or 0
             report = tracker.end_epoch(epoch, samples=samples, planned=planned)
             if logs is not None:
                 logs.update(report.scalars)
+            self._lifecycle.fit.turn(LOGGING)
             if report.stop:
                 self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """End the run."""
         self._lifecycle.end()
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Return a ``with`` block whose time and energy are counted apart from the fit's own phases.
+
+        Args:
+            name: Name of the phase.
+        """
+        return self._lifecycle.phase(name)
 
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
@@ -158,6 +181,26 @@ class Eco2AICallback(keras.callbacks.Callback):
             agree=torch_agreement(),
         )
 
+    def _count(self) -> None:
+        """Count the calls of the model's that no hook brackets: steps, which hooks report late, and saving."""
+        fit = self._lifecycle.fit
+        fit.count_steps(self.model, "train_function", self._stepped)
+        for method in ("save", "save_weights"):
+            fit.count(self.model, method, CHECKPOINT)
+
+    def _stepped(self) -> None:
+        """Count one call of the model's train function, which does several steps where the model says so."""
+        tracker = self._lifecycle.tracker
+        if self._lifecycle.settings.every_n_steps and tracker is not None:
+            steps = int(getattr(self.model, "steps_per_execution", 1) or 1)
+            samples = None
+            if self._sizes is not None:
+                size, last, batches = self._sizes
+                steps = min(steps, batches - self._batches)
+                samples = steps * size - (size - last if self._batches + steps >= batches else 0)
+            self._batches += steps
+            self._row = tracker.step(samples, steps=steps) or self._row
+
     def _group(self) -> Group | None:
         """Return the ranks to exchange with: those that the user names, else those that the fit synchronises.
 
@@ -180,26 +223,31 @@ class Eco2AICallback(keras.callbacks.Callback):
         def on_epoch_end(epoch: int, logs: dict[str, Any] | None = None) -> None:
             show(epoch, {name: value for name, value in (logs or {}).items() if name in shown or PREFIX not in name})
 
+        step = line.on_train_batch_end
+
+        def on_train_batch_end(batch: int, logs: dict[str, Any] | None = None) -> None:
+            step(batch, {name: value for name, value in (logs or {}).items() if PREFIX not in name})
+
         line.on_epoch_end = on_epoch_end
+        if settings.every_n_steps:
+            line.on_train_batch_end = on_train_batch_end
 
     def _samples(self) -> int | None:
         """Return the number of an epoch's samples, which only the calling loop holds.
 
         ``None`` for generators, and where the epoch was cut short: Keras may have gone on for some batches.
         """
-        if self._cut_short:
+        sizes, steps = None if self._cut_short else _sizes(), (self.params or {}).get("steps")
+        if sizes is None or steps is None:
             return None
-        data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
-        steps: int | None = (self.params or {}).get("steps")
-        if data is None or steps is None or not data.batch_size or data.num_batches is None:
-            return None
-        missing: int = data.batch_size - data.partial_batch_size if data.has_partial_batch else 0
-        return steps * int(data.batch_size) - (missing if steps >= data.num_batches else 0)
+        size, last, batches = sizes
+        return int(steps) * size - (size - last if steps >= batches else 0)
 
     def _enter(self, inside_fit: str, alone: str, calls: tuple[str, ...]) -> None:
         tracker = self._lifecycle.tracker
         if tracker is not None and tracker.call_is_running:
             tracker.enter(inside_fit)
+            self._lifecycle.fit.turn(VALIDATION)
         else:
             self._alone = True
             self._begin(fit=False, calls=calls).enter(alone)
@@ -207,9 +255,41 @@ class Eco2AICallback(keras.callbacks.Callback):
     def _leave(self) -> None:
         if tracker := self._lifecycle.tracker:
             tracker.leave()
+            self._lifecycle.fit.turn(OTHER)
             if self._alone:
                 self._lifecycle.end()
         self._alone = False
+
+
+def _sizes() -> tuple[int, int, int] | None:
+    """Return the sizes of a fit's batches, of the last one, and how many there are; ``None`` for generators."""
+    data: Any = getattr(local("epoch_iterator", "fit"), "data_adapter", None)
+    if data is None or not data.batch_size or data.num_batches is None:
+        return None
+    size = int(data.batch_size)
+    return size, int(data.partial_batch_size) if data.has_partial_batch else size, int(data.num_batches)
+
+
+class _Last(keras.callbacks.Callback):
+    """The last callback of a list: what the others do at a step's and an epoch's end is over.
+
+    Args:
+        fit: The fit's phases.
+    """
+
+    async_safe = True
+
+    def __init__(self, fit: FitPhases) -> None:
+        super().__init__()
+        self._fit = fit
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begin to wait for data."""
+        self._fit.turn(DATA)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begin what lies between two epochs."""
+        self._fit.turn(OTHER)
 
 
 if __name__ == "__main__":

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 import logging
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_agreement, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of
+from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.integrations.lightning_callbacks import Callback, LastCallback
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs, by_name
 from eco2ai_callbacks.tracker import Tracker
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, LightningModule, Trainer
-
-    _BASES: tuple[type, ...]
-else:
-    _BASES = tuple(
-        importlib.import_module(f"{package}.callbacks").Callback
-        for package in ("lightning.pytorch", "pytorch_lightning")
-        if importlib.util.find_spec(package.partition(".")[0]) is not None
-    )
-    if not _BASES:
-        raise ImportError("eco2ai_callbacks.lightning needs Lightning: pip install 'eco2ai-callbacks[lightning]'")
-    # A Trainer of either package accepts only callbacks of its own; ours subclasses both where both are installed.
-    Callback = type("Callback", _BASES, {})
+    from lightning.pytorch import LightningModule, Trainer
 
 
 class Eco2AICallback(Callback):
@@ -57,6 +49,7 @@ class Eco2AICallback(Callback):
         self._lifecycle = RunLifecycle(settings)
         self._restored: Checkpoint | None = None
         self._samples: int | None = None
+        self._step = 0
 
     @classmethod
     def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
@@ -75,20 +68,35 @@ class Eco2AICallback(Callback):
         """Start a run, or continue the one that the checkpoint names."""
         if self._leads(trainer):
             self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
-            self._restored = None
+            self._restored, self._step = None, trainer.global_step
+            fit = self._lifecycle.fit
+            fit.count(trainer, "save_checkpoint", CHECKPOINT)
+            for logger in trainer.loggers:
+                fit.count(logger, "log_metrics", LOGGING)
+            LastCallback.put(trainer, fit)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch; the time before it was set-up, or time between two epochs."""
         if tracker := self._lifecycle.tracker:
             self._samples = None
             tracker.enter("train", trainer.current_epoch)
+            self._lifecycle.fit.turn(DATA)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begin a step: its batch is there."""
+        self._lifecycle.fit.turn(TRAIN)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the samples, where ``scalars`` is ``all``, and stop where the budget is used up within an epoch."""
-        if self._lifecycle.settings.scalars == "all" and (found := samples_in(batch)) is not None:
+        """Count the step and its samples, as far as they are wanted; stop where the budget is used up in an epoch."""
+        settings = self._lifecycle.settings
+        found = samples_in(batch) if settings.scalars == "all" or settings.every_n_steps else None
+        if settings.scalars == "all" and found is not None:
             self._samples = (self._samples or 0) + found
+        if settings.every_n_steps and (tracker := self._lifecycle.tracker):
+            self._count_step(trainer, tracker, found)
+        self._lifecycle.fit.step_ended(OTHER)
         if trainer.world_size == 1 and self._lifecycle.is_over_budget(
             lambda: trainer.global_step if len(trainer.optimizers) == 1 else None,
             lambda: self._planned(trainer),
@@ -99,10 +107,12 @@ class Eco2AICallback(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch, log its figures on every rank, and stop the fit where the budget is used up."""
         if tracker := self._lifecycle.tracker:
+            self._lifecycle.fit.turn(TRAIN)  # the mark waits for what the GPU has queued
             epoch = trainer.current_epoch
             planned = tracker.guard.call("forecast", lambda: self._planned(trainer), None)
             done = self._done(trainer, epoch + 1)
             report = tracker.end_epoch(epoch, samples=self._samples, done=done, planned=planned)
+            self._lifecycle.fit.turn(OTHER)
             self._log(tracker, pl_module, report.scalars)
             if report.stop:
                 trainer.should_stop = True
@@ -110,10 +120,20 @@ class Eco2AICallback(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the run."""
         self._lifecycle.end()
+        LastCallback.remove(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the run as interrupted; its usage until now is kept."""
         self._lifecycle.end("interrupted")
+        LastCallback.remove(trainer)
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Return a ``with`` block whose time and energy are counted apart from the fit's own phases.
+
+        Args:
+            name: Name of the phase.
+        """
+        return self._lifecycle.phase(name)
 
     # --- validation, test, prediction ------------------------------------------------------------------------------
 
@@ -207,6 +227,7 @@ class Eco2AICallback(Callback):
         if trainer.state.fn == "fit":
             if tracker := self._lifecycle.tracker:
                 tracker.enter(stage, trainer.current_epoch)
+                self._lifecycle.fit.turn(VALIDATION)
         else:
             self._begin(trainer, fit=False).enter(stage)
 
@@ -221,6 +242,15 @@ class Eco2AICallback(Callback):
             self._lifecycle.end()
         elif tracker := self._lifecycle.tracker:
             tracker.leave()
+            self._lifecycle.fit.turn(OTHER)
+
+    def _count_step(self, trainer: Trainer, tracker: Tracker, samples: int | None) -> None:
+        """Count a batch, and log the window of steps that it ends where Lightning logs the values of a step."""
+        done, self._step = trainer.global_step - self._step, trainer.global_step
+        if row := tracker.step(samples, number=trainer.global_step, steps=done):
+            step = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", trainer.global_step)
+            for logger in trainer.loggers:
+                tracker.guard.call(type(logger).__name__, functools.partial(logger.log_metrics, row, step=step), None)
 
     def _log(self, tracker: Tracker, pl_module: LightningModule, found: Mapping[str, float]) -> None:
         prog_bar = self._lifecycle.settings.prog_bar

@@ -38,6 +38,8 @@ class Record:
         event: ``epoch``, ``stage``, ``stop`` (these add up), ``start``, ``heartbeat``, ``forecast`` or ``metrics``.
         epoch: Number of the epoch, from 0.
         attempt: Number of the epoch's attempt, from 1; 2 and up where it is repeated.
+        phases: Seconds and joules of each phase of the segment; they add up to its own. ``None`` where none was named.
+        steps: Training steps of the segment: number of the last one, how many, their samples and tokens.
         attempts: The latest attempts of the run's epochs so far, as ranges: first epoch, last epoch, attempt.
         stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
         start: When the segment began, ISO 8601 with the zone's offset: a label, never a duration.
@@ -125,6 +127,8 @@ class Record:
     basis: Mapping[str, Any] | None = None
     sci: Mapping[str, Any] | None = None
     model_check: Mapping[str, Any] | None = None
+    phases: Mapping[str, tuple[float, float]] | None = None
+    steps: tuple[int, int, int | None, int | None] | None = None
 
     @property
     def adds(self) -> bool:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
-from eco2ai_callbacks.distributed.process_group import RANKS, Ranks
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.distributed.process_group import Ranks, check_ranks
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.figures import JobFigures
 from eco2ai_callbacks.metrics.model_card import TrainingType
+from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.session.arguments import Arguments
-from eco2ai_callbacks.session.blocks import Blocks, until_entered
+from eco2ai_callbacks.session.blocks import until_entered
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.session.lifetime import Lifetime
-from eco2ai_callbacks.session.session import Session
+from eco2ai_callbacks.session.measured import Measured
 from eco2ai_callbacks.session.stages import known_stage
-from eco2ai_callbacks.session.wrapping import around_each_call
+from eco2ai_callbacks.session.steps import Steps
 from eco2ai_callbacks.settings import Settings, SettingsArgs, by_name, resolve, resolved
 from eco2ai_callbacks.usage import Usage
 
@@ -62,14 +61,17 @@ class Tracker:
     ) -> None:
         self.settings = resolved("Tracker", settings, args)
         grid.check(self.settings)
-        if ranks not in RANKS:
-            raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
-        self._ranks = ranks
+        self._ranks = check_ranks(ranks)
         # Runs what may fail, and holds every failure that the records name.
         self.guard = Guard()
         self._arguments = Arguments(self.guard)
         self._job = JobTotals(self.guard)
-        self._lifetime = Lifetime(self.settings, platform or Platform(), self.guard, self._job)
+        platform = platform or Platform()
+        self._lifetime = Lifetime(self.settings, platform, self.guard, self._job)
+        # ``with tracker.phase("augment"):`` counts a block's time and energy apart.
+        self.phase = PhaseClock(self.guard.record, platform.wall_ns, platform.cpu_ns)
+        # ``tracker.step(samples=32)`` counts a training step, with the setting ``every_n_steps``.
+        self.step = Steps(self.settings, self.guard, self._lifetime)
         # The whole job's figures for loggers.
         self.figures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
 
@@ -96,8 +98,7 @@ class Tracker:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """The run's id and totals, which a checkpoint needs to continue it; ``None`` before ``start``."""
-        session = self._lifetime.session
-        return None if session is None else session.checkpoint(self._job)
+        return self._lifetime.checkpoint
 
     def start(self, context: RunContext | None = None) -> Tracker:
         """Open the meters and begin to measure; a second ``start`` does nothing.
@@ -106,7 +107,8 @@ class Tracker:
             context: An adapter's facts about the run; not needed in a custom loop.
         """
         if not self._lifetime.started:
-            context = (context or RunContext()).in_group(self._ranks, self.guard)
+            self.phase.begin()
+            context = replace(context or RunContext(), phases=self.phase).in_group(self._ranks, self.guard)
             self._job.join(context.gather, context.rank[0] if context.rank else 0, context.meet)
             run = self._lifetime.start(context)
             self.figures.outlook.begin(continued=run.continued)
@@ -155,11 +157,8 @@ class Tracker:
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
 
-        def mark(session: Session) -> Usage:
-            kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
-            return session.mark(kind, known, **fields)
-
-        return self._lifetime.call("mark", mark, Usage())
+        kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
+        return self._lifetime.call("mark", lambda session: session.mark(kind, known, **fields), Usage())
 
     def read(self) -> Usage:
         """Return the usage since the last mark; writes nothing."""
@@ -216,8 +215,8 @@ class Tracker:
             ...     break
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
-        nothing = MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
-        marked = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields), nothing)
+        steps, nothing = self.step.rest(), MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
+        marked = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields, steps=steps), nothing)
         note = functools.partial(self.write, "forecast", epoch=marked.epoch)
         decides = not self._lifetime.ending
         return self.figures.end_epoch(marked, done=done, planned=planned, note=note, decides=decides)
@@ -234,38 +233,16 @@ class Tracker:
         return self.guard.call("model card", lambda: session.card.field(self.figures.latest, training_type), None)
 
 
-class _Track:
+class _Track(Measured[Tracker]):
     """A measured block or function, with a tracker of its own at each call; threads and tasks may share it."""
 
     def __init__(self, settings: Settings, platform: Platform | None = None) -> None:
-        self._settings = settings
-        self._platform = platform
-        self._blocks: Blocks[Tracker] = Blocks()
+        super().__init__(functools.partial(Tracker, settings, platform=platform))
 
     @classmethod
     def on_platform(cls, platform: Platform, **args: Unpack[SettingsArgs]) -> _Track:
         """Return one that measures a given platform in place of this machine; tests pass a fake."""
         return cls(resolve(args), platform)
-
-    def __enter__(self) -> Tracker:
-        tracker = self._tracker()
-        with until_entered(tracker.stop):
-            self._blocks.enter(tracker.start(), sys._getframe(1))
-            return tracker
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        tracker = self._blocks.leave(sys._getframe(1))
-        if tracker is not None:
-            tracker.__exit__(kind, error, trace)
-
-    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """Return the function, measured at each call."""
-        return around_each_call(function, self._tracker)
-
-    def _tracker(self) -> Tracker:
-        return Tracker(self._settings, platform=self._platform)
 
 
 @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import Any, Self, Unpack
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, integrations
@@ -12,7 +13,9 @@ from transformers.utils import logging
 
 from eco2ai_callbacks.distributed.process_group import torch_agreement, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of, owner
+from eco2ai_callbacks.integrations.fit_phases import DATA, TRAIN
 from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
+from eco2ai_callbacks.integrations.hf_last import LastCallback
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.session.context import Platform
@@ -65,7 +68,7 @@ class Eco2AICallback(TrainerCallback):
         if handler is not None:
             if not self._leads(handler):
                 return  # named in report_to and given as a callback: only one of the two measures
-            surround(handler, self, _Last(self))
+            surround(handler, self, LastCallback(self._lifecycle, self._after_all, state))
         self._epoch, self._evaluating, self._alone = None, False, False
         checkpoint = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
         tracker = self._begin(args, state, ("train",), checkpoint)
@@ -81,12 +84,18 @@ class Eco2AICallback(TrainerCallback):
             self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
             self._seen = (state.global_step, state.num_input_tokens_seen)
             tracker.enter("train", self._epoch)
+            self._lifecycle.fit.turn(DATA)
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Begin a step: its batches are there."""
+        self._lifecycle.fit.turn(TRAIN)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **objects: Any
     ) -> None:
         """Close the epoch, log its row, and stop where the budget is used up."""
         if tracker := self._lifecycle.tracker:
+            self._lifecycle.fit.turn(TRAIN)  # the mark waits for what the GPU has queued
             samples, tokens = self._counts(args, state, objects.get("train_dataloader"))
             report = tracker.end_epoch(
                 self._epoch, samples=samples, tokens=tokens, done=state.global_step, planned=state.max_steps
@@ -105,6 +114,14 @@ class Eco2AICallback(TrainerCallback):
         """End the run; a row logged in this hook would open a second run in some reporters."""
         self._save(state)
         self._lifecycle.end()
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Return a ``with`` block whose time and energy are counted apart from the fit's own phases.
+
+        Args:
+            name: Name of the phase.
+        """
+        return self._lifecycle.phase(name)
 
     # --- evaluation and prediction ---------------------------------------------------------------------------------
 
@@ -248,23 +265,6 @@ class Eco2AICallback(TrainerCallback):
         last = self._lifecycle.last
         if last is not None:
             state.stateful_callbacks[STATE_KEY] = {"args": {}, "attributes": last.to_dict()}
-
-
-class _Last(TrainerCallback):
-    """The last callback of a Trainer: it sees what all others have decided, wherever the flow callback stands.
-
-    Args:
-        ours: The callback that measures.
-    """
-
-    def __init__(self, ours: Eco2AICallback) -> None:
-        self._ours = ours
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Pass the decisions on."""
-        self._ours._after_all(args, state, control)
-
-    on_epoch_end = on_step_end
 
 
 class AutomaticCallback(Eco2AICallback):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eco2ai_callbacks.host.registry import Entry
+from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.usage import Usage, sum_parallel
 
 # The channel of energy that a checkpoint holds and no log does; no meter reads it.
@@ -58,6 +59,7 @@ class RankUsage:
         samples: Samples that were processed.
         tokens: Tokens that were processed.
         failures: Failures, where something was not measured.
+        phases: The usage since the last epoch's end by phase; empty where no phase was named.
     """
 
     train: Usage | None = None
@@ -66,6 +68,7 @@ class RankUsage:
     samples: int | None = None
     tokens: int | None = None
     failures: tuple[str, ...] = ()
+    phases: Phases = field(default_factory=dict)
 
     @property
     def is_partial(self) -> bool:
@@ -93,6 +96,7 @@ def sum_ranks(messages: Sequence[RankUsage]) -> RankUsage:
         sum_parallel(message.total for message in messages),
         _count(message.samples for message in messages),
         _count(message.tokens for message in messages),
+        phases=_beside(message.phases for message in messages),
     )
 
 
@@ -114,6 +118,16 @@ def remote_failures(messages: Sequence[RankUsage | RankStart], rank: int) -> tup
 def _sum_known(parts: Iterable[Usage | None]) -> Usage | None:
     known = [part for part in parts if part is not None]
     return sum_parallel(known) if known else None
+
+
+def _beside(splits: Iterable[Phases]) -> Phases:
+    """Return the sum of ranks that ran side by side: a phase's seconds are those of the first rank that has it."""
+    found: dict[str, tuple[float, float]] = {}
+    for split in splits:
+        for name, (seconds, joules) in split.items():
+            held = found.get(name)
+            found[name] = (seconds, joules) if held is None else (held[0], held[1] + joules)
+    return found
 
 
 def _count(counts: Iterable[int | None]) -> int | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from eco2ai_callbacks.distributed.messages import Agree, Gather, Meet
+from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard, logger
 
 # The framework whose process group the ranks of a custom loop exchange their figures over.
@@ -40,6 +41,17 @@ class Group(NamedTuple):
     size: int
     gather: Gather
     meet: Meet = lambda able: able
+
+
+def check_ranks(ranks: Ranks) -> Ranks:
+    """Return the framework whose process group ranks exchange over, where it is one that is known.
+
+    Raises:
+        SettingsError: It is not.
+    """
+    if ranks not in RANKS:
+        raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
+    return ranks
 
 
 def find_group(ranks: Ranks, guard: Guard, modules: Mapping[str, Any] = sys.modules) -> Group | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from eco2ai_callbacks.carbon import grid
 from eco2ai_callbacks.distributed.messages import Agree, Gather
 from eco2ai_callbacks.guard import Guard, logger
+from eco2ai_callbacks.integrations.fit_phases import FitPhases
 from eco2ai_callbacks.metrics.model_card import TrainingType
 from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext
 from eco2ai_callbacks.session.identity import Checkpoint
@@ -39,10 +41,12 @@ class RunLifecycle:
         self._tracker: Tracker | None = None
         self._open = False
         self._last: Checkpoint | None = None
+        # The phases of the fit that runs now.
+        self.fit = FitPhases()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for copies and pickles: the settings and the last run, and no live object."""
-        live = {"_tracker": None, "_open": False}
+        live = {"_tracker": None, "_open": False, "fit": FitPhases()}
         return {"settings": self.settings, "_platform": self._platform, "_last": self.last, **live}
 
     @property
@@ -52,6 +56,15 @@ class RunLifecycle:
         So all ranks of a job make the same calls, whatever has failed on some of them.
         """
         return self._tracker if self._open else None
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Return a block whose time and energy are counted apart; outside of a call it counts nothing.
+
+        Args:
+            name: Name of the phase.
+        """
+        tracker = self.tracker
+        return nullcontext() if tracker is None else tracker.phase(name)
 
     @property
     def last(self) -> Checkpoint | None:
@@ -133,6 +146,8 @@ class RunLifecycle:
                 )
             )
         # Else the same call starts again, as in Hugging Face's search for a batch size.
+        if fit:
+            self.fit.begin(tracker)
         if done is not None:
             tracker.figures.training_begins(done)
         return tracker
@@ -160,5 +175,6 @@ class RunLifecycle:
             ended: As in :meth:`Tracker.stop`.
         """
         tracker, self._open = self.tracker, False
+        self.fit.end()
         if tracker is not None:
             tracker.stop(ended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from eco2ai_callbacks.meters.meter import Device, Meter, behind_of
+from eco2ai_callbacks.meters.meter import Device, Meter, behind_of, refresh_of
 from eco2ai_callbacks.usage import Method
 
 
@@ -44,6 +44,11 @@ class ExclusiveMeter:
     def max_gap_s(self) -> float:
         """The longest that the wrapped meter may go unread now, in seconds."""
         return self._meter.max_gap_s
+
+    @property
+    def refresh_s(self) -> float:
+        """How often the wrapped meter's figures change, in seconds."""
+        return refresh_of(self._meter)
 
     @property
     def methods(self) -> Mapping[str, Method]:

@@ -91,6 +91,17 @@ def model_check_of(meter: Meter) -> Mapping[str, Any] | None:
     return found
 
 
+def refresh_of(meter: Meter) -> float:
+    """Return how often a meter's figures change, in seconds: over less, their differences are steps and no energy.
+
+    A meter whose source is renewed from time to time names it as ``refresh_s``; others follow every read.
+
+    Args:
+        meter: The meter.
+    """
+    return float(getattr(meter, "refresh_s", 0.0))
+
+
 class MachineCpu(Protocol):
     """A source of the energy of all CPUs of the machine, before a job's part of it is computed."""
 

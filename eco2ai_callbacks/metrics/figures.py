@@ -160,7 +160,12 @@ class JobFigures:
         return EpochReport(
             usage,
             scalars.train_scalars(
-                job.train, level=self._level, samples=job.samples, tokens=job.tokens, units=self._units
+                job.train,
+                level=self._level,
+                samples=job.samples,
+                tokens=job.tokens,
+                units=self._units,
+                phases=job.phases,
             ),
             scalars.validation_scalars(job.validation, self._units),
             scalars.total_scalars(job.total, self._units),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eco2ai_callbacks.usage import Usage, component_of
+from eco2ai_callbacks.phases.shares import Phases
+from eco2ai_callbacks.usage import Usage, component_of, kwh
 
 PREFIX = "eco2ai/"
 
@@ -45,6 +46,7 @@ def train_scalars(
     samples: int | None = None,
     tokens: int | None = None,
     units: Units = _DEFAULT,
+    phases: Phases | None = None,
 ) -> dict[str, float]:
     """Return the scalars of an epoch's training; what was not measured is left out.
 
@@ -54,6 +56,7 @@ def train_scalars(
         samples: Training samples of the epoch, where the framework reports them.
         tokens: Training tokens of the epoch, where the framework reports them.
         units: Units of energy and CO2e.
+        phases: The usage since the last epoch's end by phase.
     """
     found = _figures(train, PREFIX, units)
     if level == "all" and train is not None:
@@ -64,6 +67,38 @@ def train_scalars(
             found[f"{PREFIX}j_per_sample"] = train.total_j / samples
         if train.total_j is not None and tokens:
             found[f"{PREFIX}j_per_token"] = train.total_j / tokens
+        for name, (seconds, joules) in (phases or {}).items():
+            part = f"{PREFIX}phase_{name}_"
+            found[f"{part}seconds"] = seconds
+            found |= {} if train.total_j is None else {f"{part}{units.energy}": kwh(joules) * units.per}
+    return _known(found)
+
+
+def step_scalars(
+    window: Usage,
+    steps: int,
+    *,
+    samples: int | None = None,
+    tokens: int | None = None,
+    units: Units = _DEFAULT,
+) -> dict[str, float]:
+    """Return the scalars of a window of training steps; what was not measured is left out.
+
+    Args:
+        window: Usage of the steps.
+        steps: How many they are.
+        samples: Their samples, where the framework reports them.
+        tokens: Their tokens, where the framework reports them.
+        units: Units of energy.
+    """
+    part = f"{PREFIX}step_"
+    joules = window.total_j
+    if joules is None:
+        return {}
+    found: dict[str, float | None] = {f"{part}energy_{units.energy}": kwh(joules) * units.per}
+    found |= {f"{part}power_w": window.power_w, f"{part}j_per_step": joules / steps}
+    found[f"{part}j_per_sample"] = joules / samples if samples else None
+    found[f"{part}j_per_token"] = joules / tokens if tokens else None
     return _known(found)
 
 

@@ -157,10 +157,12 @@ def _power(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
 
 def _parts(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
     certainty = "What hardware counters or sensors measured, and what a model estimated where nothing measures it."
+    phases = "What the training did meanwhile, processors by their time, all else by the time that passed."
     kinds: tuple[tuple[str, str, str, str, Callable[[Run], Mapping[str, float]]], ...] = (
         ("certainty", "certainty", "Measured and estimated energy", certainty, series.certainty_of),
         ("component", "parts", "Energy by component", "What used the energy.", lambda run: run.sum.components),
         ("stage", "parts", "Energy by stage", "What the energy was used for.", series.stages_of),
+        ("phase", "parts", "Energy by phase", phases, series.phases_of),
     )
     for name, section, title, text, parts in kinds:
         rows = [row for run in runs for row in series.part_rows(names[run.id], parts(run))]

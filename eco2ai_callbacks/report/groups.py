@@ -1,4 +1,4 @@
-"""Sums of runs by project, run, epoch, stage, host, component or day, and what a reader must know of them."""
+"""Sums of runs by project, run, epoch, stage, phase, host, component or day, and what a reader must know of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eco2ai_callbacks.report.runs import Portion, Run, Runs, of_portions
 from eco2ai_callbacks.report.stated import Factor
 from eco2ai_callbacks.report.sums import Sum, in_turn
 
-BY = ("project", "run", "epoch", "stage", "host", "component", "day")
+BY = ("project", "run", "epoch", "stage", "phase", "host", "component", "day")
 # What stands for a name that is empty.
 NONE = "(none)"
 # Failures, torn lines and files that are named; the rest is counted.
@@ -108,7 +108,14 @@ def _by_host(run: Run) -> Mapping[str, Sum]:
 
 
 def _by_part(by: str) -> _Pieces:
-    return lambda run: _parallel(run, lambda portion: portion.stages if by == "stage" else portion.days)
+    return lambda run: _parallel(run, lambda portion: _PARTS[by](portion))
+
+
+_PARTS: Mapping[str, Callable[[Portion], Mapping[str, Sum]]] = {
+    "stage": lambda portion: portion.stages,
+    "phase": lambda portion: portion.phases,
+    "day": lambda portion: portion.days,
+}
 
 
 def _parallel(run: Run, parts: Callable[[Portion], Mapping[str, Sum]]) -> Mapping[str, Sum]:

@@ -1,9 +1,10 @@
-"""Running sums of one rank on one host, by stage and by day."""
+"""Running sums of one rank on one host, by stage, by phase and by day."""
 
 from __future__ import annotations
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import text
+from eco2ai_callbacks.report.phase_sums import PhaseSums
 from eco2ai_callbacks.report.runs import Portion
 from eco2ai_callbacks.report.sums import OTHER, Adder
 from eco2ai_callbacks.report.timeline import Timeline
@@ -17,11 +18,12 @@ _DAY = 10
 class PortionAdder:
     """The running sums of one rank on one host inside one other run, or inside none."""
 
-    __slots__ = ("days", "power", "stages", "sum")
+    __slots__ = ("days", "phases", "power", "stages", "sum")
 
     def __init__(self) -> None:
         self.sum = Adder()
         self.stages: dict[str, Adder] = {}
+        self.phases = PhaseSums()
         self.days: dict[str, Adder] = {}
         self.power = Timeline()
 
@@ -32,6 +34,7 @@ class PortionAdder:
             return
         stage = "carried" if record.event == "start" else record.stage
         _of(self.stages, stage, _MOST_STAGES).add(record)
+        self.phases.add(record)
         _of(self.days, record.start[:_DAY], _MOST_DAYS).add(record)
         self.power.add(record)
 
@@ -40,6 +43,7 @@ class PortionAdder:
         self.sum.plus(other.sum)
         for name, adder in other.stages.items():
             _of(self.stages, name, _MOST_STAGES).plus(adder)
+        self.phases.plus(other.phases)
         for name, adder in other.days.items():
             _of(self.days, name, _MOST_DAYS).plus(adder)
         self.power.plus(other.power)
@@ -48,7 +52,9 @@ class PortionAdder:
         """Return it as a plain object."""
         stages = {name: each.sum for name, each in self.stages.items()}
         days = {name: each.sum for name, each in self.days.items()}
-        return Portion(rank, host, parent, self.sum.sum, stages, days, self.power.intervals)
+        whole = self.sum.sum
+        phases = self.phases.sums(whole)
+        return Portion(rank, host, parent, whole, stages, days, self.power.intervals, phases)
 
 
 def _of(adders: dict[str, Adder], name: str, most: int) -> Adder:

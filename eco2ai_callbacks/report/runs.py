@@ -53,6 +53,7 @@ class Portion:
         stages: The same by stage.
         days: The same by the day on which a record's segment began, by its own clock.
         power: Power over time.
+        phases: The same by phase; all is ``other`` where no phase was named.
     """
 
     rank: int
@@ -62,6 +63,7 @@ class Portion:
     stages: Mapping[str, Sum]
     days: Mapping[str, Sum]
     power: tuple[Interval, ...]
+    phases: Mapping[str, Sum] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.report.epoch_table import Epoch
 from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.report.runs import Run
@@ -140,6 +141,15 @@ def stages_of(run: Run) -> dict[str, float]:
         for name, part in portion.stages.items():
             found[name] = found.get(name, 0.0) + (part.usage.total_j or 0.0)
     return found
+
+
+def phases_of(run: Run) -> dict[str, float]:
+    """Return the joules of a run's phases; empty where none was named."""
+    found: dict[str, float] = {}
+    for portion in run.portions:
+        for name, part in portion.phases.items():
+            found[name] = found.get(name, 0.0) + (part.usage.total_j or 0.0)
+    return {} if found.keys() <= {OTHER, "carried"} else found
 
 
 def certainty_of(run: Run) -> dict[str, float]:

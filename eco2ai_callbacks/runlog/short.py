@@ -27,7 +27,7 @@ BY_CHANNEL = ("method", "attribution", "accuracy")
 # Fields of one record alone.
 OWN = (
     *("event", "epoch", "attempt", "stage", "start", "seconds", "energy_kwh", "co2_kg", "cost", "samples", "tokens"),
-    *("ended", "sources", "carried", "continues", "attempts", "beside", "sci", "model_check"),
+    *("ended", "sources", "carried", "continues", "attempts", "beside", "sci", "model_check", "phases", "steps"),
 )
 # Fields that follow from others.
 INFERRED = ("band", "measured_share", "epoch_energy_kwh", "epoch_co2_kg", "epoch_total")

@@ -137,13 +137,28 @@ def _ranges(value: object) -> bool:
     return True
 
 
+def _phases(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and _all_numbers(pair) for pair in value.values()
+    )
+
+
+def _steps(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 4
+        and all(map(_whole, value[:2]))
+        and all(item is None or _whole(item) for item in value[2:])
+    )
+
+
 _LARGEST = sys.float_info.max
 _NEEDED = frozenset({"run", "writer", "seq", "event"})
 _SUMMED = frozenset({"energy_kwh", "co2_kg", "seconds"})
 _NULLABLE = frozenset(
     {"prev", "hmac", "parent", "ended", "epoch", "attempt", "samples", "tokens", "energy_kwh", "co2_kg", "cost"}
     | {"epoch_energy_kwh", "epoch_co2_kg", "measured_share", "epoch_total", "total", "carried"}
-    | {"intensity", "continues", "attempts", "basis", "sci", "model_check"}
+    | {"intensity", "continues", "attempts", "basis", "sci", "model_check", "phases", "steps"}
 )
 # Of values that are not null.
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
@@ -162,6 +177,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "attempts": _ranges,
     "beside": _numbers,
     **dict.fromkeys(("basis", "sci", "model_check"), _is_mapping),
+    "phases": _phases,
+    "steps": _steps,
 }
 _CHECKED = frozenset(_FORMS)
 # Fields of a line whose form is remembered; a record has fewer.

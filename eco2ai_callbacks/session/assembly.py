@@ -24,6 +24,7 @@ from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source
 from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.metrics import model_card
+from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
@@ -211,6 +212,7 @@ class PreparedSession:
             identity=self.identity,
             metering=metering,
             ledger=ledger,
+            phases=PhaseLedger(context.phases, reading),
             stages=Stages(context.base, self.prior.attempts),
             journal=journal,
             publisher=self.publisher,

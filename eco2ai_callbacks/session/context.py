@@ -17,6 +17,7 @@ from eco2ai_callbacks.distributed.process_group import Ranks, find_group
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
+from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
 from eco2ai_callbacks.session.watched import WatchedCalls
 from eco2ai_callbacks.settings import Settings
@@ -56,6 +57,8 @@ class Platform:
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
         evaluations: The same for evaluations outside of a fit, which a rank may run alone.
         watched: The trackers of this process whose measured call may end unreported.
+        wall_ns: Wall time by which phases are told apart, in nanoseconds.
+        cpu_ns: CPU time of this process, for the same, in nanoseconds.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -69,6 +72,8 @@ class Platform:
     number: Callable[[], int] = itertools.count().__next__
     evaluations: Callable[[], int] = itertools.count().__next__
     watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
+    wall_ns: Callable[[], int] = time.perf_counter_ns
+    cpu_ns: Callable[[], int] = time.process_time_ns
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -91,6 +96,7 @@ class RunContext:
         meet: Finds out whether all ranks come to the end, where they are to exchange there too.
         alone: Whether it is an evaluation outside of a fit, which a rank may run alone.
         agree: Gives ranks that nothing synchronises a common run; ``None`` where they share no store.
+        phases: The time spent in each phase.
     """
 
     base: str = "train"
@@ -103,6 +109,7 @@ class RunContext:
     meet: Meet | None = None
     alone: bool = False
     agree: Agree | None = None
+    phases: PhaseClock = field(default_factory=PhaseClock, compare=False)
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
         """Return the context with a process group to exchange over, where no framework's callback has set one.

@@ -9,6 +9,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.record import Record, band_factors, banded, described, measured, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.session.publishing import Publisher
@@ -143,18 +144,20 @@ class Journal:
         """Send a record to the console."""
         self._publisher.show(record)
 
-    def summary(self, total: Usage, ranks: int | None) -> None:
+    def summary(self, total: Usage, ranks: int | None, phases: Phases | None = None) -> None:
         """Show the line of a run that has ended, once.
 
         Args:
             total: Usage of all ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
+            phases: This process's usage by phase, where phases were named.
         """
         stop, self._stop = self._stop, None
         if stop is not None:
             found = banded(total, self._methods(), self._grid.spread) | {"ranks": ranks}
             grid = stop.intensity and self._grid.of_run(stop.intensity, total)
-            self.show(dataclasses.replace(stop, total=found, intensity=grid, failures=self._guard.failures))
+            shown = dataclasses.replace(stop, total=found, intensity=grid, failures=self._guard.failures, phases=phases)
+            self.show(shown)
 
     def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
         """Write the ``start`` record, and show it with the earlier usage of all ranks.

@@ -17,7 +17,7 @@ from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.session.assembly import PreparedSession, open_session
 from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext, propose_run
-from eco2ai_callbacks.session.identity import new_id
+from eco2ai_callbacks.session.identity import Checkpoint, new_id
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
@@ -83,6 +83,11 @@ class Lifetime:
     def call_is_running(self) -> bool:
         """Whether the measured call still runs, as far as that can be checked from outside of it."""
         return self.started and (self._call is None or self._call.is_running())
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The run's id and totals, the whole job's where they are known; ``None`` before the start."""
+        return None if self.session is None else self.session.checkpoint(self._job)
 
     def require_start(self, what: str) -> None:
         """Check that a method is called after the start.

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.meters.meter import Meter, behind_of
+from eco2ai_callbacks.meters.meter import Meter, behind_of, refresh_of
 from eco2ai_callbacks.usage import Reading
 
 # A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
@@ -62,6 +62,11 @@ class Metering:
         for slot in self._slots:
             heartbeat_s = min(heartbeat_s, slot.meter.max_gap_s)
         return max(SHORTEST_S, heartbeat_s)
+
+    @property
+    def refresh_s(self) -> float:
+        """How often all figures have changed, in seconds: over less, some of them show nothing or a whole step."""
+        return max((refresh_of(slot.meter) for slot in self._slots if not slot.dead), default=0.0)
 
     def now(self) -> float:
         """Return monotonic seconds, as readings have them."""
@@ -116,6 +121,11 @@ class _Slot:
         self._named_slow = False
         self._failed = 0
         self._failed_since = 0.0
+
+    @property
+    def dead(self) -> bool:
+        """Whether the meter is read no more."""
+        return self._dead
 
     def read(self, waited: bool, t: float) -> None:
         """Update the figures from the meter; where it fails or does not answer, its channels are missing until it does.

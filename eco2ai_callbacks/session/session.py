@@ -10,6 +10,7 @@ from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
+from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record, whole_epoch
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
@@ -32,6 +33,7 @@ class Session:
         identity: Identity of the writer.
         metering: Reads the open meters; it has been started.
         ledger: Sums up the readings.
+        phases: Splits their usage over phases.
         stages: Names the time between two marks.
         journal: Makes the records.
         publisher: Writes them.
@@ -47,6 +49,7 @@ class Session:
         identity: SessionIdentity,
         metering: Metering,
         ledger: Ledger,
+        phases: PhaseLedger,
         stages: Stages,
         journal: Journal,
         publisher: Publisher,
@@ -59,6 +62,7 @@ class Session:
         self.card = card
         self._metering = metering
         self._ledger = ledger
+        self._phases = phases
         self._stages = stages
         self._journal = journal
         self._publisher = publisher
@@ -66,8 +70,10 @@ class Session:
         self._gpu = gpu
         self._heartbeat_s = heartbeat_s
         # How often :meth:`sample` must be called now, in seconds: a meter whose source is lost may need it more often.
-        self.period_s = metering.period_s(heartbeat_s or math.inf)
+        self.period_s = self._period()
         self._beaten = ledger.marked.t
+        # Training since the last window of steps was closed, as far as it was marked.
+        self._window = Usage()
         self.stopped = False
 
     @property
@@ -106,8 +112,22 @@ class Session:
         usage, segment, record = self._mark_named("epoch", "train", epoch, samples=samples, tokens=tokens, **fields)
         train = self._ledger.sum(segment)
         validation = self._ledger.sum(self._stages.latest("validate", segment.epoch))
-        rank = RankUsage(train, validation, self.total, samples, tokens)
+        rank = RankUsage(train, validation, self.total, samples, tokens, phases=self._phases.recent())
         return MarkedEpoch(usage, segment.epoch, rank, record.total or {}, speaks=self.identity.rank == 0)
+
+    def close_steps(self, steps: tuple[int, int, int | None, int | None]) -> Usage | None:
+        """Close a window of training steps, and return its usage; ``None``, and nothing is closed, where it is short.
+
+        Over less than the meters' figures need to change, a window would hold a step of a counter, or nothing.
+
+        Args:
+            steps: Number of the last step, number of steps, their samples and tokens.
+        """
+        if self._window.seconds + self._metering.now() - self._ledger.marked.t < self._metering.refresh_s:
+            return None
+        self._mark_reading("stage", self._stages.current, self._metering.read(), steps=steps)
+        window, self._window = self._window, Usage()
+        return window
 
     def enter(self, stage: str, epoch: int | None) -> Usage:
         """Enter a stage; the time before is closed under the enclosing stage, and its usage is returned."""
@@ -137,9 +157,10 @@ class Session:
         """Read the meters that may not go unread for long, and write a heartbeat if one is due."""
         if not self.stopped:
             reading = self._metering.read(waited=False)
+            self._phases.take(reading)
             self._leave_ended_parents(reading)
             self.heartbeat(reading)
-            self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
+            self.period_s = self._period()
 
     def leave_ended_parents(self) -> None:
         """Close the time inside a run that has just ended: what follows is counted beside it."""
@@ -152,7 +173,8 @@ class Session:
         due = period - self.period_s + 1e-3
         if period and reading.t > self._ledger.marked.t and reading.t - self._beaten >= due:
             usage = self._ledger.since(reading)
-            self._journal.write("heartbeat", usage, self._stages.current, self.total + usage)
+            phases = self._phases.so_far(reading, usage)
+            self._journal.write("heartbeat", usage, self._stages.current, self.total + usage, phases=phases)
             self._beaten = reading.t
 
     def checkpoint(self, job: JobTotals) -> Checkpoint:
@@ -196,7 +218,7 @@ class Session:
             others: Usage of the other ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
         """
-        self._journal.summary(self.total + others, ranks)
+        self._journal.summary(self.total + others, ranks, self._phases.whole)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -210,15 +232,21 @@ class Session:
     def _mark_reading(self, event: str, segment: Segment, reading: Reading, **fields: Any) -> tuple[Usage, Record]:
         usage = self._ledger.mark(reading, segment)
         self._gpu.name_late_devices()
+        if segment.stage == "train":
+            self._window = Usage() if event == "epoch" else self._window + usage
         if event == "epoch":
             fields |= whole_epoch(self._ledger.sum(segment) or usage)
         if (metrics := fields.get("metrics")) is not None:
             fields["metrics"] = dict(metrics)
+        fields["phases"] = self._phases.mark(reading, usage)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
-        self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
+        self.period_s = self._period()
         self._presence.leave_ended_parents()
         return usage, record
+
+    def _period(self) -> float:
+        return min(self._metering.period_s(self._heartbeat_s or math.inf), self._phases.period_s)
 
     def _leave_ended_parents(self, reading: Reading) -> None:
         if self._presence.parent_has_ended():

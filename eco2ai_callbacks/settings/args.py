@@ -35,6 +35,7 @@ class SettingsArgs(TypedDict, total=False):
     powercap_root: str | os.PathLike[str]
     sample_s: float
     heartbeat_s: float
+    every_n_steps: int
     forecast_after: int
     max_energy_kwh: float | None
     max_co2_kg: float | None

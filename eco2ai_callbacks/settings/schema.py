@@ -188,6 +188,13 @@ class Settings(BesideSettings):
             command=True,
         ),
     )
+    every_n_steps: int = field(
+        default=0,
+        metadata=_entry(
+            "Training steps after which a row of energy, power and joules per step is logged; 0 logs epochs only.",
+            forms.integer("a whole number of 0 (off) or more, in steps", 0),
+        ),
+    )
     forecast_after: int = field(
         default=2,
         metadata=_entry(

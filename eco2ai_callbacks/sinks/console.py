@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH
 
@@ -17,6 +19,9 @@ _WH_PER_KWH = 1000.0
 _EARLY_MEASURED = frozenset({"rapl", "nvml-energy", "nvml-power"})
 # Back to the line's begin, and erase it: ECMA-48's control function EL.
 _ERASE = "\r\033[K"
+# Waiting for data is named from this share of a run on, and from so many seconds on: what less of it costs, a person
+# does not look for.
+_WAITED_SHARE, _WAITED_S = 0.1, 1.0
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
@@ -104,6 +109,8 @@ def line(stop: Record, start: Record | None = None, log: Path | None = None) -> 
             _ranks(stop),
         ]
     groups = [", ".join(part for part in parts if part), *_methods(sources), _grid(stop)]
+    if waiting := _waiting(stop.phases or {}):
+        groups.append(waiting)
     if before is not None:
         groups.append(f"resumed: {amount(before * _WH_PER_KWH, 'Wh')} of it before")
     if stop.not_covered:
@@ -171,6 +178,17 @@ def _cost(found: Mapping[str, Any]) -> str:
     """Return the cost, in the currency of the price, which has no name here; empty without a price."""
     cost = found.get("cost")
     return "" if cost is None else f"cost {cost:.3g}"
+
+
+def _waiting(phases: Phases) -> str:
+    """Return how much of a run passed while it waited for data; empty where that is little."""
+    whole = math.fsum(seconds for seconds, _ in phases.values())
+    waited, joules = phases.get("data", (0.0, 0.0))
+    if waited < _WAITED_S or waited < _WAITED_SHARE * whole:
+        return ""
+    used = math.fsum(each for _, each in phases.values())
+    energy = f" and {joules / used:.0%} of the energy" if used > 0 else ""
+    return f"{waited / whole:.0%} of the time{energy} while waiting for data: more workers?"
 
 
 def _ranks(stop: Record) -> str:

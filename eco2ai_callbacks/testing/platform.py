@@ -33,7 +33,7 @@ def fake_platform(
         registry: Folder of the running trackers.
         sources: What the ``start`` record names as sources; by default one for each meter.
         not_covered: Hardware that nothing reads.
-        fields: Other fields of the platform; ``discover`` replaces the meters.
+        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time.
 
     Example:
         >>> from eco2ai_callbacks import Tracker
@@ -59,6 +59,8 @@ def fake_platform(
             "discover": lambda *_: found,
             "environ": {} if environ is None else environ,
             "registry": registry,
+            "wall_ns": lambda: round(clock() * 1e9),
+            "cpu_ns": lambda: 0,
             **fields,
         }
     )

@@ -24,6 +24,8 @@ ELSEWHERE = {
     "auto": "Lightning calls it: tests/system/test_auto.py",
     "meters/meter": "a protocol: tests/contract/test_meters.py holds every meter to it",
     "integrations/script": "runs scripts as processes: tests/system/test_script.py",
+    "integrations/hf_last": "needs its framework: tests/fits/test_transformers.py",
+    "integrations/lightning_callbacks": "needs its framework: tests/fits/test_lightning.py",
     "integrations/hf_model_card": "needs its framework: tests/fits/test_model_card.py",
     "settings/__init__": "hands on the names of its modules",
     "testing/__init__": "hands on the names of its modules",

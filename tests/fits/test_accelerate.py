@@ -182,3 +182,15 @@ accelerator.end_training()
     assert len(epochs(found)) == 2
     assert {row["rank"] for row in found} == {0}
     assert found[-1]["failures"] == ["Accelerate: tells its main process only; not measured: 1 of 2 processes"]
+
+
+def test_rows_of_steps_close_windows_and_take_their_figures_along() -> None:
+    keeps = Keeps()
+    loop([Eco2AITracker(every_n_steps=2), keeps], [[{}] * 5, [{"epoch": 0}]])
+    shown = [number for number, row in enumerate(keeps.seen, 1) if "eco2ai/step_j_per_step" in row]
+    assert shown == [2, 4, 6]
+    found = rows()
+    check_whole(found)
+    assert [tuple(row["steps"]) for row in found if row["steps"]] == [(n, 2, None, None) for n in (2, 4, 6)]
+    trained = [row["energy_kwh"] for row in found if (row["stage"], row["epoch"]) == ("train", 0)]
+    assert sum(trained) == pytest.approx(epochs(found)[0]["epoch_total"]["energy_kwh"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from known_work import KnownWork, platform
 from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
 
 if not os.environ.get("KERAS_BACKEND"):
@@ -366,3 +367,78 @@ def test_ranks_are_exchanged_with_only_where_the_fit_synchronises_them_or_the_us
     assert Eco2AICallback(ranks="torch")._group() == ("torch", group)
     with pytest.raises(SettingsError, match=r"ranks='all' \(from argument\) is not accepted"):
         Eco2AICallback(ranks="all")
+
+
+def test_the_phases_of_a_fit_are_what_it_did_and_steps_have_rows() -> None:
+    work = KnownWork()
+    ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)
+
+    class Slow(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return 10
+
+        def __getitem__(self, index: int) -> Any:
+            work.sleep("data", 0.04)
+            return np.ones((2, 4), "float32"), np.ones((2, 1), "float32")
+
+    class Works(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = keras.layers.Dense(1)
+
+        def call(self, inputs: Any) -> Any:
+            return self.layer(inputs)
+
+        def train_step(self, *args: Any) -> Any:
+            work.burn("train", 0.03)
+            with ours.phase("augment"):
+                work.burn("augment", 0.03)
+            return super().train_step(*args)
+
+        def test_step(self, *args: Any) -> Any:
+            work.burn("validation", 0.1)
+            return super().test_step(*args)
+
+        def save_weights(self, *args: Any, **kwargs: Any) -> None:
+            work.sleep("checkpoint", 0.2)
+            super().save_weights(*args, **kwargs)
+
+    class Logs(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            work.stepped = True
+            if logs.keys() & {"eco2ai/step_j_per_step"}:
+                seen.append((batch, logs))
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            work.sleep("logging", 0.1)
+
+    seen: list[tuple[int, dict[str, float]]] = []
+    net = Works()
+    # Eager: a compiled step would run the work once.
+    net.compile("sgd", "mse", run_eagerly=True)
+    held = np.ones((4, 4), "float32"), np.ones((4, 1), "float32")
+    saves = keras.callbacks.ModelCheckpoint("w.weights.h5", save_weights_only=True)
+    history = net.fit(
+        Slow(), epochs=2, validation_data=held, validation_batch_size=2, callbacks=[Logs(), ours, saves], verbose=0
+    ).history
+    found = work.check()
+    assert found.keys() == {"setup", "data", "train", "augment", "validation", "checkpoint", "logging", "other"}
+    assert set(work.wall) == found.keys() - {"setup", "other"}
+    assert not {"save", "save_weights"} & vars(net).keys()
+    assert type(net.train_function).__module__ != ours.__module__
+    assert "counted" not in type(net.train_function).__name__.lower()
+    names = {f"eco2ai/phase_{name}_{part}" for name in found for part in ("seconds", "kwh")}
+    assert all(len(history[name]) == 2 for name in names)
+    assert [batch for batch, _ in seen] == [3, 7, 3, 7]
+    assert [tuple(row["steps"]) for row in rows() if row["steps"]] == [
+        *((4, 4, None, None), (8, 4, None, None), (10, 2, None, None)),
+        *((14, 4, None, None), (18, 4, None, None), (20, 2, None, None)),
+    ]
+    with ours.phase("after"):
+        pass  # no fit runs, so it counts nothing
+
+
+def test_the_samples_of_a_window_of_steps_are_known_of_arrays() -> None:
+    x, y = np.ones((22, 16), "float32"), np.zeros(22)
+    model().fit(x, y, batch_size=4, epochs=1, callbacks=[Eco2AICallback(every_n_steps=4)], verbose=0)
+    assert [tuple(row["steps"]) for row in rows() if row["steps"]] == [(4, 4, 16, None), (6, 2, 6, None)]

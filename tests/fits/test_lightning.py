@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from known_work import KnownWork, platform
 from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
 
 torch = pytest.importorskip("torch")
@@ -489,3 +490,72 @@ def test_nothing_is_counted_after_a_fit_that_nobody_saw_end(pl: ModuleType) -> N
     while rows_so_far()[-1]["event"] != "stop" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert rows()[-1]["ended"] == "interrupted"
+
+
+def test_the_phases_of_a_fit_are_what_it_did_and_steps_have_rows() -> None:
+    pl, work = importlib.import_module(PACKAGES[0]), KnownWork()
+    ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)
+
+    class Slow(torch.utils.data.Dataset):  # type: ignore[misc,name-defined]
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, index: int) -> Any:
+            work.sleep("data", 0.02)
+            return torch.randn(16)
+
+    class Works(pl.LightningModule):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(16, 2)
+
+        def training_step(self, batch: Any, index: int) -> Any:
+            work.burn("train", 0.03)
+            with ours.phase("augment"):
+                work.burn("augment", 0.03)
+            return self.layer(batch).sum()
+
+        def on_train_batch_end(self, *args: Any) -> None:
+            work.stepped = True
+
+        def validation_step(self, batch: Any, index: int) -> None:
+            work.burn("validation", 0.1)
+
+        def on_save_checkpoint(self, checkpoint: Any) -> None:
+            work.sleep("checkpoint", 0.2)
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    class Slowly(importlib.import_module(f"{pl.__name__}.loggers").CSVLogger):  # type: ignore[misc]
+        def log_metrics(self, metrics: Any, step: Any = None) -> None:
+            work.sleep("logging", 0.05)
+            seen.append((step, dict(metrics)))
+
+    seen: list[tuple[int, dict[str, float]]] = []
+    batches = torch.utils.data.DataLoader(Slow(), batch_size=2)
+    fit = trainer(pl, [ours], logger=Slowly("csv"), enable_checkpointing=True)
+    fit.fit(Works(), batches, torch.utils.data.DataLoader(torch.randn(4, 16), batch_size=2))
+    found = work.check()
+    assert found.keys() == {"setup", "data", "train", "augment", "validation", "checkpoint", "logging", "other"}
+    assert set(work.wall) == found.keys() - {"setup", "other"}
+    # The Trainer and the logger are as before.
+    assert [type(each).__name__ for each in fit.callbacks] == ["Eco2AICallback", "ModelCheckpoint"]
+    assert "save_checkpoint" not in vars(fit)
+    assert "log_metrics" not in vars(fit.logger)
+    names = {f"eco2ai/phase_{name}_{part}" for name in found for part in ("seconds", "kwh")}
+    assert names <= {name for _, row in seen for name in row}
+    steps = [(step, row) for step, row in seen if "eco2ai/step_j_per_step" in row]
+    assert [step for step, _ in steps] == [3, 7, 13, 17]
+    for _, row in steps:
+        assert row["eco2ai/step_j_per_sample"] == pytest.approx(row["eco2ai/step_j_per_step"] / 2)
+    marks = [row for row in rows() if row["steps"]]
+    assert [tuple(row["steps"]) for row in marks] == [
+        *((4, 4, 8, None), (8, 4, 8, None), (10, 2, 4, None)),
+        *((14, 4, 8, None), (18, 4, 8, None), (20, 2, 4, None)),
+    ]
+    for epoch in epochs(rows()):
+        trained = [row["energy_kwh"] for row in rows() if (row["stage"], row["epoch"]) == ("train", epoch["epoch"])]
+        assert sum(trained) == pytest.approx(epoch["epoch_total"]["energy_kwh"])
+    with ours.phase("after"):
+        pass  # no fit runs, so it counts nothing

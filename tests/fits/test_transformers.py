@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from known_work import KnownWork, platform
 from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
 
 torch = pytest.importorskip("torch")
@@ -316,7 +317,7 @@ def test_several_trainings_do_not_change_the_users_order() -> None:
     for _ in range(3):
         fit.train()
     assert [each for each, name in calls if name == "on_train_begin"] == [one, two] * 3
-    assert sum(type(each).__name__ == "_Last" for each in fit.callback_handler.callbacks) == 1
+    assert sum(type(each).__name__ == "LastCallback" for each in fit.callback_handler.callbacks) == 1
     assert len(by_run(rows())) == 3
 
 
@@ -581,3 +582,84 @@ def test_a_used_callback_pickles_and_copies_without_what_is_live() -> None:
         trainer([copied], num_train_epochs=1).train()
     assert {row["project"] for row in rows()} == {"mine"}
     assert len(by_run(rows())) == 3
+
+
+def test_the_phases_of_a_training_are_what_it_did_and_steps_have_rows() -> None:
+    work, reporter = KnownWork(), Reporter()
+    ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)
+
+    class Slow(torch.utils.data.Dataset):  # type: ignore[misc]
+        def __init__(self, pause_s: float, size: int) -> None:
+            self.pause_s, self.size = pause_s, size
+
+        def __len__(self) -> int:
+            return self.size
+
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            work.sleep("data", self.pause_s) if self.pause_s else None
+            return {"x": torch.ones(4), "labels": torch.ones(1)}
+
+    class Small(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 1)
+
+        def forward(self, x: Any, labels: Any) -> dict[str, Any]:
+            out = self.layer(x)
+            return {"loss": (out - labels).square().mean(), "logits": out}
+
+    class Steps(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            work.stepped = True
+
+    class Logs(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, *args: Any, logs: Any, **kwargs: Any) -> None:
+            if "loss" in logs:
+                work.sleep("logging", 0.1)
+
+    class Works(Trainer):  # type: ignore[misc]
+        def training_step(self, *args: Any, **kwargs: Any) -> Any:
+            work.burn("train", 0.03)
+            with ours.phase("augment"):
+                work.burn("augment", 0.03)
+            return super().training_step(*args, **kwargs)
+
+        def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+            work.burn("validation", 0.1)
+            return super().prediction_step(*args, **kwargs)
+
+        def _save(self, *args: Any, **kwargs: Any) -> None:
+            work.sleep("checkpoint", 0.2)
+            super()._save(*args, **kwargs)
+
+    args = TrainingArguments(
+        output_dir="out",
+        num_train_epochs=2,
+        per_device_train_batch_size=2,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        eval_strategy="epoch",
+        save_strategy="steps",
+        save_steps=6,
+        logging_steps=6,
+    )
+    listed = [ours, Logs(), Steps(), reporter]
+    fit = Works(Small(), args, train_dataset=Slow(0.02, 20), eval_dataset=Slow(0.0, 16), callbacks=listed)
+    fit.train()
+    found = work.check()
+    assert found.keys() == {"setup", "data", "train", "augment", "validation", "checkpoint", "logging", "other"}
+    assert set(work.wall) == found.keys() - {"setup", "other"}
+    names = {f"eco2ai/phase_{name}_{part}" for name in found for part in ("seconds", "kwh")}
+    assert all(names <= row.keys() for row in our_rows(fit))
+    steps = [row for row in fit.state.log_history if "eco2ai/step_j_per_step" in row]
+    assert [row["step"] for row in steps] == [4, 8, 14, 18]
+    assert [row for row in reporter.seen if "eco2ai/step_j_per_step" in row] == [
+        {name: value for name, value in row.items() if name != "step"} for row in steps
+    ]
+    assert [tuple(row["steps"]) for row in rows() if row["steps"]] == [
+        *((4, 4, 8, None), (8, 4, 8, None), (10, 2, 4, None)),
+        *((14, 4, 8, None), (18, 4, 8, None), (20, 2, 4, None)),
+    ]
+    with ours.phase("after"):
+        pass  # no training runs, so it counts nothing

@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"sinks"},
     {"meters", "carbon", "runlog"},
     {"calibration"},
-    {"settings", "guard", "record", "host"},
+    {"settings", "guard", "record", "host", "phases"},
     {"usage", "bands", "plain"},
     {"errors"},
 ]
@@ -60,6 +60,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"formats"},
         {"count", "groups"},
         {"facts", "sessions", "portions", "beside"},
+        {"phase_sums"},
         {"runs"},
         {"epochs", "frames"},
         {"epoch_table", "timeline", "stated"},
@@ -69,7 +70,9 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "integrations": [
         {"__init__"},
-        {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
+        {"hf_last"},
+        {"lifecycle", "script", "hf_model_card", "hf_callbacks", "lightning_callbacks"},
+        {"fit_phases"},
         {"callstack", "unmeasured"},
     ],
     "eco2ai_compat": [
@@ -85,6 +88,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "session": [
         {"__init__"},
+        {"steps", "measured"},
         {"lifetime"},
         {"assembly"},
         {"session"},
@@ -92,6 +96,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"context", "ledger", "stages", "publishing"},
         {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
+    "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}, {"times"}],
     "metrics": [
         {"__init__"},
         {"figures"},

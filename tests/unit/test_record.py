@@ -76,6 +76,8 @@ FULL = Record(
         "busy_s": 4.0,
         "threads": 8.0,
     },
+    phases={"data": (2.5, 100.0), "train": (10.0, 900.0)},
+    steps=(50, 10, 640, None),
 )
 
 

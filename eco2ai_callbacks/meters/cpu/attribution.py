@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from eco2ai_callbacks.meters.cpu.busy import BusyTime
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
+from eco2ai_callbacks.meters.cpu.processes import TICK_S
 from eco2ai_callbacks.meters.meter import Device, LoadCurve, MachineCpu
 from eco2ai_callbacks.usage import Method
 
@@ -74,6 +75,11 @@ class CpuShare:
         self._banded = cpu.method
         self.name = cpu.name
         self.covers = cpu.covers
+
+    @property
+    def refresh_s(self) -> float:
+        """How often the figures change, in seconds: busy times are counted in ticks."""
+        return TICK_S
 
     @property
     def max_gap_s(self) -> float:

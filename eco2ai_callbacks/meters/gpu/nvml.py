@@ -12,7 +12,7 @@ from pathlib import Path
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
-from eco2ai_callbacks.meters.gpu.nvml_board import Answer, Board, open_board
+from eco2ai_callbacks.meters.gpu.nvml_board import COUNTER_STEP_S, Answer, Board, open_board
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
 from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
 from eco2ai_callbacks.meters.gpu.sharing import is_shared, own_processes, sees_host_pids
@@ -119,6 +119,12 @@ class NvmlMeter:
     def max_gap_s(self) -> float:
         """The sampling period where the power of some board is integrated; infinite otherwise."""
         return math.inf if all(board.counter or board.retired for board in self._boards) else self._sample_s
+
+    @property
+    def refresh_s(self) -> float:
+        """How often the figures change, in seconds: by the counters' step, or the sampling period of a power."""
+        boards = [board for board in self._boards if not board.retired]
+        return max((COUNTER_STEP_S if board.counter else self._sample_s for board in boards), default=0.0)
 
     @property
     def methods(self) -> Mapping[str, Method]:

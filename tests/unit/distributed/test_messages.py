@@ -55,6 +55,16 @@ def test_counts_add_up_over_the_ranks() -> None:
     assert scalars[1]["eco2ai/j_per_token"] == pytest.approx(0.6)
 
 
+def test_phases_add_up_over_the_ranks_in_the_time_of_the_first() -> None:
+    found = sum_ranks(
+        [
+            RankUsage(phases={"data": (1.0, 2.0), "train": (3.0, 4.0)}),
+            RankUsage(phases={"train": (3.5, 5.0), "augment": (0.5, 6.0)}),
+        ]
+    )
+    assert found.phases == {"data": (1.0, 2.0), "train": (3.0, 9.0), "augment": (0.5, 6.0)}
+
+
 def test_an_evaluation_s_scalars_are_the_job_s_too() -> None:
     job = Job(2, cpu).start()
     job.clock.advance(4.0)

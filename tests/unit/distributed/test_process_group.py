@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import types
 
+import pytest
 from fake_torch import Store, Torch
 
-from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_agreement, torch_group, torch_rank
+from eco2ai_callbacks.distributed.process_group import (
+    all_ask,
+    check_ranks,
+    jax_group,
+    torch_agreement,
+    torch_group,
+    torch_rank,
+)
+from eco2ai_callbacks.errors import SettingsError
 
 
 def test_a_single_process_tells_nobody() -> None:
@@ -59,3 +68,10 @@ def test_nobody_waits_for_a_rank_that_has_ended_early() -> None:
     assert started is not None
     assert started.meet(False) is False
     assert all_ask(store, 2, wait_s=3600.0) is False  # this returns
+
+
+def test_a_framework_that_has_no_ranks_is_refused() -> None:
+    assert check_ranks("torch") == "torch"
+    assert check_ranks(None) is None
+    with pytest.raises(SettingsError, match="ranks='mpi'"):
+        check_ranks("mpi")  # type: ignore[arg-type]

@@ -108,3 +108,20 @@ def test_a_fit_inside_a_fit_that_still_runs_is_a_part_of_it() -> None:
     inner.end()
     outer.end()
     assert [row["parent"] for row in rows() if row["event"] == "start"] == [None, around]
+
+
+def test_a_fit_has_its_set_up_and_a_program_s_own_phases() -> None:
+    fits = RunLifecycle(QUIET)
+    with fits.phase("before"):
+        pass  # nothing runs, so it counts nothing
+    tracker = fits.begin(fit=True)
+    with fits.phase("augment"):
+        assert tracker.phase.innermost == "augment"
+    assert fits.fit.phase == "setup"
+    fits.end()
+    assert fits.fit.phase == "other"
+    alone = fits.begin(fit=False)
+    assert alone.phase.base == "other"
+    fits.end()
+    last = rows()
+    assert {"setup", "augment"} <= {name for row in last for name in row["phases"] or ()}

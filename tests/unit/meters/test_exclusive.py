@@ -71,6 +71,9 @@ def test_it_passes_on_what_the_other_meter_says_of_itself() -> None:
     assert (at.meter.name, at.meter.covers, at.meter.max_gap_s) == ("NVML", frozenset({"gpu"}), 0.5)
     assert at.meter.devices == at.gpus.devices
     assert at.meter.failures == ("NVML: a gap",)
+    assert at.meter.refresh_s == 0.0
+    at.gpus.refresh_s = 0.1  # type: ignore[attr-defined]
+    assert at.meter.refresh_s == 0.1
     at.meter.close()
     assert at.gpus.closed
 

@@ -8,6 +8,7 @@ from eco2ai_callbacks.metrics.scalars import (
     UNITS,
     forecast_scalars,
     stage_scalars,
+    step_scalars,
     total_scalars,
     train_scalars,
     validation_scalars,
@@ -131,3 +132,30 @@ def test_a_price_adds_the_cost():
     assert validation_scalars(priced)["eco2ai/val_cost"] == 0.25
     assert total_scalars(priced)["eco2ai/total_cost"] == 0.25
     assert stage_scalars(priced, "test")["eco2ai/test_cost"] == 0.25
+
+
+def test_all_adds_the_phases_of_the_epoch():
+    phases = {"data": (4.0, 1.8e6), "validation": (0.0, 0.0)}
+    found = train_scalars(TRAIN, level="all", phases=phases, units=UNITS["Wh"])
+    assert {name: value for name, value in found.items() if "phase" in name} == {
+        "eco2ai/phase_data_seconds": 4.0,
+        "eco2ai/phase_data_wh": 500.0,
+        "eco2ai/phase_validation_seconds": 0.0,
+        "eco2ai/phase_validation_wh": 0.0,
+    }
+    assert not any("phase" in name for name in train_scalars(TRAIN, phases=phases))
+    unmeasured = train_scalars(Usage(10.0), level="all", phases={"data": (4.0, 0.0)})
+    assert unmeasured == {"eco2ai/phase_data_seconds": 4.0}
+
+
+def test_a_window_of_steps_has_its_efficiency():
+    window = Usage(2.0, {"cpu": 60.0})
+    assert step_scalars(window, 3, samples=12, tokens=600) == {
+        "eco2ai/step_energy_kwh": 60.0 / 3.6e6,
+        "eco2ai/step_power_w": 30.0,
+        "eco2ai/step_j_per_step": 20.0,
+        "eco2ai/step_j_per_sample": 5.0,
+        "eco2ai/step_j_per_token": 0.1,
+    }
+    assert step_scalars(Usage(2.0), 3, samples=12) == {}
+    assert step_scalars(window, 3).keys() == {f"eco2ai/step_{name}" for name in ("energy_kwh", "power_w", "j_per_step")}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from report_logs import folder, training
+from sessions import Written
 
+from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.runs import Run, Runs, Writer
@@ -90,3 +92,16 @@ def test_many_notes_are_counted() -> None:
     assert "3 records stand in several logs and count once" in found
     assert "no record in files a, b" in found
     assert notes(dataclasses.replace(runs, runs=(), torn=(), copies=0, foreign=())) == []
+
+
+def test_phases_are_summed_up_and_what_has_none_is_other() -> None:
+    made = Written(Path("phases.jsonl"))
+    made.mark(epoch=0, phases={"data": (0.5, 6.0), "train": (1.5, 30.0)})
+    made.mark(epoch=1, phases={"data": (1.0, 6.0), "train": (1.0, 30.0)})
+    made.stop()
+    found = grouped(load("phases.jsonl"), "phase")
+    rows = {row.keys[0]: (row.sum.seconds, row.sum.usage.total_j) for row in found.rows}
+    assert rows == {"data": (1.5, 12.0), "train": (2.5, 60.0), "other": (2.0, J)}
+    assert sum(row.sum.co2_kg or 0.0 for row in found.rows) == pytest.approx(found.total.co2_kg)
+    assert series.phases_of(load("phases.jsonl")[0]) == {"data": 12.0, "train": 60.0, "other": J}
+    assert series.phases_of(load(folder())["job"]) == {}

@@ -108,6 +108,8 @@ def test_a_plain_epoch_has_700_bytes_at_most_and_says_what_changes(methods: dict
         {"cost": 0.5},
         {"total": None},
         {"attempts": None},
+        {"phases": {"data": (0.5, 1.5), "other": (1.5, 0.5)}},
+        {"steps": (50, 10, 640, None)},
         {"metrics": {"loss": 0.5, "name": "x"}},
         {"method": {}, "attribution": {}, "accuracy": {}, "band": {}, "measured_share": None},
         {"accuracy": {"cpu": (0.5, 1.5, 0.0, False)}},

@@ -13,7 +13,7 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.record import EVENTS, FIELDS, SCHEMA, STAGES, Record
 from eco2ai_callbacks.runlog.validate import is_checked, is_record
 
-SINCE_SCHEMA_2 = ("accuracy", "beside", "basis", "sci", "model_check")
+SINCE_SCHEMA_2 = ("accuracy", "beside", "basis", "sci", "model_check", "phases", "steps")
 SCHEMA_1 = Path(__file__).parent / "schema1"
 TOTAL = {"energy_kwh": 1.0, "co2_kg": 2.0, "seconds": 3.0}
 
@@ -174,6 +174,17 @@ def test_a_line_without_one_of_the_fields_is_not(validator: jsonschema.Draft2020
         ({"attempts": [[0, 1, 1.0]]}, False),
         ({"attempts": [[0, 1]]}, False),
         ({"attempts": 1}, False),
+        ({"phases": {"data": [1.0, 2]}}, True),
+        ({"phases": None}, True),
+        ({"phases": {"data": [1.0]}}, False),
+        ({"phases": {"data": [1.0, float("inf")]}}, False),
+        ({"phases": [1.0, 2.0]}, False),
+        ({"steps": [50, 10, 320, None]}, True),
+        ({"steps": None}, True),
+        ({"steps": [50, 10, 320]}, False),
+        ({"steps": [50.0, 10, 320, None]}, False),
+        ({"steps": [50, 10, 320.5, None]}, False),
+        ({"steps": 50}, False),
         ({"seconds": float("inf")}, False),
         ({"seconds": 10**400}, False),
         ({"epoch": 10**400}, True),

@@ -480,6 +480,13 @@ def test_the_period_is_the_smallest_gap_that_a_meter_or_the_heartbeat_needs(
     assert Metering([Counter(max_gap_s=gap) for gap in gaps], guard).period_s(heartbeat_s) == period_s
 
 
+def test_figures_have_changed_once_those_of_the_slowest_meter_have(guard: Guard):
+    slow = Counter()
+    slow.refresh_s = 0.1  # type: ignore[attr-defined]
+    assert Metering([Counter(), slow], guard).refresh_s == 0.1
+    assert Metering([], guard).refresh_s == 0.0
+
+
 def test_a_meter_may_be_slow_where_nobody_waits(guard: Guard):
     clock, meter = Clock(), Counter("slow", SOON_S)
 

@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from logcheck import rows
 
+from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.messages import RankStart
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.phases.ledger import LOOK_S
 from eco2ai_callbacks.session.assembly import open_session
 from eco2ai_callbacks.session.context import RunContext, propose_run
 from eco2ai_callbacks.session.session import Session
@@ -153,3 +155,26 @@ def test_a_meter_that_must_be_read_more_often_from_now_on_is() -> None:
     assert run.period_s == 60.0
     written(lambda: run.stop("finished"))
     run.close()
+
+
+def test_what_a_gpu_used_is_split_at_each_look() -> None:
+    clock, joules = Clock(), {"gpu:GPU-a": 0.0}
+    meter = FakeMeter(clock, {"gpu:GPU-a": 0.0}, on_read=lambda _: dict(joules))
+    run = Tracker(platform=fake_platform(clock, meter), region="FR", console=False, heartbeat_s=7.0).start()
+    inside = run._lifetime.session
+    assert inside is not None
+    run.phase.switch("data")
+    run.mark("stage", stage="other")
+    assert inside.period_s == LOOK_S
+    clock.advance(5.0)
+    joules["gpu:GPU-a"] += 50.0
+    inside.sample()
+    run.phase.switch("train")
+    clock.advance(5.0)
+    joules["gpu:GPU-a"] += 1000.0
+    inside.sample()
+    run.mark()
+    run.stop()
+    phases = [(row["event"], row["phases"]) for row in rows() if row["phases"]]
+    whole = {"train": [5.0, 1000.0], "data": [5.0, 50.0]}
+    assert phases == [("heartbeat", whole), ("epoch", whole)]

@@ -74,6 +74,7 @@ class TestCommand:
             "scalars",
             "units",
             "prog_bar",
+            "every_n_steps",
             "forecast_after",
             "max_energy_kwh",
             "max_co2_kg",

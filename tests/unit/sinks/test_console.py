@@ -381,3 +381,23 @@ class TestFigures:
     )
     def test_durations(self, seconds: float, shown: str):
         assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        (
+            {"data": (62.0, 12.0), "train": (138.0, 88.0)},
+            "31% of the time and 12% of the energy while waiting for data: more workers?",
+        ),
+        ({"data": (62.0, 0.0), "train": (138.0, 0.0)}, "31% of the time while waiting for data: more workers?"),
+        ({"data": (19.0, 12.0), "train": (181.0, 88.0)}, ""),
+        ({"data": (0.9, 12.0), "train": (0.1, 88.0)}, ""),
+        ({"train": (200.0, 88.0)}, ""),
+        (None, ""),
+    ],
+    ids=["long", "unmeasured", "small share", "short", "none", "no phases"],
+)
+def test_waiting_for_data_is_named_where_it_matters(phases: Any, said: str) -> None:
+    parts = line(stop(phases=phases), start(RAPL)).split(" | ")
+    assert [part for part in parts if "waiting" in part] == ([said] if said else [])

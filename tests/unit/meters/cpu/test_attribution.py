@@ -13,6 +13,7 @@ from eco2ai_callbacks.meters.cpu import table as cpu_table
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor, idle_part
 from eco2ai_callbacks.meters.cpu.model import CURVE_WINDOW_S, CurveModel, PaperModel, ThreadModel
+from eco2ai_callbacks.meters.cpu.processes import TICK_S
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
 from eco2ai_callbacks.testing import BARE_METAL, Clock, PowercapTree
 from eco2ai_callbacks.usage import Method
@@ -199,6 +200,7 @@ def test_what_the_machine_s_meter_says_of_itself_is_passed_on(clock: Clock, mach
     share = CpuShare(counter, machine, 8, job, clock)
     counter.failures = ("RAPL: package-0 was reset",)
     assert (share.name, share.covers, share.max_gap_s) == ("RAPL", frozenset({"cpu"}), 30.0)
+    assert share.refresh_s == TICK_S
     assert share.failures == ("RAPL: package-0 was reset",)
     share.close()
     assert counter.closed

@@ -10,6 +10,7 @@ import pytest
 from nvml_meters import ENERGY, POWER, A, B, opened
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable, SettingsError
+from eco2ai_callbacks.meters.gpu.nvml_board import COUNTER_STEP_S
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.testing import Clock, FakeGpu, FakeNvml
 
@@ -40,6 +41,12 @@ def test_a_read_is_one_call_for_each_board_and_initialises_nothing(clock: Clock)
     for _ in range(5):
         meter.read()
     assert nvml.calls == {ENERGY: 5, POWER: 5}
+
+
+def test_figures_change_as_often_as_the_slowest_board_s(clock: Clock) -> None:
+    counters = opened(FakeNvml(clock, FakeGpu(A), FakeGpu(B)), clock)
+    assert counters.refresh_s == COUNTER_STEP_S
+    assert opened(FakeNvml(clock, FakeGpu(A), FakeGpu(B, counter=False)), clock).refresh_s == 0.5
 
 
 def test_methods_say_how_each_board_is_known(clock: Clock) -> None:
