@@ -20,7 +20,7 @@ class Beside:
     Args:
         pue: The data centre's overhead.
         wue: Litres that the data centre uses for each kWh of its machines.
-        wue_source: Where that is from.
+        wue_source: Where that is from, or why there is none though it is asked for.
         water_intensity: Litres that power plants use for each kWh of electricity.
         embodied_kg: CO2e of making the machine.
         lifetime_h: Hours over which that is spread.
@@ -67,7 +67,7 @@ class Beside:
     def facts(self) -> dict[str, Any] | None:
         """Return the factors as a record names them; ``None`` where there are none."""
         found: dict[str, Any] = {}
-        if self.wue is not None:
+        if self.wue is not None or self.wue_source:
             found |= {"wue": self.wue, "wue_source": self.wue_source}
         if self.water_intensity is not None:
             found["water_intensity"] = self.water_intensity
@@ -88,10 +88,13 @@ def beside_for(settings: Settings, place: str, pue: float, ranks: int = 1) -> Be
         pue: The data centre's overhead.
         ranks: Number of the job's processes on this machine, which divide its making among them.
     """
-    wue, source = settings.wue, f"setting ({settings.origin.get('wue', 'argument')})"
+    wue, source = settings.wue, ""
     if isinstance(wue, str):
         known = provider_wue(place) if place else None
-        wue, source = (None, "") if known is None else (known.value, known.source)
+        wue = None if known is None else known.value
+        source = known.source if known else f"no provider's figure is known for {place or 'an unknown place'}"
+    elif wue is not None:
+        source = f"setting ({settings.origin.get('wue', 'argument')})"
     return Beside(
         pue=pue,
         wue=wue,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from eco2ai_callbacks.carbon.beside import Beside
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.record import Record, band_factors
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
@@ -24,10 +25,12 @@ class Basis:
     Args:
         grid: Factor, PUE and price.
         factors: Whether the factor is new; otherwise CO2e changes with the PUE alone.
+        water_and_market: Factors of figures beside CO2e that are new; ``None`` where there are none.
     """
 
     grid: Grid
     factors: bool
+    water_and_market: Beside | None = None
 
     @property
     def pue(self) -> float:
@@ -66,7 +69,14 @@ class Basis:
     def beside(self, old: Record) -> Mapping[str, float]:
         """Return the record's figures beside energy and CO2e: those of the grid's energy change with the PUE."""
         ratio = self._overhead(old)
-        return {name: value * ratio if name in _OF_GRID_ENERGY else value for name, value in old.beside.items()}
+        found = {name: value * ratio if name in _OF_GRID_ENERGY else value for name, value in old.beside.items()}
+        new = self.water_and_market
+        return found if new is None else found | new.figures(old.energy_kwh, old.seconds)
+
+    def standing(self, old: Record) -> Mapping[str, Any] | None:
+        """Return the factors of the record's figures beside energy and CO2e."""
+        new = None if self.water_and_market is None else self.water_and_market.facts()
+        return old.basis if new is None else {**(old.basis or {}), **new}
 
     def facts(self, old: Record, co2_kg: float | None) -> Mapping[str, Any] | None:
         """Return the record's field ``intensity``, without the figures from before."""

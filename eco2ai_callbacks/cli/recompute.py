@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from eco2ai_callbacks.carbon.beside import beside_for
 from eco2ai_callbacks.carbon.grid import Grid, check, grid_for
 from eco2ai_callbacks.carbon.places import WORLD, exists
 from eco2ai_callbacks.cli.basis import Basis
@@ -26,7 +27,9 @@ from eco2ai_callbacks.settings import Settings, accepted, describe, resolve, spe
 
 KEY = "ECO2AI_LOG_KEY"
 FACTORS = ("region", "g_per_kwh", "intensity", "intensity_kind", "intensity_year")
-OPTIONS = (*FACTORS, "pue", "price")
+# Of the figures beside CO2e; the making of the hardware depends on how many ranks a machine had, which no record tells.
+BESIDE = ("wue", "water_intensity", "market_intensity", "market_label")
+OPTIONS = (*FACTORS, "pue", "price", *BESIDE)
 
 
 def _options(function: Any) -> Any:
@@ -44,7 +47,7 @@ def _options(function: Any) -> Any:
 )
 @_options
 def recompute(log: Path, output: Path, **values: str | None) -> None:
-    """Count the CO2e and cost of LOG again, into a new log that 'eco2ai verify' can check.
+    """Count the CO2e, cost and water of LOG again, into a new log that 'eco2ai verify' can check.
 
     LOG stays as it is, and so does its energy. What no option names stays too: with --pue alone the factors are those
     of the log; with --intensity, --intensity-kind or --intensity-year its place is. Each record keeps its figures from
@@ -160,7 +163,10 @@ class _Bases:
         grid = self._grid(place, year or None, str(facts.get("found_by") or "log"), own)
         if "pue" not in self._given:
             grid = dataclasses.replace(grid, pue=old.pue, pue_source=str(facts.get("pue_source") or "log"))
-        return Basis(grid, self._factors)
+        new = None
+        if not self._given.isdisjoint(BESIDE):
+            new = beside_for(self._settings, self._settings.region or place, grid.pue)
+        return Basis(grid, self._factors, new)
 
     def _counted(self, place: str, year: int | None, found_by: str, own: float | None) -> Grid:
         """Return the grid for a place and a year.

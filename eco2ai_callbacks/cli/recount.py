@@ -89,6 +89,7 @@ class Recount:
             "continues": self._link(old),
             "failures": tuple(dict.fromkeys((*old.failures, *self._failures()))),
             "beside": basis.beside(old),
+            "basis": basis.standing(old),
         }
         if old.adds:
             session.co2_kg += own[0] or 0.0

@@ -38,6 +38,8 @@ def _factors(basis: Basis) -> Iterator[str]:
     if basis.wue is not None:
         source = basis.wue_source or "a source that is not stated"
         water.append(f"on site {basis.wue:g} L for each kWh of the machines by {source}")
+    elif basis.wue_source:
+        water.append(f"on site not known, for {basis.wue_source}")
     if basis.water_intensity is not None:
         water.append(f"off site {basis.water_intensity:g} L for each kWh from the grid (the user's figure)")
     if water:

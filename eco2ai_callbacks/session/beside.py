@@ -60,8 +60,8 @@ class BesideFigures:
         if self.basis is not None:
             beside = self._factors.figures(usage.energy_kwh, usage.seconds)
             if self._wall is not None and usage.total_j is not None and usage.seconds > 0:
-                # By time and energy alone, so that the parts of a run add up to it.
-                beside["wall_kwh"] = kwh(self._wall.base_w * usage.seconds + self._wall.slope * usage.total_j)
+                # Linear in time and energy, so that the parts of a run add up to it.
+                beside["wall_kwh"] = kwh(self._wall.watts(usage.total_j / usage.seconds) * usage.seconds)
             if beside:
                 found["beside"] = beside
         if self._sci_unit is not None and event in ADDING_EVENTS:

@@ -74,8 +74,10 @@ def test_a_provider_s_water_is_that_of_the_region_or_none() -> None:
     known = beside_for(found, "aws:us-east-1", 1.0)
     assert known.wue == 0.12
     assert "provider disclosure" in known.wue_source
-    assert beside_for(found, "FR", 1.0).facts() is None
-    assert beside_for(found, "", 1.0).facts() is None
+    why = "no provider's figure is known for"
+    assert beside_for(found, "FR", 1.0).facts() == {"wue": None, "wue_source": f"{why} FR"}
+    assert beside_for(found, "", 1.0).facts() == {"wue": None, "wue_source": f"{why} an unknown place"}
+    assert beside_for(found, "FR", 1.0).figures(10.0, 7200.0) == {}
 
 
 def test_ranks_on_one_machine_divide_its_making_among_them() -> None:

@@ -47,7 +47,7 @@ def counted(*args: str, log: Path = LOG, output: Path = NEW) -> tuple[list[Recor
     was, now = records(log), records(output)
     changeable = {
         *("run", "writer", "prev", "hmac", "parent", "co2_kg", "epoch_co2_kg", "cost", "pue", "intensity"),
-        *("total", "epoch_total", "carried", "continues", "metrics", "failures", "beside", "sci"),
+        *("total", "epoch_total", "carried", "continues", "metrics", "failures", "beside", "sci", "basis"),
     }
     for old, new in zip(was, now, strict=True):
         kept = [{k: v for k, v in record.to_dict().items() if k not in changeable} for record in (old, new)]
@@ -347,3 +347,34 @@ def test_figures_beside_follow_the_pue_and_the_score_the_co2e() -> None:
         "embodied_co2_kg": one["embodied_co2_kg"],
     }
     assert [(found[-1].sci or {})["g_per_unit"] for found in (was, now)] == pytest.approx([220.0, 280.0])
+
+
+def test_water_and_a_contract_that_the_run_had_not_are_counted(log: Path) -> None:
+    was, now = counted("--wue", "1.8", "--market-intensity", "0", "--market-label", "wind", "--pue", "2")
+    for old, new in zip(was, now, strict=True):
+        assert old.beside == {}
+        energy = old.energy_kwh
+        water = {} if energy is None else {"water_on_site_l": pytest.approx(1.8 * energy), "market_co2_kg": 0.0}
+        assert new.beside == water
+        assert (new.basis or {})["market_label"] == "wind"
+    assert any(new.beside for new in now)
+
+
+def test_a_new_factor_replaces_its_own_figure_alone(tmp_path: Path) -> None:
+    clock = Clock()
+    platform = fake_platform(clock, FakeMeter(clock, {"cpu": 1000.0}))
+    given: dict[str, Any] = {"wue": 1.8, "water_intensity": 3.0, "embodied_kg": 3504}
+    with Tracker(platform=platform, log_file=LOG, console=False, region="FR", **given) as run:
+        clock.advance(3600.0)
+        run.mark()
+    was, now = counted("--wue", "provider", "--region", "aws:us-east-1")
+    one, other = was[1].beside, now[1].beside
+    assert other == one | {"water_on_site_l": pytest.approx(0.12)}
+    assert (now[1].basis or {})["embodied_kg"] == 3504.0
+
+
+def test_a_contract_without_a_name_is_refused(log: Path) -> None:
+    code, text = recompute("--market-intensity", "0")
+    assert code == 2
+    assert "needs the name of its contract or certificate" in " ".join(text.split())
+    assert not NEW.exists()

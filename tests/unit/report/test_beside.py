@@ -78,6 +78,11 @@ def test_the_notes_name_each_factor_and_that_it_is_no_part_of_co2e(runs: Runs) -
     assert set(beside_notes(runs)) <= set(notes(runs))
 
 
+def test_water_that_was_asked_for_and_is_not_known_is_named() -> None:
+    written("one", basis={"wue": None, "wue_source": "no provider's figure is known for FR"})
+    assert beside_notes(load("one.jsonl")) == ["water: on site not known, for no provider's figure is known for FR"]
+
+
 def test_the_wall_warns_where_it_extrapolates_and_for_other_methods() -> None:
     # 18 W, and the calibration has 20 to 300 W; measured by a model, calibrated for counters.
     written("one", beside={"wall_kwh": 1e-4}, basis={"wall": WALL_FIT.to_dict()})

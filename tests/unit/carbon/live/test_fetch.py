@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email.utils
 import importlib.util
+import logging
 import time
 import traceback
 from http.server import BaseHTTPRequestHandler
@@ -74,6 +76,19 @@ class TestServer:
         assert (reply.value, abs(reply.ahead_s) < 5) == ({"a": 1}, True)
         assert server.paths == ["/figures?zone=FR"]
         assert server.headers[0]["auth-token"] == SECRET
+
+    def test_a_token_among_the_parameters_is_sent_and_in_no_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG")
+        request = Request("", {"zone": "FR"}, secret_params={"token": SECRET}, is_json=False)
+        with serving(sends(raw="<é/>".encode())) as server:
+            reply = get(dataclasses.replace(request, url=f"{server.base}/figures"))
+        assert reply.value == "<é/>"
+        assert server.paths == [f"/figures?zone=FR&token={SECRET}"]
+        assert SECRET not in caplog.text + repr(request)
+        # Others' requests are in that log as before.
+        assert not logging.getLogger("httpx").filters
+        logging.getLogger("httpx").info("a request of somebody else")
+        assert "somebody else" in caplog.text
 
     def test_a_clock_that_is_wrong_shows(self) -> None:
         late = email.utils.formatdate(time.time() - 7200, usegmt=True)
