@@ -6,6 +6,7 @@ import click
 
 from eco2ai_callbacks.cli.calibrate import calibrate
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.export import export
 from eco2ai_callbacks.cli.merge import merge
 from eco2ai_callbacks.cli.recompute import recompute
 from eco2ai_callbacks.cli.regions import regions
@@ -23,6 +24,7 @@ def main() -> None:
 
 main.add_command(calibrate)
 main.add_command(doctor)
+main.add_command(export)
 main.add_command(merge)
 main.add_command(recompute)
 main.add_command(regions)

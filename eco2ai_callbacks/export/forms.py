@@ -17,13 +17,18 @@ class NotExported(ValueError):
     """Why logs were not exported, in one sentence."""
 
 
+def nothing(selection: Selection) -> NotExported:
+    """Return the error of a selection without any record."""
+    return NotExported(f"LOG={selection.names[0]!r} holds no record, so there is nothing to export.")
+
+
 class Takes(Enum):
     """What a form's module gets, and what it returns."""
 
     TEXT = "text"
     """``write(runs, options) -> str``: the file's text, from runs."""
     FILE = "file"
-    """``write(logs, options, file) -> None``: writes the file, record by record."""
+    """``write(logs, options, file) -> Runs``: writes the file, record by record, and returns the runs."""
     SENT = "sent"
     """``write(runs, options) -> str``: sends runs over the network, and returns one line on what was sent."""
 
@@ -46,8 +51,8 @@ class FileForm(Protocol):
     def OPTIONS(self) -> Mapping[str, str]:  # noqa: N802
         """What ``--set`` accepts: the meaning of each key."""
 
-    def write(self, logs: Selection, options: Mapping[str, str], file: Path) -> None:
-        """Write the file, which does not exist; raises :class:`NotExported` where a value is not accepted."""
+    def write(self, logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
+        """Write the file, which does not exist, and return the runs; raises :class:`NotExported` where a value is not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,14 @@ _HERE = "eco2ai_callbacks.export"
 FORMS: dict[str, Form] = {
     form.name: form
     for form in (
-        Form("parquet", "One row a record, for DuckDB, Spark and BigQuery.", f"{_HERE}.parquet", "parquet", ".parquet",
-             Takes.FILE),  # fmt: skip
+        Form(
+            "parquet",
+            "One row a record, for DuckDB, Spark, BigQuery.",
+            f"{_HERE}.parquet",
+            "parquet",
+            ".parquet",
+            Takes.FILE,
+        ),
         Form("prometheus", "Counters for node_exporter's textfile collector.", f"{_HERE}.prometheus", suffix=".prom"),
         Form("otel", "OpenTelemetry metrics, sent to a collector.", f"{_HERE}.otel", "otel", "", Takes.SENT),
         Form("codecarbon", "CodeCarbon's emissions.csv.", f"{_HERE}.codecarbon", suffix=".csv"),

@@ -97,9 +97,7 @@ class Counted:
         )
 
 
-def count_selection(
-    selection: Selection, *, processes: int | None = None, progress: Progress | None = None
-) -> Counted:
+def count_selection(selection: Selection, *, processes: int | None = None, progress: Progress | None = None) -> Counted:
     """Count the records of logs that were selected; see :func:`load`."""
     names = dict(zip(selection.logs, selection.names, strict=True))
     found: dict[Path, LogCount] = dict(_counted(selection.logs, processes, progress))

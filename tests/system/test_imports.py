@@ -19,6 +19,7 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
+    {"export"},
     {"report"},
     ADAPTERS | {"eco2ai"},
     {"integrations", "eco2ai_compat"},
@@ -36,9 +37,15 @@ FLOORS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [
         {"__init__"},
-        {"calibrate", "doctor", "merge", "recompute", "regions", "report", "run", "verify", "when"},
+        {"calibrate", "doctor", "export", "merge", "recompute", "regions", "report", "run", "verify", "when"},
         {"calibrate_wall", "recount"},
         {"child", "calibrate_steps", "basis"},
+    ],
+    "export": [
+        {"__init__"},
+        {"write"},
+        {"parquet", "prometheus", "otel", "codecarbon", "eco2ai"},
+        {"forms", "counters"},
     ],
     "report": [
         {"__init__"},
@@ -46,7 +53,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"charts"},
         {"chart_parts"},
         {"series"},
-        {"formats", "load"},
+        {"formats", "counted"},
+        {"load"},
         {"count", "groups"},
         {"facts", "sessions", "portions"},
         {"runs"},
@@ -143,7 +151,12 @@ INSIDE: dict[str, list[set[str]]] = {
         {"short"},
         {"attempts", "tally", "validate", "paths", "hashing", "inferred"},
     ],
-    "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form", "csv_sums"}],
+    "sinks": [
+        {"__init__"},
+        {"console", "csv", "csv_read", "prometheus", "otel"},
+        {"csv_lines", "prometheus_text", "otel_meter"},
+        {"csv_append", "csv_cells", "csv_form", "csv_sums", "counters"},
+    ],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
     "host": [
         {"__init__"},

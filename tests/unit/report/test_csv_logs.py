@@ -89,9 +89,9 @@ def test_rows_of_tasks_add_up() -> None:
 
 # --- eco2AI ----------------------------------------------------------------------------------------------------------
 
+EPOCH = "epoch: 1, loss: 0.5, lr: 1e-3, "
 VALUES: dict[str, object] = {
-    **dict(zip(COLUMNS, ("a1", "demo", "two\nlines", "epoch: 1, loss: 0.5, lr: 1e-3, ", "2026-01-01 10:00:00"),
-               strict=False)),  # fmt: skip
+    **dict(zip(COLUMNS, ("a1", "demo", "two\nlines", EPOCH, "2026-01-01 10:00:00"), strict=False)),
     **{"duration(s)": 2.5, "power_consumption(kWh)": 0.5, "CO2_emissions(kg)": 0.2, "cost": 0.25},
     **{"CPU_name": "CPU", "GPU_name": " 0 device(s)", "OS": "Linux", "region/country": "US/California"},
 }
