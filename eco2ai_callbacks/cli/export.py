@@ -69,9 +69,7 @@ def export(
     if output is not None:
         click.echo(f"{output} written", err=True)
     else:
-        stream = click.get_binary_stream("stdout")
-        stream.write(found.text.encode("utf-8", "backslashreplace"))
-        stream.flush()
+        click.echo(found.text.encode("utf-8", "backslashreplace"), nl=False)
 
 
 def _show_options(form: Form) -> None:

@@ -41,7 +41,11 @@ class TextForm(Protocol):
         """What ``--set`` accepts: the meaning of each key."""
 
     def write(self, runs: Runs, options: Mapping[str, str]) -> str:
-        """Return the text; raises :class:`NotExported` where an option's value is not accepted."""
+        """Return the text.
+
+        Raises:
+            NotExported: An option's value is not accepted.
+        """
 
 
 class FileForm(Protocol):
@@ -52,7 +56,11 @@ class FileForm(Protocol):
         """What ``--set`` accepts: the meaning of each key."""
 
     def write(self, logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
-        """Write the file, which does not exist, and return the runs; raises :class:`NotExported` where a value is not accepted."""
+        """Write the file, which does not exist, and return the runs.
+
+        Raises:
+            NotExported: An option's value is not accepted, or there is no record.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def rows(path: Path) -> Iterator[Mapping[str, str]]:
                 yield dict(zip(names, found, strict=True))
 
 
+# Relative to the sum of the components.
+_ROUNDING = 1e-6
 # Columns that all of CodeCarbon's files have.
 _CODECARBON = frozenset({"run_id", "duration", "emissions", "energy_consumed"})
 
@@ -86,8 +88,10 @@ def _of_codecarbon(writer: str, row: Mapping[str, str]) -> Record:
     energies = {part: _number(row, f"{part}_energy") for part in ("cpu", "gpu", "ram")}
     joules = {part: kwh / pue * JOULES_PER_KWH for part, kwh in energies.items() if kwh}
     total = _number(row, "energy_consumed")
-    if total is not None and not joules:
-        joules = {"all": total / pue * JOULES_PER_KWH}
+    rest = 0.0 if total is None else total / pue * JOULES_PER_KWH - sum(joules.values())
+    # Less is rounding of the sum.
+    if rest > _ROUNDING * sum(joules.values()) or (total is not None and not joules):
+        joules["other" if joules else "all"] = rest
     co2, seconds = _number(row, "emissions"), _number(row, "duration") or 0.0
     place = row.get("region") or row.get("country_name") or ""
     return Record(
