@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,8 +69,15 @@ def export(
         click.echo(f"note: {shown(note)}", err=True)
     if output is not None:
         click.echo(f"{output} written", err=True)
+    elif sys.stdout.isatty():
+        click.echo(for_terminal(found.text), nl=False)
     else:
         click.echo(found.text.encode("utf-8", "backslashreplace"), nl=False)
+
+
+def for_terminal(text: str) -> str:
+    """Return a text without what a terminal would carry out, and without the rest of lines that are very long."""
+    return "".join(f"{shown(line)}\n" for line in text.split("\n")[:-1])
 
 
 def _show_options(form: Form) -> None:
