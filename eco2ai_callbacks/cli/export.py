@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.cli.report import DEFAULT
 from eco2ai_callbacks.export.forms import FORMS, Form, NotExported
 from eco2ai_callbacks.export.write import export as export_logs
 from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.report.groups import notes
 from eco2ai_callbacks.report.select import NoLog, selected
+
+DEFAULT = "eco2ai.jsonl"
 
 
 class _Forms(click.Command):
