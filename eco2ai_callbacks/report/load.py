@@ -151,7 +151,7 @@ def count_log(log: Path, *, known: Spans | None = None, progress: Progress | Non
             # Only the reader knows where in the file it is; a line has about a kilobyte.
             progress(min(size, _STEP * 1024))
             size = max(0, size - _STEP * 1024)
-    found.is_foreign = not seen and any(True for file in files_of(log) for _ in raw_lines(file))
+    found.is_foreign = not seen and _is_foreign(log)
     if not found.is_foreign and log.suffix != TABLE:
         found.torn = [number for file in files_of(log) for number in torn_lines(file)]
     if progress is not None:
@@ -168,6 +168,13 @@ def records_of(log: Path) -> Iterator[Record]:
         return
     for line in lines(log):
         yield line.record
+
+
+def _is_foreign(log: Path) -> bool:
+    """Return whether a log without records is of no tool; a table with its header alone, or an empty file, is not."""
+    if log.suffix == TABLE and reader_of(log) is not None:
+        return False
+    return any(True for file in files_of(log) for _ in raw_lines(file))
 
 
 def torn_lines(file: Path) -> Iterator[int]:

@@ -153,3 +153,10 @@ def test_rows_without_an_id_are_told_apart_by_what_they_hold() -> None:
     runs = load(["a", "b", "c"])
     assert sorted(run.seconds for run in runs) == [1.0, 2.0]
     assert runs.copies == 1
+
+
+@pytest.mark.parametrize("head", [HEAD.encode() + b"\n", Form().header()], ids=["CodeCarbon", "eco2AI"])
+def test_a_file_with_its_header_alone_has_no_run_and_is_no_other_tools(head: bytes) -> None:
+    Path("a.csv").write_bytes(head)
+    runs = load("a.csv")
+    assert (len(runs), runs.foreign) == (0, ())
