@@ -53,7 +53,7 @@ def in_duckdb(folder: str) -> Mapping[str, Any] | None:
     with selected(folder) as selection:
         export(selection, FORMS["parquet"], output=Path(folder, "runs.parquet"))
     query = f"SELECT run, SUM(energy_kwh), SUM(co2_kg) FROM '{folder}/runs.parquet' WHERE counts GROUP BY run"
-    with duckdb.connect() as database:
+    with duckdb.connect(config={"threads": 1}) as database:
         rows = database.sql(query).fetchall()
     return {run: (energy, co2) for run, energy, co2 in rows if energy is not None}
 
