@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -126,10 +126,20 @@ def write(logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
         raise nothing(logs)
     records = iter(found)
     with file.open("wb") as stream, pq.ParquetWriter(stream, SCHEMA, compression=compression) as writer:
-        while part := list(islice(records, _ROWS)):
-            columns = [pa.array([value(each) for each in part], kind) for _, kind, _, _, value in _COLUMNS]
-            writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=_ROWS)
+        while part := _columns(islice(records, _ROWS)):
+            writer.write_table(pa.table(part, schema=SCHEMA), row_group_size=_ROWS)
     return found.runs
+
+
+def _columns(records: Iterable[CountedRecord]) -> list[pa.Array]:
+    """Return the columns of records, none of which is kept; nothing where there is none."""
+    columns: list[list[Any]] = [[] for _ in _COLUMNS]
+    for each in records:
+        for column, (_, _, _, _, value) in zip(columns, _COLUMNS, strict=True):
+            column.append(value(each))
+    if not columns[0]:
+        return []
+    return [pa.array(column, kind) for column, (_, kind, _, _, _) in zip(columns, _COLUMNS, strict=True)]
 
 
 def _channels(each: CountedRecord) -> Iterator[dict[str, Any]]:
