@@ -44,7 +44,8 @@ class TextForm(Protocol):
         """Return the text.
 
         Raises:
-            NotExported: An option's value is not accepted.
+            NotExported: An option is missing, or its value is not accepted.
+            SettingsError: The same, as one sentence without the form's name.
         """
 
 

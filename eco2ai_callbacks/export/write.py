@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.export.forms import Form, NotExported, Takes, checked, nothing
 from eco2ai_callbacks.report.load import load_selection
 from eco2ai_callbacks.report.runs import Runs
@@ -65,7 +66,11 @@ def export(
     runs = load_selection(selection)
     if not runs.runs:
         raise nothing(selection)
-    text: str = module.write(runs, values)
+    try:
+        text: str = module.write(runs, values)
+    except SettingsError as error:
+        # A sentence may begin with the form's name.
+        raise NotExported(f"--format {form.name}: {str(error).removeprefix(f'{form.name} ')}") from None
     if output is None:
         return Exported(runs, text)
     _place(output, force, lambda part: _write_text(part, text))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from report_logs import training
 
+from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.export import write as module
 from eco2ai_callbacks.export.forms import FORMS, NotExported
 from eco2ai_callbacks.export.write import Exported, export
@@ -124,3 +125,15 @@ def test_what_is_sent_writes_no_file() -> None:
         NotExported, match=r"^--output='out' is not accepted: --format otel is sent, and writes no file"
     ):
         written("otel", Path("out"))
+
+
+def test_an_option_that_a_form_refuses_is_one_sentence_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    training(LOG, epochs=1)
+
+    def refusing(*_: Any) -> str:
+        raise SettingsError("units='0' is not accepted: a number above 0.")
+
+    monkeypatch.setattr(FORMS["prometheus"].load(), "write", refusing)
+    with pytest.raises(NotExported, match=r"^--format prometheus: units='0' is not accepted: a number above 0\.$"):
+        written("prometheus", Path("out"))
+    assert not Path("out").exists()
