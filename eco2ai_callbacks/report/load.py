@@ -111,6 +111,8 @@ def count_selection(selection: Selection, *, processes: int | None = None, progr
         if count.repeats(own):
             # Read again without the records of other logs, such as of a backup.
             own = count_log(log, known=count.spans()).count
+            if log.suffix == TABLE:
+                own.drop(logged)
         count.plus(own)
         if log.suffix != TABLE:
             logged |= own.runs.keys()

@@ -133,6 +133,10 @@ def test_a_run_with_a_run_log_counts_once_whatever_comes_first() -> None:
         assert runs["a1"].sum == alone
         assert runs["b2"].energy_kwh == 0.5
         assert runs.copies == 1
+    # A table that stands there twice.
+    Path("logs/b.csv").write_bytes(path.read_bytes())
+    runs = load("logs")
+    assert (runs["a1"].sum, runs["b2"].energy_kwh, runs.copies) == (alone, 0.5, 3)
 
 
 def test_what_is_damaged_in_a_file_of_eco2ai_costs_itself_alone() -> None:

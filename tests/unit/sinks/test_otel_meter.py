@@ -105,7 +105,7 @@ def test_a_collector_that_refuses_is_named_and_logs_nothing(status: int, caplog:
 
 
 def test_a_collector_that_is_not_there_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(NotSent, match=r"^the collector at http://127\.0\.0\.1:1/v1/metrics took no metrics: Failed"):
+    with pytest.raises(NotSent, match=r"^the collector at http://127\.0\.0\.1:1/v1/metrics took no metrics: .+"):
         send(OtelMeter(lambda: [RUN], "http://127.0.0.1:1", timeout_s=0.3))
     assert caplog.records == []
 
