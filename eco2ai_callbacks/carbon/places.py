@@ -99,6 +99,16 @@ def country_of(spot: Spot) -> str:
     return next((around.id for around in chain(spot) if around.level == "country"), "")
 
 
+def alpha3(country: str) -> str:
+    """Return the code of three letters of a country (ISO 3166-1); empty where it has none.
+
+    Args:
+        country: Its id, of two letters.
+    """
+    codes = (code for row in tables.rows("places", country) for code in _codes(row))
+    return next((code.upper() for code in codes if len(code) == 3), "")
+
+
 def resolve(text: str, *, within: str = "") -> Spot:
     """Return the one place that a text names.
 

@@ -7,6 +7,7 @@ import click
 from eco2ai_callbacks.cli.calibrate import calibrate
 from eco2ai_callbacks.cli.compare import compare
 from eco2ai_callbacks.cli.doctor import doctor
+from eco2ai_callbacks.cli.export import export
 from eco2ai_callbacks.cli.gate import gate
 from eco2ai_callbacks.cli.merge import merge
 from eco2ai_callbacks.cli.recompute import recompute
@@ -27,6 +28,7 @@ def main() -> None:
 main.add_command(calibrate)
 main.add_command(compare)
 main.add_command(doctor)
+main.add_command(export)
 main.add_command(gate)
 main.add_command(merge)
 main.add_command(recompute)

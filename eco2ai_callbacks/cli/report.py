@@ -49,8 +49,8 @@ def report(
 ) -> None:
     """Show what runs used: energy and CO2e with their bands, time, mean power, cost and the share that was measured.
 
-    LOG is a run log, a folder, a pattern such as 'logs/*.jsonl', CodeCarbon's emissions.csv, or an address such as
-    s3://bucket/logs (with the extra `remote`); eco2ai.jsonl by default. Logs of several hosts and ranks belong
+    LOG is a run log, a folder, a pattern such as 'logs/*.jsonl', a CSV of eco2AI or CodeCarbon, or an address such
+    as s3://bucket/logs (with the extra `remote`); eco2ai.jsonl by default. Logs of several hosts and ranks belong
     together: a run's ranks are added up, what a run inside another one used counts once, and so does a record that
     stands in several files.
 

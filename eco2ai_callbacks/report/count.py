@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from eco2ai_callbacks.record import Record
@@ -128,6 +128,13 @@ class Count:
                 if held is not None and held.overlaps((first, last) for first, last in session.spans):
                     return True
         return False
+
+    def drop(self, names: Collection[str]) -> None:
+        """Leave out the runs of these names: their records are copies of what was read elsewhere."""
+        for name in self.runs.keys() & names:
+            read = sum(session.records for session in self.runs.pop(name).sessions.values())
+            self.records -= read
+            self.copies += read
 
     def plus(self, other: Count) -> None:
         """Add the runs of another log, which repeats nothing of this one."""

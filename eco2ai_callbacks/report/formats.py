@@ -190,14 +190,14 @@ def _csv(found: Grouped, notes: Sequence[str]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*found.names, *figures(Sum()), *_score(found, None), "counts", "note"])
     for each in found.rows:
-        keys = (_no_formula(key) for key in each.keys)
+        keys = (no_formula(key) for key in each.keys)
         values = (figures(each.sum) | _score(found, each.sci)).values()
         numbers = ("" if value is None else value for value in values)
-        writer.writerow([*keys, *numbers, str(each.counts).lower(), _no_formula(each.note)])
+        writer.writerow([*keys, *numbers, str(each.counts).lower(), no_formula(each.note)])
     return stream.getvalue()
 
 
-def _no_formula(value: str) -> str:
+def no_formula(value: str) -> str:
     """Return a text that a spreadsheet shows and does not compute; a whole number stays one."""
     plain = shown(value)
     return f"'{plain}" if value.startswith(_FORMULA) and not plain.lstrip("-").isdecimal() else plain

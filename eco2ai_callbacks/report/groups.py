@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from eco2ai_callbacks.record import SCHEMA
 from eco2ai_callbacks.report.beside import beside_notes
 from eco2ai_callbacks.report.runs import Portion, Run, Runs, of_portions
 from eco2ai_callbacks.report.stated import Factor
@@ -161,6 +162,7 @@ def notes(runs: Runs) -> list[str]:
         *(f"not covered: {name}" for name in dict.fromkeys(name for run in runs for name in run.not_covered)),
         *_failures(runs),
         *beside_notes(runs),
+        *_later(runs),
         *_files(runs),
     ]
 
@@ -207,6 +209,15 @@ def _failures(runs: Runs) -> Iterator[str]:
     yield from (f"failed in {each}" for each in found[:_NAMED])
     if len(found) > _NAMED:
         yield f"{len(found) - _NAMED} more failures"
+
+
+def _later(runs: Runs) -> Iterator[str]:
+    """Name runs of a version that is not known yet: what it has changed beside its new fields is not known either."""
+    found = {run.id: later for run in runs if (later := [each for each in run.schemas if each > SCHEMA])}
+    if found:
+        names = ", ".join(str(each) for each in sorted({each for later in found.values() for each in later})[:_NAMED])
+        where = some(list(found), "run")
+        yield f"written by a later version (schema {names}), whose new fields are passed over: {where}"
 
 
 def _files(runs: Runs) -> Iterator[str]:

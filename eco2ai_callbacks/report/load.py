@@ -66,26 +66,65 @@ def load(
 
 def load_selection(selection: Selection, *, processes: int | None = None, progress: Progress | None = None) -> Runs:
     """Read logs that were selected; see :func:`load`."""
+    return count_selection(selection, processes=processes, progress=progress).runs()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What all logs of a selection hold.
+
+    Args:
+        count: Their runs, as the records were read.
+        logs: The logs that hold records, by the names that a person calls them.
+        torn: Log and number of the lines that a crash or a full disk cut off.
+        foreign: Files without any record.
+    """
+
+    count: Count
+    logs: tuple[str, ...]
+    torn: tuple[tuple[str, int], ...]
+    foreign: tuple[str, ...]
+
+    def runs(self) -> Runs:
+        """Return the runs as plain objects; called once."""
+        return Runs(
+            runs=self.count.result(),
+            logs=self.logs,
+            records=self.count.records,
+            copies=self.count.copies,
+            torn=self.torn,
+            foreign=self.foreign,
+        )
+
+
+def count_selection(selection: Selection, *, processes: int | None = None, progress: Progress | None = None) -> Counted:
+    """Count the records of logs that were selected; see :func:`load`."""
     names = dict(zip(selection.logs, selection.names, strict=True))
     found: dict[Path, LogCount] = dict(_counted(selection.logs, processes, progress))
     count = Count()
-    for log in selection.logs:
+    logged: set[str] = set()
+    # Other tools' tables last: where a run has a run log too, that holds all of it.
+    for log in sorted(selection.logs, key=lambda log: log.suffix == TABLE):
         own = found[log].count
+        if log.suffix == TABLE:
+            own.drop(logged)
         if count.repeats(own):
             # Read again without the records of other logs, such as of a backup.
             own = count_log(log, known=count.spans()).count
+            if log.suffix == TABLE:
+                own.drop(logged)
         count.plus(own)
+        if log.suffix != TABLE:
+            logged |= own.runs.keys()
         found[log].count = Count()
     foreign = tuple(names[log] for log in selection.logs if found[log].is_foreign)
     if len(foreign) == len(names):
         raise NoLog(f"LOG={foreign[0]!r} is no run log: no line of it is a record.")
-    return Runs(
-        runs=count.result(),
-        logs=tuple(name for log, name in names.items() if not found[log].is_foreign),
-        records=count.records,
-        copies=count.copies,
-        torn=tuple((names[log], number) for log in selection.logs for number in found[log].torn),
-        foreign=foreign,
+    return Counted(
+        count,
+        tuple(name for log, name in names.items() if not found[log].is_foreign),
+        tuple((names[log], number) for log in selection.logs for number in found[log].torn),
+        foreign,
     )
 
 
@@ -114,7 +153,7 @@ def count_log(log: Path, *, known: Spans | None = None, progress: Progress | Non
             # Only the reader knows where in the file it is; a line has about a kilobyte.
             progress(min(size, _STEP * 1024))
             size = max(0, size - _STEP * 1024)
-    found.is_foreign = not seen and any(True for file in files_of(log) for _ in raw_lines(file))
+    found.is_foreign = not seen and _is_foreign(log)
     if not found.is_foreign and log.suffix != TABLE:
         found.torn = [number for file in files_of(log) for number in torn_lines(file)]
     if progress is not None:
@@ -131,6 +170,13 @@ def records_of(log: Path) -> Iterator[Record]:
         return
     for line in lines(log):
         yield line.record
+
+
+def _is_foreign(log: Path) -> bool:
+    """Return whether a log without records is of no tool; a table with its header alone, or an empty file, is not."""
+    if log.suffix == TABLE and reader_of(log) is not None:
+        return False
+    return any(True for file in files_of(log) for _ in raw_lines(file))
 
 
 def torn_lines(file: Path) -> Iterator[int]:

@@ -89,6 +89,7 @@ class Run(Summed):
         shared_with: Other runs that used the same devices.
         factors: The carbon intensities.
         versions: The versions of the package that wrote it, or the tool whose file it is from.
+        schemas: The versions of its records' form.
         within: Ids of the runs of the selection inside which it was measured: their energy includes that of the
             portions with that parent.
         metrics: The last numbers that were logged outside of any epoch.
@@ -115,6 +116,7 @@ class Run(Summed):
     shared_with: tuple[str, ...] = ()
     factors: tuple[Factor, ...] = ()
     versions: tuple[str, ...] = ()
+    schemas: tuple[int, ...] = ()
     within: frozenset[str] = frozenset()
     metrics: Mapping[str, float] = field(default_factory=dict)
     bases: tuple[Basis, ...] = ()

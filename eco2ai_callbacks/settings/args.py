@@ -15,6 +15,8 @@ class SettingsArgs(TypedDict, total=False):
     description: str
     log_file: str | os.PathLike[str] | None
     csv_file: str | os.PathLike[str] | None
+    prometheus_file: str | os.PathLike[str] | None
+    otel: bool
     console: bool
     scalars: Literal["basic", "all"]
     units: Literal["kWh", "Wh"]

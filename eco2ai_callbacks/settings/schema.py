@@ -46,6 +46,22 @@ class Settings(BesideSettings):
             command=True,
         ),
     )
+    prometheus_file: Path | None = field(
+        default=None,
+        metadata=_entry(
+            "A file with Prometheus's counters, replaced at each mark and heartbeat.",
+            forms.path("a path, or None for no file", none=True),
+            command=True,
+        ),
+    )
+    otel: bool = field(
+        default=False,
+        metadata=_entry(
+            "Whether counters are sent to an OpenTelemetry collector; OTEL_EXPORTER_OTLP_ENDPOINT says where.",
+            forms.flag(),
+            command=True,
+        ),
+    )
     console: bool = field(default=True, metadata=_entry("Whether one line is printed after a run.", forms.flag()))
     scalars: str = field(
         default="basic",

@@ -11,6 +11,8 @@ from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks.csv import open_csv
+from eco2ai_callbacks.sinks.otel import open_otel
+from eco2ai_callbacks.sinks.prometheus import open_prometheus
 
 
 class Sink(Protocol):
@@ -30,7 +32,7 @@ class Sink(Protocol):
 OpenSink = Callable[[Settings, Host], Sink | None]
 
 # Each opens its sink, or returns None where the settings ask for none. A new sink is one more line.
-SINKS: tuple[OpenSink, ...] = (open_csv,)
+SINKS: tuple[OpenSink, ...] = (open_csv, open_prometheus, open_otel)
 
 
 def open_sinks(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.sinks.csv_append import HEAD
 from eco2ai_callbacks.sinks.csv_cells import NONE
 from eco2ai_callbacks.sinks.csv_form import COLUMNS, Form, form_of
+from eco2ai_callbacks.sinks.csv_lines import NoCsv, cells, head_of
 
 # Which versions of eco2AI wrote a number of columns.
 _WRITERS = {10: "0.1 and 0.2", 11: "0.3 before epochs", 12: "0.3 before costs", 13: "0.3"}
@@ -108,52 +106,41 @@ def is_emissions_file(path: Path) -> bool:
     Raises:
         OSError: It cannot be read.
     """
-    return form_of(_head(path)) is not None
+    return form_of(head_of(path)) is not None
 
 
-def read_emissions(path: Path) -> EmissionsFile:
+def read_emissions(path: Path, *, to_the_end: bool = True) -> EmissionsFile:
     """Return the rows of a CSV of eco2AI, in any of its forms of 10 to 13 columns.
 
     Args:
         path: The file.
+        to_the_end: Whether a line that is none of a CSV is an error; otherwise it is torn, and the last one.
 
     Raises:
         OSError: It cannot be read.
         SettingsError: It is no CSV of eco2AI, or a line of it is none of a CSV.
     """
-    form = form_of(_head(path))
+    form = form_of(head_of(path))
     if form is None:
         raise SettingsError(
             f"{str(path)!r} is no CSV of eco2AI; accepted is a file with its columns, such as {', '.join(COLUMNS[1:7])}"
         )
     rows: list[EmissionRow] = []
     torn: list[int] = []
-    for line, cells in _lines(path, form):
-        row = _row(line, cells, form)
-        if row is None:
-            torn.append(line)
-        else:
-            rows.append(row)
+    lines = iter(cells(path, form.delimiter))
+    try:
+        next(lines, None)
+        for line, found in lines:
+            row = _row(line, found, form)
+            if row is None:
+                torn.append(line)
+            else:
+                rows.append(row)
+    except NoCsv as error:
+        if to_the_end:
+            raise SettingsError(f"line {error.line} of {str(path)!r} is no line of a CSV: {error.reason}.") from None
+        torn.append(error.line)
     return EmissionsFile(path, form, tuple(rows), tuple(torn))
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(HEAD)
-
-
-def _lines(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
-    """Return the cells of each line below the header that is not blank, with its number."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader((text.replace("\0", "") for text in file), delimiter=form.delimiter)
-        before = 0
-        try:
-            for cells in reader:
-                if before and cells:
-                    yield before + 1, cells
-                before = reader.line_num
-        except csv.Error as error:
-            raise SettingsError(f"line {before + 1} of {str(path)!r} is no line of a CSV: {error}.") from None
 
 
 def _row(line: int, cells: list[str], form: Form) -> EmissionRow | None:

@@ -15,11 +15,12 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class Server:
-    """The server's address, and what it was asked: paths with their parameters, and headers."""
+    """The server's address, and what it was asked: paths with their parameters, headers, and what was posted."""
 
     base: str
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @contextmanager
@@ -34,6 +35,10 @@ def serving(answer: Answer) -> Iterator[Server]:
             self.released = released
             with suppress(BrokenPipeError, ConnectionResetError):  # the client leaves, as it should
                 answer(self)
+
+        def do_POST(self) -> None:
+            server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None:
             pass

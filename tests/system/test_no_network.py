@@ -57,7 +57,10 @@ def tell(**found):
 """
 
 SETTINGS = """
-settings = dict(csv_file="eco2ai.csv", heartbeat_s=0.1, scalars="all", pue="provider", price=0.2, forecast_after=1)
+settings = dict(
+    csv_file="eco2ai.csv", prometheus_file="eco2ai.prom", heartbeat_s=0.1, scalars="all", pue="provider", price=0.2,
+    forecast_after=1,
+)
 """
 
 PROGRAMS = {
@@ -166,7 +169,9 @@ used = heard(use)
 with open("hours.csv", "w") as file:
     file.write("start,g_per_kwh\\n2026-01-01T00:00Z,50\\n2099-01-01T00:00Z,50\\n")
 recount = ("recompute", "eco2ai.jsonl", "--output", "again.jsonl", "--region", "FR", "--intensity", "hours.csv")
+exports = [("export", "eco2ai.jsonl", "--format", form, "-o", form) for form in ("prometheus", "codecarbon", "eco2ai")]
 commands = heard(lambda: [
+    *(command(*export) for export in exports),
     command("doctor"), command("regions", "fra"), command("verify", "eco2ai.jsonl"), command(*recount),
 ])
 tell(used=used, commands=commands)

@@ -65,3 +65,13 @@ def test_clouds_are_near_only_to_what_looks_like_one() -> None:
     assert all(spot.level != "region" for spot in places.nearest("Frankfurd"))
     assert places.nearest("aws:eu-west-33")[0].id == "aws:eu-west-3"
     assert all(spot.id.startswith("US") for spot in places.nearest("Texass", within="US"))
+
+
+def test_a_country_has_a_code_of_three_letters() -> None:
+    assert [places.alpha3(country) for country in ("FR", "DE", "GB", "US-CA", "nowhere")] == [
+        "FRA",
+        "DEU",
+        "GBR",
+        "",
+        "",
+    ]
