@@ -85,6 +85,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"figures"},
         {"outlook", "epoch_report"},
         {"scalars", "forecast", "budget", "model_card"},
+        {"front_matter"},
     ],
     "distributed": [{"__init__"}, {"job", "process_group"}, {"messages", "ownership", "launcher"}],
     "meters": [{"__init__"}, {"discovery"}, {"exclusive", "cpu", "gpu", "ram"}, {"meter"}],
