@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from eco2ai_callbacks.record import Record, banded
-from eco2ai_callbacks.report.fields import band, mapping, number, text
+from eco2ai_callbacks.report.fields import band, mapping, number, spread_of, text
 from eco2ai_callbacks.runlog.tally import Tally
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Method, Usage, component_of, sum_parallel
 
@@ -23,15 +23,18 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The energy of one channel by one measuring method, with the ends of its band; in joules."""
+    """The energy of one channel by one measuring method, with the ends of its band, in joules, and for how long."""
 
     joules: float = 0.0
     low: float = 0.0
     high: float = 0.0
+    seconds: float = 0.0
 
     def __add__(self, other: Part) -> Part:
         """Return the sum: errors of one method add up linearly."""
-        return Part(self.joules + other.joules, self.low + other.low, self.high + other.high)
+        return Part(
+            self.joules + other.joules, self.low + other.low, self.high + other.high, self.seconds + other.seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,11 @@ class Sum:
         """Lower and upper end of the CO2e; ``None`` where no band is known."""
         found: Band | None = self._banded().get("co2_band_kg")
         return found
+
+    @property
+    def gpu_seconds(self) -> float | None:
+        """Seconds that GPUs were measured for, over all of them; ``None`` where that is not known."""
+        return sum(part.seconds for (channel, _), part in self.parts.items() if component_of(channel) == "gpu") or None
 
     @property
     def components(self) -> dict[str, float]:
@@ -226,11 +234,12 @@ class Adder:
                 source = (OTHER, OTHER)
             held = self._parts.get(source)
             if held is None:
-                self._parts[source] = [part.joules, part.low, part.high]
+                self._parts[source] = [part.joules, part.low, part.high, part.seconds]
             else:
                 held[0] += part.joules
                 held[1] += part.low
                 held[2] += part.high
+                held[3] += part.seconds
         measured = measured_of(record)
         if measured is not None:
             self._measured = (self._measured or 0.0) + measured
@@ -245,7 +254,7 @@ class Adder:
         tally = Tally()
         tally.add("", "stop", both.seconds, both.joules, both.co2_kg, both.cost)
         self._tally = tally
-        self._parts = {source: [part.joules, part.low, part.high] for source, part in both.parts.items()}
+        self._parts = {s: [part.joules, part.low, part.high, part.seconds] for s, part in both.parts.items()}
         self._measured = both.measured_j
         self._low, self._high = both.grams_band
 
@@ -271,7 +280,7 @@ def parts_of(record: Record) -> Iterable[tuple[Source, Part]]:
     for channel, joules in record.joules.items():
         edges = band(bands.get(channel))
         if edges is not None:
-            yield (channel, text(methods.get(channel)) or OTHER), Part(joules, *edges)
+            yield (channel, text(methods.get(channel)) or OTHER), Part(joules, *edges, record.seconds)
 
 
 def measured_of(record: Record) -> float | None:
@@ -285,10 +294,3 @@ def grams_band_of(record: Record) -> Band:
     kg = (record.co2_kg or 0.0) + (mapping(record.carried).get("co2_kg") or 0.0)
     low, high = spread_of(record.intensity)
     return kg * GRAMS_PER_KG * low, kg * GRAMS_PER_KG * high
-
-
-def spread_of(intensity: object) -> Band:
-    """Return the ends of a carbon intensity's band, as factors on it."""
-    found = mapping(intensity)
-    value, low, high = (number(found.get(name)) for name in ("g_per_kwh", "low", "high"))
-    return (1.0, 1.0) if not value or low is None or high is None else (low / value, high / value)
