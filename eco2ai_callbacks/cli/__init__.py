@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from eco2ai_callbacks.cli.calibrate import calibrate
+from eco2ai_callbacks.cli.card import card
+from eco2ai_callbacks.cli.cite import cite
 from eco2ai_callbacks.cli.doctor import doctor
 from eco2ai_callbacks.cli.merge import merge
 from eco2ai_callbacks.cli.recompute import recompute
@@ -22,6 +24,8 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(card)
+main.add_command(cite)
 main.add_command(doctor)
 main.add_command(merge)
 main.add_command(recompute)

@@ -178,13 +178,14 @@ def _markdown(found: Grouped, notes: Sequence[str]) -> str:
     head, rows, last = _cells(found, None)
     numbers = len(found.names)
     rule = [":--" if place < numbers or name == "note" else "--:" for place, name in enumerate(head)]
-    bold = [[f"**{cell}**" if cell else "" for cell in map(_in_markdown, row)] for row in last]
-    body = [head, rule, *([_in_markdown(cell) for cell in row] for row in rows), *bold]
+    bold = [[f"**{cell}**" if cell else "" for cell in map(in_markdown, row)] for row in last]
+    body = [head, rule, *([in_markdown(cell) for cell in row] for row in rows), *bold]
     table = [f"| {' | '.join(row)} |" for row in body]
-    return "\n".join([*table, *([""] if notes else []), *(f"- {_in_markdown(note)}" for note in notes)]) + "\n"
+    return "\n".join([*table, *([""] if notes else []), *(f"- {in_markdown(note)}" for note in notes)]) + "\n"
 
 
-def _in_markdown(value: str) -> str:
+def in_markdown(value: str) -> str:
+    """Return a text as Markdown that shows it and means nothing else."""
     plain = shown(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{c}" if c in "\\|`*_[]#" else c for c in plain)
 
@@ -195,12 +196,13 @@ def _latex(found: Grouped, notes: Sequence[str]) -> str:
     columns = "".join("l" if place < numbers or name == "note" else "r" for place, name in enumerate(head))
 
     def line(cells: Sequence[str]) -> str:
-        return f"{' & '.join(map(_in_latex, cells))} \\\\"
+        return f"{' & '.join(map(in_latex, cells))} \\\\"
 
     body = [line(head), r"\midrule", *map(line, rows), r"\midrule", *map(line, last)]
     table = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(["% \\usepackage{booktabs}", *table, *(f"% {_in_latex(note)}" for note in notes)]) + "\n"
+    return "\n".join(["% \\usepackage{booktabs}", *table, *(f"% {in_latex(note)}" for note in notes)]) + "\n"
 
 
-def _in_latex(value: str) -> str:
+def in_latex(value: str) -> str:
+    """Return a text as LaTeX that shows it and means nothing else."""
     return "".join(_LATEX.get(c, c) for c in shown(value)).replace("CO2e", r"CO\textsubscript{2}e")

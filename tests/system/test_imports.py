@@ -19,6 +19,7 @@ ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "auto"},
+    {"export"},
     {"report"},
     ADAPTERS | {"eco2ai"},
     {"integrations", "eco2ai_compat"},
@@ -36,15 +37,15 @@ FLOORS: list[set[str]] = [
 INSIDE: dict[str, list[set[str]]] = {
     "cli": [
         {"__init__"},
-        {"calibrate", "doctor", "merge", "recompute", "regions", "report", "run", "verify", "when"},
-        {"calibrate_wall", "recount"},
+        {"calibrate", "card", "cite", "doctor", "merge", "recompute", "regions", "run", "verify", "when"},
+        {"calibrate_wall", "recount", "report", "which_runs"},
         {"child", "calibrate_steps", "basis"},
     ],
     "report": [
         {"__init__"},
-        {"page", "pictures", "merge", "notebook"},
-        {"charts"},
-        {"chart_parts"},
+        {"page", "pictures", "merge", "notebook", "card", "cite"},
+        {"charts", "paper_forms"},
+        {"chart_parts", "statement"},
         {"series"},
         {"formats", "load"},
         {"count", "groups"},
