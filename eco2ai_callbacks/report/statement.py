@@ -16,6 +16,8 @@ from eco2ai_callbacks.usage import GRAMS_PER_KG
 
 SOFTWARE = "eco2ai-callbacks"
 WH_PER_KWH = 1000.0
+# The channel of what a checkpoint carried over.
+CARRIED = "carried"
 _SECONDS_PER_HOUR = 3600.0
 # Names in a sentence; the rest is counted.
 _NAMED = 8
@@ -166,19 +168,26 @@ class Statement:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What the figures leave out, one sentence each."""
-        used = [name for name, joules in self.sum.components.items() if joules or len(self.sum.components) == 1]
+        """What the figures of reports leave out, one sentence each."""
+        return (self.scope, "It is IT energy; CO2e holds the data centre's overhead (PUE).", *self.cautions)
+
+    @property
+    def scope(self) -> str:
+        """Which components the energy is of, in a sentence."""
         # Joules that a checkpoint held have no component.
-        parts = [name for name in used if name != "carried"]
+        parts = [name for name in self.sum.components if name != CARRIED]
         counted = f"Energy is that of {listed(parts)}; " if parts else ""
-        sentences = [
-            f"{counted}mainboards, disks, network, power supplies and the manufacture of hardware are not in it.",
-            "It is IT energy; CO2e holds the data centre's overhead (PUE).",
-        ]
+        sentence = f"{counted}mainboards, disks, network, power supplies and the manufacture of hardware are not in it."
+        return sentence[:1].upper() + sentence[1:]
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What limits these figures in particular, one sentence each."""
+        sentences = []
         if self.not_covered:
             sentences.append(f"No meter read {listed(self.not_covered)}.")
-        if "carried" in used:
-            kwh = banded(self.sum.of("carried").energy_kwh, None, "Wh", WH_PER_KWH)
+        if CARRIED in self.sum.components:
+            kwh = banded(self.sum.of(CARRIED).energy_kwh, None, "Wh", WH_PER_KWH)
             sentences.append(f"{kwh} of it is from a checkpoint without its log, so its GPU time is not in the hours.")
         missing = [run.id for run in self.counted if len(run.ranks) < run.world_size]
         if missing:
