@@ -16,7 +16,7 @@ def chosen(runs: Runs, ids: tuple[str, ...]) -> tuple[Run, ...]:
     """
     if not ids:
         return runs.runs
-    return tuple(dict.fromkeys(_one(runs, each) for each in ids))
+    return tuple({run.id: run for run in (_one(runs, each) for each in ids)}.values())
 
 
 def _one(runs: Runs, beginning: str) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from eco2ai_callbacks.metrics.model_card import hardware, place_name
@@ -203,8 +203,14 @@ class Statement:
 
 
 def statement(runs: Iterable[Run]) -> Statement:
-    """Return runs as a publication states them."""
-    return Statement(tuple(runs))
+    """Return runs as a publication states them.
+
+    Args:
+        runs: The runs; one inside another counts where that one is not among them, whatever else was read with it.
+    """
+    found = tuple(runs)
+    ids = {run.id for run in found}
+    return Statement(tuple(run if run.within <= ids else replace(run, within=run.within & ids) for run in found))
 
 
 def listed(names: Iterable[str]) -> str:

@@ -41,6 +41,13 @@ INSIDE: dict[str, list[set[str]]] = {
         {"calibrate_wall", "recount", "report", "which_runs"},
         {"child", "calibrate_steps", "basis"},
     ],
+    "export": [{"__init__"}, {"standards"}],
+    "export.standards": [
+        {"__init__"},
+        {"boamps", "cyclonedx", "spdx", "ai_act", "sci"},
+        {"boundary"},
+        {"options"},
+    ],
     "report": [
         {"__init__"},
         {"page", "pictures", "merge", "notebook", "card", "cite"},

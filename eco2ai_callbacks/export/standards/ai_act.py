@@ -41,7 +41,7 @@ _TITLES = {
     "training_flop_methodology": "How these were found",
     "training_began": "Training began",
     "training_ended": "Training ended",
-    "training_days": "Days, by the clock",
+    "training_days": "Days that the runs took",
     "hardware": "Hardware",
     "hardware_days": "Days of hardware (GPUs x days)",
 }
