@@ -20,6 +20,7 @@ from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.settings import SettingsArgs, by_name
@@ -94,7 +95,9 @@ class Eco2AICallback(keras.callbacks.Callback):
         """Begin an epoch, and the run with the first one."""
         if self._fitting:
             self._fitting = False
-            self._begin(fit=True, first_epoch=epoch)
+            begun = self._begin(fit=True, first_epoch=epoch)
+            others = owner(keras.callbacks.CallbackList, lambda each: self in each.callbacks)
+            log_facts(begun, getattr(others, "callbacks", ()))
         self._epoch, self._cut_short = epoch, False
         if tracker := self._lifecycle.tracker:
             tracker.enter("train", epoch)

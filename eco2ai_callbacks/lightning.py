@@ -12,6 +12,7 @@ from eco2ai_callbacks.distributed.messages import Gather
 from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_agreement, torch_group
 from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs, by_name
@@ -74,7 +75,8 @@ class Eco2AICallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a run, or continue the one that the checkpoint names."""
         if self._leads(trainer):
-            self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
+            tracker = self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
+            log_facts(tracker, trainer.loggers if trainer.is_global_zero else ())
             self._restored = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

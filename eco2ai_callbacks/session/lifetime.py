@@ -15,6 +15,7 @@ from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.session.assembly import PreparedSession, open_session
 from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import new_id
@@ -63,6 +64,11 @@ class Lifetime:
     def clock(self) -> float:
         """Return monotonic seconds."""
         return self._platform.clock()
+
+    @property
+    def facts(self) -> Facts:
+        """What a logger's configuration holds of the run; empty where it has not begun."""
+        return {} if self.session is None else self.session.facts
 
     @property
     def started(self) -> bool:

@@ -65,7 +65,7 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "integrations": [
         {"__init__"},
-        {"lifecycle", "script", "hf_model_card", "hf_callbacks"},
+        {"lifecycle", "script", "hf_model_card", "hf_callbacks", "run_facts"},
         {"callstack", "unmeasured"},
     ],
     "eco2ai_compat": [
@@ -92,8 +92,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"figures"},
         {"outlook", "epoch_report"},
-        {"scalars", "forecast", "budget", "model_card"},
-        {"front_matter"},
+        {"forecast", "budget", "model_card", "run_facts"},
+        {"scalars", "front_matter"},
     ],
     "distributed": [{"__init__"}, {"job", "process_group"}, {"messages", "ownership", "launcher"}],
     "meters": [{"__init__"}, {"discovery"}, {"exclusive", "cpu", "gpu", "ram"}, {"meter"}],
