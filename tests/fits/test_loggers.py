@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import readback
+from entry_point import check_published
 from logcheck import Row, check_whole, epochs, rows, stage_sum
 from readback import Series
 
@@ -253,6 +254,8 @@ def test_without_a_lightning_logger_the_trainer_still_has_them(pl: ModuleType, f
     fit = lightning_fit(pl, first, False)
     found = {name: [value.item()] for name, value in fit.callback_metrics.items()}
     check(found, {name: values[-1:] for name, values in figures(rows()).items()}, single)
+    if first and pl.__name__ == "lightning.pytorch":
+        check_published()
     assert {path.name for path in Path().iterdir() if path.is_file()} == {"eco2ai.jsonl"}
 
 
@@ -384,6 +387,8 @@ def test_a_hugging_face_reporter_gets_every_row_in_one_run(
     if name in CONFIGURATION:
         found = CONFIGURATION[name]()
         check_facts(found)
+        if first and name == "tensorboard":
+            check_published()
         assert name == "tensorboard" or str(found["num_train_epochs"]) == "2"
 
 
@@ -480,6 +485,8 @@ def test_the_history_of_keras_gets_every_epoch(keras: ModuleType, first: bool) -
     history = keras.callbacks.History()
     assert keras_fit(keras, first, history) is history
     check(history.history, figures(rows()))
+    if first:
+        check_published()
 
 
 @FIRST_AND_LAST
