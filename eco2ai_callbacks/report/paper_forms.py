@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from eco2ai_callbacks.report.statement import Statement, listed, per_run
 from eco2ai_callbacks.sinks.console import amount, duration
@@ -96,13 +97,13 @@ def _workers(found: Statement) -> Iterator[str]:
 
 
 def _each(found: Statement) -> Iterator[str]:
-    runs = per_run(found.runs)
-    for each in runs[:_MOST_RUNS]:
+    for each in islice(per_run(found), _MOST_RUNS):
         (run,) = each.runs
         name = f"{run.project}, {run.id}" if run.project else run.id
         yield f"Run {name}: {', '.join(_amounts(each))}."
-    if len(runs) > _MOST_RUNS:
-        yield f"{len(runs) - _MOST_RUNS} more runs: `eco2ai report` lists all."
+    more = len(found.counted) - _MOST_RUNS
+    if more > 0:
+        yield f"{more} more runs: `eco2ai report` lists all."
 
 
 def _whole(found: Statement) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,14 +29,11 @@ class Statement:
 
     Args:
         runs: The runs.
+        sum: What they used, by the counting rule of all reports.
     """
 
     runs: tuple[Run, ...]
-
-    @property
-    def sum(self) -> Sum:
-        """What they used, by the counting rule of all reports."""
-        return Runs(self.runs).sum
+    sum: Sum
 
     @property
     def counted(self) -> tuple[Run, ...]:
@@ -72,10 +69,11 @@ class Statement:
         return tuple(found)
 
     @property
-    def is_measured(self) -> bool:
-        """Whether all of the energy is from hardware counters."""
-        share = self.sum.measured_share
-        return share is not None and share > 1 - 1e-9
+    def read_share(self) -> float | None:
+        """Energy by methods that read hardware, counters or sensors, / energy; ``None`` where nothing was measured."""
+        total, hardware = self.sum.usage.total_j, frozenset[str]().union(*(run.hardware for run in self.runs))
+        read = sum(joules for method, joules in self.sum.methods.items() if method in hardware)
+        return read / total if total else None
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -210,7 +208,16 @@ def statement(runs: Iterable[Run]) -> Statement:
     """
     found = tuple(runs)
     ids = {run.id for run in found}
-    return Statement(tuple(run if run.within <= ids else replace(run, within=run.within & ids) for run in found))
+    return _of(tuple(run if run.within <= ids else replace(run, within=run.within & ids) for run in found))
+
+
+def per_run(found: Statement) -> Iterator[Statement]:
+    """Return each run that counts by itself; together they used what all did."""
+    return (_of((run,)) for run in found.counted)
+
+
+def _of(runs: tuple[Run, ...]) -> Statement:
+    return Statement(runs, Runs(runs).sum)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -226,8 +233,3 @@ def _said_factor(place: str, dataset: str, year: int | None, kind: str, band: Ba
     figure = f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
     origin = ", ".join(part for part in (dataset, str(year) if year else "", kind) if part)
     return f"{figure} g CO2e/kWh{f' for {place}' if place else ''}{f' ({origin})' if origin else ''}"
-
-
-def per_run(runs: Sequence[Run]) -> list[Statement]:
-    """Return each run that counts by itself."""
-    return [Statement((run,)) for run in runs if run.counts]

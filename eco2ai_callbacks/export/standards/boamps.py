@@ -81,7 +81,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
 
 
 def _measured(told: Bounded) -> list[Any]:
-    return [each for each in per_run(told.found.runs) if each.sum.energy_kwh is not None]
+    return [each for each in per_run(told.found) if each.sum.energy_kwh is not None]
 
 
 def _header(told: Bounded, options: Options) -> dict[str, Any]:

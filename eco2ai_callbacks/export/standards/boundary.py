@@ -12,6 +12,8 @@ from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.report.runs import Run
 from eco2ai_callbacks.report.statement import Statement, listed, statement
 
+# Shares that differ by less are the same.
+_ROUNDING = 1e-9
 IT, FACILITY = "it", "facility"
 # The option that all forms have.
 OPTION = {
@@ -47,8 +49,8 @@ class Bounded:
     @property
     def kind(self) -> str:
         """Whether the energy is measured, estimated, or in part both."""
-        share = self.found.sum.measured_share
-        if self.found.is_measured:
+        share = self.found.read_share or 0.0
+        if share > 1 - _ROUNDING:
             return "measured"
         return "partly measured" if share else "estimated"
 

@@ -19,7 +19,7 @@ def test_figures_are_those_of_all_reports() -> None:
     assert found.sum == runs.sum
     assert [run.id for run in found.counted] == ["killed", "outer", "job"]
     assert found.facility_kwh == pytest.approx(1.2 * (runs.sum.energy_kwh or 0.0))
-    assert sum(each.sum.energy_kwh or 0.0 for each in per_run(runs.runs)) == pytest.approx(runs.sum.energy_kwh)
+    assert sum(each.sum.energy_kwh or 0.0 for each in per_run(found)) == pytest.approx(runs.sum.energy_kwh)
     assert found.not_covered == ("a switch",)
 
 
@@ -42,7 +42,7 @@ def test_hardware_and_methods_are_named() -> None:
     assert found.hardware == "1 x NVIDIA L4"
     assert found.said_methods == "measured: gpu by nvml-energy; estimated: cpu by cpu-model:vm and ram by ram-model"
     assert found.software == ("eco2ai-callbacks 0.1.0",)
-    assert not found.is_measured
+    assert found.read_share == pytest.approx(found.sum.measured_share)
     assert found.places == ("France",)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def test_estimates_are_called_so() -> None:
     assert found.kind == "estimated"
     assert found.basis[0].endswith("it is estimated (0% by hardware counters).")
     assert told(trained_runs("gpu.jsonl")).kind == "partly measured"
+
+
+def test_sensors_are_measurements_as_counters_are() -> None:
+    training(Path("eco2ai.jsonl"))
+    (run,) = load("eco2ai.jsonl")
+    assert told((replace(run, hardware=frozenset({"cpu-model:vm"})),)).kind == "measured"
 
 
 def test_a_model_s_name_is_its_project_or_asked_for() -> None:
