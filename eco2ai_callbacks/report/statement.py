@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from eco2ai_callbacks.carbon import places
+from eco2ai_callbacks.carbon.places import Spot
+from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.metrics.model_card import hardware, place_name
 from eco2ai_callbacks.report.formats import banded
 from eco2ai_callbacks.report.groups import some
@@ -58,10 +61,10 @@ class Statement:
         return hardware("", self.gpus)
 
     @property
-    def methods(self) -> tuple[tuple[str, str, bool], ...]:
-        """Component, measuring method, and whether it reads hardware."""
+    def methods(self) -> tuple[tuple[str, str, bool | None], ...]:
+        """Component, measuring method, and whether it reads hardware; ``None`` where another tool states nothing."""
         found = {
-            ("+".join(run.covers.get(channel) or (channel.partition(":")[0],)), method, method in run.hardware): None
+            ("+".join(run.covers.get(channel) or (channel.partition(":")[0],)), method, _reads(run, method)): None
             for run in self.runs
             for channel, methods in run.methods.items()
             for method in methods
@@ -101,7 +104,11 @@ class Statement:
     @property
     def places(self) -> tuple[str, ...]:
         """Names of the places; a place that is not known is none of them."""
-        named = (place_name(f.region) or f.name for f in self.factors if f.found_by != "unknown")
+        named = []
+        for factor in self.factors:
+            spot = spot_of(factor)
+            if factor.found_by != "unknown":
+                named.append(place_name(factor.region if spot is None else spot.id) or factor.name)
         return tuple(dict.fromkeys(name for name in named if name))
 
     @property
@@ -140,7 +147,7 @@ class Statement:
     @property
     def said_methods(self) -> str:
         """The methods in words: ``measured: gpu by nvml-energy; estimated: cpu by cpu-model``."""
-        kinds = {True: "measured", False: "estimated"}
+        kinds = {True: "measured", False: "estimated", None: "by another tool"}
         parts = []
         for kind, name in kinds.items():
             held = [f"{component} by {method}" for component, method, is_read in self.methods if is_read is kind]
@@ -218,6 +225,22 @@ def per_run(found: Statement) -> Iterator[Statement]:
 
 def _of(runs: tuple[Run, ...]) -> Statement:
     return Statement(runs, Runs(runs).sum)
+
+
+def spot_of(factor: Factor) -> Spot | None:
+    """Return the place of a carbon intensity; ``None`` where it is not known, or a name of the user's own."""
+    if factor.found_by == "unknown":
+        return None
+    try:
+        return places.place(factor.region) if places.exists(factor.region) else places.resolve(factor.region)
+    except SettingsError:
+        return None
+
+
+def _reads(run: Run, method: str) -> bool | None:
+    if method in run.hardware:
+        return True
+    return None if run.sum.measured_share is None else False
 
 
 def listed(names: Iterable[str]) -> str:

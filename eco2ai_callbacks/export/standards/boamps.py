@@ -16,7 +16,7 @@ from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, bounded, document_id, now
 from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.report.runs import Run
-from eco2ai_callbacks.report.statement import SOFTWARE, per_run
+from eco2ai_callbacks.report.statement import SOFTWARE, per_run, spot_of
 
 FORMAT_VERSION = "1.1.0"
 SPECIFICATION = "https://github.com/Boavizta/BoAmps/tree/main/model"
@@ -154,8 +154,7 @@ def _infrastructure(told: Bounded, options: Options) -> dict[str, Any]:
 
 def _environment(told: Bounded) -> dict[str, Any]:
     """Return where the runs were; empty where that is not known, or not one country."""
-    spots = [each.region for each in told.found.factors if each.found_by != "unknown" and places.exists(each.region)]
-    around = [places.chain(places.place(region)) for region in dict.fromkeys(spots)]
+    around = [places.chain(spot) for factor in told.found.factors if (spot := spot_of(factor)) is not None]
     countries = {spot.name for chain in around for spot in chain if spot.level == "country"}
     if len(countries) != 1:
         return {}

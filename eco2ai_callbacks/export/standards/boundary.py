@@ -14,6 +14,7 @@ from eco2ai_callbacks.report.statement import Statement, listed, statement
 
 # Shares that differ by less are the same.
 _ROUNDING = 1e-9
+NOT_KNOWN = "not known"
 IT, FACILITY = "it", "facility"
 # The option that all forms have.
 OPTION = {
@@ -48,8 +49,10 @@ class Bounded:
 
     @property
     def kind(self) -> str:
-        """Whether the energy is measured, estimated, or in part both."""
+        """Whether the energy is measured, estimated, or in part both; ``not known`` where another tool counted it."""
         share = self.found.read_share or 0.0
+        if not share and self.found.sum.measured_share is None:
+            return NOT_KNOWN
         if share > 1 - _ROUNDING:
             return "measured"
         return "partly measured" if share else "estimated"
@@ -66,8 +69,10 @@ class Bounded:
         """How the figures were found, and what they leave out, one sentence each."""
         found = self.found
         share = "" if found.sum.measured_share is None else f" ({found.sum.measured_share:.0%} by hardware counters)"
+        unknown = self.kind == NOT_KNOWN
+        said = "whether it is measured or estimated is not known" if unknown else f"it is {self.kind}"
         parts = [
-            f"Energy is {self.said}; it is {self.kind}{share}.",
+            f"Energy is {self.said}; {said}{share}.",
             f"Band: {found.energy} of IT energy." if self.band_kwh else "",
             f"Method: {found.said_methods}." if found.methods else "",
             f"CO2e is location-based, with {found.said_factors} and PUE {found.said_pue}." if found.factors else "",

@@ -9,6 +9,8 @@ import pytest
 from publications import trained_runs
 from report_logs import GRID, folder, training
 
+from eco2ai_callbacks.export.standards.boundary import OPTION, bounded
+from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.statement import listed, per_run, statement
 
@@ -51,6 +53,26 @@ def test_a_place_that_was_not_found_is_none() -> None:
     found = statement(load("eco2ai.jsonl"))
     assert found.places == ()
     assert found.said_factors == "400 g CO2e/kWh for World, place unknown (Ember 2026-04, 2025, lifecycle)"
+
+
+def test_what_another_tool_counted_is_called_neither_measured_nor_estimated() -> None:
+    Path("emissions.csv").write_text(
+        "timestamp,project_name,run_id,duration,emissions,cpu_energy,energy_consumed,country_iso_code,codecarbon_version\n"
+        "2026-01-01T10:00:00,demo,run-1,20,0.02,0.8,0.8,FRA,3.0.4\n"
+    )
+    found = statement(load("emissions.csv"))
+    assert found.said_methods == "by another tool: cpu by codecarbon"
+    assert found.software == ("CodeCarbon 3.0.4",)
+    assert found.places == ("France",)
+    told = bounded(found.runs, Options("form", {}, OPTION))
+    assert told.kind == "not known"
+    assert "whether it is measured or estimated is not known." in told.basis[0]
+
+
+@pytest.mark.parametrize(("region", "place"), [("our cellar", "our cellar"), ("US-CA", "California, United States")])
+def test_a_place_has_its_name(region: str, place: str) -> None:
+    training(Path("eco2ai.jsonl"), intensity=GRID | {"region": region, "found_by": "setting"})
+    assert statement(load("eco2ai.jsonl")).places == (place,)
 
 
 def test_factors_of_one_source_are_a_range_and_their_mean_is_that_of_the_run() -> None:
