@@ -21,6 +21,7 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION, FitPhases
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
 from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
@@ -100,7 +101,8 @@ class Eco2AICallback(keras.callbacks.Callback):
         """Begin an epoch, and the run with the first one."""
         if self._fitting:
             self._fitting = False
-            self._begin(fit=True, first_epoch=epoch)
+            others = owner(keras.callbacks.CallbackList, lambda each: self in each.callbacks)
+            log_facts(self._begin(fit=True, first_epoch=epoch), getattr(others, "callbacks", ()))
             self._count()
         self._epoch, self._cut_short = epoch, False
         if tracker := self._lifecycle.tracker:

@@ -15,6 +15,7 @@ from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.integrations.lightning_callbacks import Callback, LastCallback
+from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
@@ -67,7 +68,8 @@ class Eco2AICallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a run, or continue the one that the checkpoint names."""
         if self._leads(trainer):
-            self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
+            tracker = self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
+            log_facts(tracker, trainer.loggers if trainer.is_global_zero else ())
             self._restored, self._step = None, trainer.global_step
             fit = self._lifecycle.fit
             fit.count(trainer, "save_checkpoint", CHECKPOINT)

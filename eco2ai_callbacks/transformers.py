@@ -18,6 +18,7 @@ from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, 
 from eco2ai_callbacks.integrations.hf_last import LastCallback
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import Checkpoint
 from eco2ai_callbacks.settings import SettingsArgs, by_name
@@ -80,6 +81,8 @@ class Eco2AICallback(TrainerCallback):
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Begin an epoch; the first one's number is taken from the state, also after a resume."""
         if tracker := self._lifecycle.tracker:
+            if self._epoch is None and state.is_world_process_zero:  # by now, all reporters are set up
+                log_facts(tracker, getattr(self._handler(), "callbacks", ()))
             # The state's epoch is steps divided by steps: a whole number may be short by a rounding error.
             self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
             self._seen = (state.global_step, state.num_input_tokens_seen)

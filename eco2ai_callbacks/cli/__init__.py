@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from eco2ai_callbacks.cli.calibrate import calibrate
+from eco2ai_callbacks.cli.card import card
+from eco2ai_callbacks.cli.cite import cite
 from eco2ai_callbacks.cli.compare import compare
 from eco2ai_callbacks.cli.doctor import doctor
 from eco2ai_callbacks.cli.export import export
@@ -26,6 +28,8 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(card)
+main.add_command(cite)
 main.add_command(compare)
 main.add_command(doctor)
 main.add_command(export)

@@ -1,1 +1,1 @@
-"""Run logs in the forms of other tools."""
+"""Run logs in the forms of other tools and of standards."""

@@ -102,6 +102,7 @@ class Form:
 
 
 _HERE = "eco2ai_callbacks.export"
+_STANDARDS = f"{_HERE}.standards"
 # A new form is one more line.
 FORMS: dict[str, Form] = {
     form.name: form
@@ -118,6 +119,11 @@ FORMS: dict[str, Form] = {
         Form("otel", "OpenTelemetry metrics, sent to a collector.", f"{_HERE}.otel", "otel", "", Takes.SENT),
         Form("codecarbon", "CodeCarbon's emissions.csv.", f"{_HERE}.codecarbon", suffix=".csv"),
         Form("eco2ai", "eco2AI's CSV of 13 columns.", f"{_HERE}.eco2ai", suffix=".csv", takes=Takes.FILE),
+        Form("boamps", "BoAmps 1.1, a report of an AI task's energy.", f"{_STANDARDS}.boamps"),
+        Form("cyclonedx", "CycloneDX 1.7, energy in an ML-BOM.", f"{_STANDARDS}.cyclonedx", suffix=".cdx.json"),
+        Form("spdx", "SPDX 3.0.1, AI profile.", f"{_STANDARDS}.spdx", suffix=".spdx.json"),
+        Form("ai-act", "EU AI Act, Annex XI, as JSON or Markdown.", f"{_STANDARDS}.ai_act"),
+        Form("sci", "Software Carbon Intensity, ISO/IEC 21031.", f"{_STANDARDS}.sci"),
     )
 }
 

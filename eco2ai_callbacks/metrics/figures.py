@@ -13,6 +13,7 @@ from eco2ai_callbacks.metrics import scalars
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.forecast import Band
 from eco2ai_callbacks.metrics.outlook import Outlook
+from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.record import band_factors
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage
@@ -26,6 +27,10 @@ class Running(Protocol):
 
     def clock(self) -> float:
         """Return monotonic seconds."""
+
+    @property
+    def facts(self) -> Facts:
+        """What a logger's configuration holds of the run; empty where it has not begun."""
 
     def so_far(self) -> tuple[Usage, Band, Band]:
         """Return the usage of this process until now, and the bands of its energy and its CO2e, as factors."""
@@ -68,6 +73,11 @@ class JobFigures:
     def latest(self) -> Usage:
         """Usage of all ranks, this one's until now and the others' at the last exchange."""
         return self._own() + self._job.others
+
+    @property
+    def facts(self) -> Facts:
+        """What a logger's configuration holds of the run; empty where it has not begun."""
+        return {} if self._running is None else self._running.facts
 
     def training_begins(self, done: float) -> None:
         """Set the run's progress where its training starts or restarts; the forecast counts from there.

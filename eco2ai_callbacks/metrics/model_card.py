@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from eco2ai_callbacks.carbon import places
 from eco2ai_callbacks.carbon.intensity import Intensity
+from eco2ai_callbacks.metrics import front_matter
 from eco2ai_callbacks.usage import Usage
 
 FIELD = "co2_eq_emissions"
@@ -17,26 +18,23 @@ FIELD = "co2_eq_emissions"
 KEYS = frozenset({"emissions", "source", "training_type", "geographical_location", "hardware_used"})
 TrainingType = Literal["pre-training", "fine-tuning"]
 
-# Readers look for digits, so that 1e-05 would be 1 gram. Python prints an exponent below this and from the next one on.
-SMALLEST_PLAIN = 0.0001
+# Digits of the emissions that are written.
+_DIGITS = 6
+# Python prints an exponent from here on.
 _FIRST_IN_POWERS = 1e15
 
 
 def emissions(grams: float) -> float | int:
-    """Return grams as a number that is printed without an exponent, rounded to six digits.
-
-    The smallest above 0 is 0.0001 g: less is rounded up to it, for 0 would mean that nothing was emitted.
+    """Return grams of CO2e as a card states them, rounded to six digits; a card holds them in plain decimals.
 
     Example:
-        >>> emissions(12.3456789), emissions(1e-9), emissions(1e12)
-        (12.3457, 0.0001, 1000000000000.0)
+        >>> emissions(12.3456789), emissions(1.8e-07), emissions(1e12)
+        (12.3457, 1.8e-07, 1000000000000.0)
     """
     if grams <= 0:
         return 0.0
-    rounded = float(f"{grams:.6g}")
-    if rounded >= _FIRST_IN_POWERS:
-        return int(rounded)
-    return max(SMALLEST_PLAIN, rounded)
+    rounded = float(f"{grams:.{_DIGITS}g}")
+    return int(rounded) if rounded >= _FIRST_IN_POWERS else rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,14 @@ class CardFacts:
 
 def location(intensity: Intensity) -> str | None:
     """Return the place of a carbon intensity, smallest first: ``California, United States``; ``None`` if unknown."""
-    if not places.exists(intensity.region):
-        return intensity.region or None  # the user's own name beside the user's own figure
-    around = places.chain(places.place(intensity.region))
+    return place_name(intensity.region)
+
+
+def place_name(region: str) -> str | None:
+    """Return the name of a place by its id, smallest first: ``California, United States``; ``None`` if unknown."""
+    if not places.exists(region):
+        return region or None  # the user's own name beside the user's own figure
+    around = places.chain(places.place(region))
     return ", ".join(spot.name for spot in around if spot.level in ("region", "subdivision", "country")) or None
 
 
@@ -96,7 +99,7 @@ def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
 
 
 def merged(text: str, values: Mapping[str, Any]) -> str:
-    """Return a card with the field set; its text and its other metadata stay unchanged.
+    """Return a card with the field set; its text and the lines of its other metadata stay unchanged.
 
     An existing ``co2_eq_emissions`` is replaced, not added to: our figure is the whole run's, resumed parts included,
     and a card is written again at each save. Keys in it that the Hub does not read are kept.
@@ -106,16 +109,12 @@ def merged(text: str, values: Mapping[str, Any]) -> str:
         values: The field's value.
 
     Raises:
-        ImportError: ``huggingface_hub`` is not installed.
-        ValueError: The card's metadata cannot be parsed.
+        ImportError: PyYAML is not installed.
+        ValueError: The card's metadata is no YAML, or no mapping.
     """
-    from huggingface_hub import ModelCard
-
-    card = ModelCard(text)
-    old = card.data.get(FIELD)
+    old = front_matter.parsed(text).get(FIELD)
     extra = {name: value for name, value in old.items() if name not in KEYS} if isinstance(old, Mapping) else {}
-    card.data[FIELD] = {**values, **extra}
-    return str(card)
+    return front_matter.with_field(text, FIELD, {**values, **extra})
 
 
 def merge(path: Path, values: Mapping[str, Any]) -> None:
@@ -123,8 +122,8 @@ def merge(path: Path, values: Mapping[str, Any]) -> None:
 
     Raises:
         OSError: The file does not exist, or cannot be written.
-        ImportError: ``huggingface_hub`` is not installed.
-        ValueError: The card's metadata cannot be parsed.
+        ImportError: PyYAML is not installed.
+        ValueError: The card is no UTF-8, or its metadata is no YAML or no mapping.
     """
     # As bytes, so that line ends stay unchanged.
     path.write_bytes(merged(path.read_bytes().decode("utf-8-sig"), values).encode("utf-8"))

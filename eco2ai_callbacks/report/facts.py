@@ -26,6 +26,7 @@ class Facts:
         "_checks",
         "_covers",
         "_description",
+        "_devices",
         "_factors",
         "_failures",
         "_forecasts",
@@ -51,6 +52,7 @@ class Facts:
         self._attribution: dict[str, str] = {}
         self._covers: dict[str, tuple[str, ...]] = {}
         self._hardware: dict[str, None] = {}
+        self._devices: dict[str, str] = {}
         self._unused: dict[tuple[str, str], None] = {}
         self._not_covered: dict[str, None] = {}
         self._failures: dict[str, None] = {}
@@ -128,6 +130,7 @@ class Facts:
             _keep(self._methods.setdefault(name, {}), methods)
         self._attribution = other._attribution | self._attribution
         self._covers = other._covers | self._covers
+        self._devices = other._devices | self._devices
         self._metrics |= other._metrics
         for mine, its in (
             (self._hardware, other._hardware),
@@ -156,6 +159,7 @@ class Facts:
             "attribution": {channel: phrase for channel, phrase in self._attribution.items() if phrase},
             "covers": dict(self._covers),
             "hardware": frozenset(self._hardware) | _EARLY_HARDWARE,
+            "devices": dict(self._devices),
             "unused": tuple(self._unused),
             "not_covered": tuple(self._not_covered),
             "failures": tuple(self._failures),
@@ -173,8 +177,15 @@ class Facts:
         for source in map(mapping, sources if isinstance(sources, tuple | list) else ()):
             if source.get("used"):
                 _keep(self._hardware, texts(source.get("measured")))
+                self._take_devices(source.get("devices"))
             elif source.get("status") != "displaced":  # another source takes its place
                 _keep(self._unused, ((text(source.get("name")), text(source.get("reason"))),))
+
+    def _take_devices(self, devices: object) -> None:
+        for device in map(mapping, devices if isinstance(devices, tuple | list) else ()):
+            uuid = text(device.get("uuid"))
+            if uuid and (uuid in self._devices or len(self._devices) < _MOST):
+                self._devices[uuid] = text(device.get("name"))
 
     def _expect(self, forecast: ExpectedTotal) -> None:
         self._seen += 1

@@ -36,6 +36,13 @@ def band(value: object) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
+def spread_of(intensity: object) -> tuple[float, float]:
+    """Return the ends of a carbon intensity's band, as factors on it."""
+    found = mapping(intensity)
+    value, low, high = (number(found.get(name)) for name in ("g_per_kwh", "low", "high"))
+    return (1.0, 1.0) if not value or low is None or high is None else (low / value, high / value)
+
+
 def text(value: object) -> str:
     """Return a text, cut at a length that no name needs; empty where the value is none."""
     if not isinstance(value, str):

@@ -214,6 +214,7 @@ def _markdown(found: Grouped, notes: Sequence[str]) -> str:
 
 
 def in_markdown(value: str) -> str:
+    """Return a text as Markdown that shows it and means nothing else."""
     plain = shown(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{c}" if c in "\\|`*_[]#" else c for c in plain)
 
@@ -224,12 +225,13 @@ def _latex(found: Grouped, notes: Sequence[str]) -> str:
     columns = "".join("l" if place < numbers or name == "note" else "r" for place, name in enumerate(head))
 
     def line(cells: Sequence[str]) -> str:
-        return f"{' & '.join(map(_in_latex, cells))} \\\\"
+        return f"{' & '.join(map(in_latex, cells))} \\\\"
 
     body = [line(head), r"\midrule", *map(line, rows), r"\midrule", *map(line, last)]
     table = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(["% \\usepackage{booktabs}", *table, *(f"% {_in_latex(note)}" for note in notes)]) + "\n"
+    return "\n".join(["% \\usepackage{booktabs}", *table, *(f"% {in_latex(note)}" for note in notes)]) + "\n"
 
 
-def _in_latex(value: str) -> str:
+def in_latex(value: str) -> str:
+    """Return a text as LaTeX that shows it and means nothing else."""
     return "".join(_LATEX.get(c, c) for c in shown(value)).replace("CO2e", r"CO\textsubscript{2}e")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.fields import mapping, number
+from eco2ai_callbacks.report.fields import mapping, number, spread_of
 from eco2ai_callbacks.usage import GRAMS_PER_KG
 
 # The figures beside energy and CO2e; others, of a later version, are passed over.
@@ -38,10 +38,3 @@ def grams_band_of(record: Record) -> tuple[float, float]:
     kg = (record.co2_kg or 0.0) + (mapping(record.carried).get("co2_kg") or 0.0)
     low, high = spread_of(record.intensity)
     return kg * GRAMS_PER_KG * low, kg * GRAMS_PER_KG * high
-
-
-def spread_of(intensity: object) -> tuple[float, float]:
-    """Return the ends of a carbon intensity's band, as factors on it."""
-    found = mapping(intensity)
-    value, low, high = (number(found.get(name)) for name in ("g_per_kwh", "low", "high"))
-    return (1.0, 1.0) if not value or low is None or high is None else (low / value, high / value)

@@ -83,6 +83,7 @@ class Run(Summed):
         attribution: Whose energy each channel holds.
         covers: The components that each channel includes.
         hardware: The methods that read hardware; the others are estimates.
+        devices: Names of the devices that were measured, by their unique ids.
         unused: Sources of energy figures that were not used, each with the reason.
         not_covered: Hardware that draws power and that no meter reads.
         failures: Failures, one sentence each.
@@ -110,6 +111,7 @@ class Run(Summed):
     attribution: Mapping[str, str] = field(default_factory=dict)
     covers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hardware: frozenset[str] = frozenset()
+    devices: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[tuple[str, str], ...] = ()
     not_covered: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()

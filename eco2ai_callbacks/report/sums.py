@@ -24,15 +24,18 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The energy of one channel by one measuring method, with the ends of its band; in joules."""
+    """The energy of one channel by one measuring method, with the ends of its band, in joules, and for how long."""
 
     joules: float = 0.0
     low: float = 0.0
     high: float = 0.0
+    seconds: float = 0.0
 
     def __add__(self, other: Part) -> Part:
         """Return the sum: errors of one method add up linearly."""
-        return Part(self.joules + other.joules, self.low + other.low, self.high + other.high)
+        return Part(
+            self.joules + other.joules, self.low + other.low, self.high + other.high, self.seconds + other.seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,11 @@ class Sum:
         """Lower and upper end of the CO2e; ``None`` where no band is known."""
         found: Band | None = self._banded().get("co2_band_kg")
         return found
+
+    @property
+    def gpu_seconds(self) -> float | None:
+        """Seconds that GPUs were measured for, over all of them; ``None`` where that is not known."""
+        return sum(part.seconds for (channel, _), part in self.parts.items() if component_of(channel) == "gpu") or None
 
     @property
     def components(self) -> dict[str, float]:
@@ -232,11 +240,12 @@ class Adder:
                 source = (OTHER, OTHER)
             held = self._parts.get(source)
             if held is None:
-                self._parts[source] = [part.joules, part.low, part.high]
+                self._parts[source] = [part.joules, part.low, part.high, part.seconds]
             else:
                 held[0] += part.joules
                 held[1] += part.low
                 held[2] += part.high
+                held[3] += part.seconds
         measured = measured_of(record)
         if measured is not None:
             self._measured = (self._measured or 0.0) + measured
@@ -253,7 +262,7 @@ class Adder:
         tally = Tally()
         tally.add("", "stop", both.seconds, both.joules, both.co2_kg, both.cost)
         self._tally = tally
-        self._parts = {source: [part.joules, part.low, part.high] for source, part in both.parts.items()}
+        self._parts = {s: [part.joules, part.low, part.high, part.seconds] for s, part in both.parts.items()}
         self._measured = both.measured_j
         self._low, self._high = both.grams_band
         self._beside = both.beside
@@ -280,4 +289,4 @@ def parts_of(record: Record) -> Iterable[tuple[Source, Part]]:
     for channel, joules in record.joules.items():
         edges = band(bands.get(channel))
         if edges is not None:
-            yield (channel, text(methods.get(channel)) or OTHER), Part(joules, *edges)
+            yield (channel, text(methods.get(channel)) or OTHER), Part(joules, *edges, record.seconds)

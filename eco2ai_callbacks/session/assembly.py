@@ -24,6 +24,7 @@ from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source
 from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.metrics import model_card
+from eco2ai_callbacks.metrics.run_facts import facts_of
 from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.paths import file_for
@@ -189,8 +190,9 @@ class PreparedSession:
         self.presence.announce(reading.t)
         self.opened.callback(self.presence.withdraw)
         beside = self._beside(starts, meters)
+        template = replace(self._template(meters), basis=beside.basis)
         journal = Journal(
-            replace(self._template(meters), basis=beside.basis),
+            template,
             self.grid,
             wall,
             self.publisher,
@@ -219,6 +221,7 @@ class PreparedSession:
             presence=self.presence,
             gpu=self.gpu,
             card=self._card(),
+            facts=facts_of(template, methods_of(meters)),
             heartbeat_s=settings.heartbeat_s,
         )
         self.opened.pop_all()  # the session closes it

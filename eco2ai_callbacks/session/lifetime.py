@@ -15,6 +15,7 @@ from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.session.assembly import PreparedSession, open_session
 from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
@@ -63,6 +64,11 @@ class Lifetime:
     def clock(self) -> float:
         """Return monotonic seconds."""
         return self._platform.clock()
+
+    @property
+    def facts(self) -> Facts:
+        """What a logger's configuration holds of the run; empty where it has not begun."""
+        return {} if self.session is None else self.session.facts
 
     @property
     def started(self) -> bool:
@@ -188,7 +194,7 @@ class Lifetime:
             self._worker.run(self._worker.retire, None)
 
         self._worker.run(finish, None)
-        for child in self._children(session):
+        for child in _children(session):
             child.call("leave", Session.leave_ended_parents, None, marks=False)
         self._worker.run(lambda: None, None)
         self._worker.join()
@@ -230,14 +236,9 @@ class Lifetime:
     def _close(self, session: Session) -> None:
         """Close what the session holds; called by the thread, also where no caller waits for it."""
         self._guard.call("tracker", session.close, None)
-        for child in self._children(session):
+        for child in _children(session):
             child.post(Session.leave_ended_parents)
         self._forget_once_written(session, 0.0)
-
-    def _children(self, session: Session) -> list[Lifetime]:
-        """Return the trackers of this process that are measured inside of this run; they go on alone at its end."""
-        sessions = [(other, other.session) for other in list(_OPEN) if other is not self]
-        return [other for other, inner in sessions if inner is not None and inner.parent == session.identity.id]
 
     def _forget_once_written(self, session: Session, timeout_s: float) -> None:
         """Let go of the tracker once it has stopped and the log has got everything."""
@@ -285,3 +286,9 @@ class Lifetime:
     def _interrupt(self) -> None:
         self.end("interrupted")
         self.show_summary()
+
+
+def _children(session: Session) -> list[Lifetime]:
+    """Return the trackers of this process that are measured inside of this run; they go on alone at its end."""
+    sessions = [(other, other.session) for other in list(_OPEN)]
+    return [other for other, inner in sessions if inner is not None and inner.parent == session.identity.id]

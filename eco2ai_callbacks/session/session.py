@@ -10,6 +10,7 @@ from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
+from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record, whole_epoch
 from eco2ai_callbacks.session.gpu_work import GpuWork
@@ -40,6 +41,7 @@ class Session:
         presence: This tracker in the host's registry.
         gpu: The GPU work of this process.
         card: The values of a model card beside the run's usage.
+        facts: What a logger's configuration holds of the run.
         heartbeat_s: Longest time without a record, in seconds; 0 turns heartbeats off.
     """
 
@@ -56,10 +58,12 @@ class Session:
         presence: Presence,
         gpu: GpuWork,
         card: CardFacts,
+        facts: Facts,
         heartbeat_s: float,
     ) -> None:
         self.identity = identity
         self.card = card
+        self.facts = facts
         self._metering = metering
         self._ledger = ledger
         self._phases = phases

@@ -9,13 +9,14 @@ import re
 import shutil
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import readback
+from entry_point import check_published
 from logcheck import Row, check_whole, epochs, rows, stage_sum
 from readback import Series
 
@@ -110,6 +111,31 @@ def check(found: Series, wanted: Series, keeps: Callable[[float], float] = float
         assert found[name] == [keeps(value) for value in values], name
 
 
+# How to read back the configuration of a logger.
+CONFIGURATION: dict[str, Callable[[], Mapping[str, Any]]] = {
+    "TensorBoardLogger": lambda: readback.tensorboard_facts("tb"),
+    "WandbLogger": readback.wandb_config,
+    "MLFlowLogger": lambda: readback.mlflow_params(os.environ["MLFLOW_TRACKING_URI"]),
+    "tensorboard": readback.tensorboard_facts,
+    "wandb": readback.wandb_config,
+    "mlflow": lambda: readback.mlflow_params(os.environ["MLFLOW_TRACKING_URI"]),
+}
+
+
+def check_facts(found: Mapping[str, Any]) -> None:
+    """The configuration tells the run, its place, factor, methods, band and version, as the log does."""
+    start, *_ = rows()
+    assert found["eco2ai/run"] == start["run"]
+    assert found["eco2ai/version"] == start["version"]
+    assert found["eco2ai/region"].startswith("FR (France")
+    assert float(found["eco2ai/intensity_g_per_kwh"]) == start["intensity"]["g_per_kwh"]
+    assert str(start["intensity"]["year"]) in found["eco2ai/intensity_source"]
+    assert float(found["eco2ai/pue"]) == start["pue"]
+    for method in start["method"].values():
+        assert method in found["eco2ai/method"]
+        assert f"{method} x " in found["eco2ai/band"]
+
+
 def figures(run: list[Row], validation: tuple[str, str] = ("eco2ai/val_energy_kwh", "eco2ai/val_co2_kg")) -> Series:
     """What a whole run with a validation in each of its two epochs has to log, by its own log."""
     check_whole(run)
@@ -162,9 +188,10 @@ def lightning_fit(pl: ModuleType, first: bool, logger: Any) -> Any:
     from eco2ai_callbacks.lightning import Eco2AICallback
 
     class Small(pl.LightningModule):  # type: ignore[name-defined,misc]
-        def __init__(self) -> None:
+        def __init__(self, width: int = 16) -> None:
             super().__init__()
-            self.layer = torch.nn.Linear(16, 2)
+            self.save_hyperparameters()
+            self.layer = torch.nn.Linear(width, 2)
 
         def training_step(self, batch: Any, index: int) -> Any:
             return torch.nn.functional.cross_entropy(self.layer(batch[0]), batch[1])
@@ -203,6 +230,11 @@ def test_a_lightning_logger_gets_every_epoch(
     logger = make(importlib.import_module(f"{pl.__name__}.loggers"))
     lightning_fit(pl, first, logger)
     check(read(logger), figures(rows()), single)
+    if name in CONFIGURATION:
+        found = CONFIGURATION[name]()
+        check_facts(found)
+        # A user's own parameters, of the module and by hand, stay.
+        assert name == "TensorBoardLogger" or (str(found["width"]), str(found["eco2ai/pue"])) == ("16", "1.0")
 
 
 @FIRST_AND_LAST
@@ -222,6 +254,8 @@ def test_without_a_lightning_logger_the_trainer_still_has_them(pl: ModuleType, f
     fit = lightning_fit(pl, first, False)
     found = {name: [value.item()] for name, value in fit.callback_metrics.items()}
     check(found, {name: values[-1:] for name, values in figures(rows()).items()}, single)
+    if first and pl.__name__ == "lightning.pytorch":
+        check_published()
     assert {path.name for path in Path().iterdir() if path.is_file()} == {"eco2ai.jsonl"}
 
 
@@ -350,6 +384,12 @@ def test_a_hugging_face_reporter_gets_every_row_in_one_run(
     else:  # what is given comes behind what report_to names
         hugging_face_fit([Eco2AICallback()], [name])
     check_reporter(name)
+    if name in CONFIGURATION:
+        found = CONFIGURATION[name]()
+        check_facts(found)
+        if first and name == "tensorboard":
+            check_published()
+        assert name == "tensorboard" or str(found["num_train_epochs"]) == "2"
 
 
 @FIRST_AND_LAST
@@ -445,6 +485,8 @@ def test_the_history_of_keras_gets_every_epoch(keras: ModuleType, first: bool) -
     history = keras.callbacks.History()
     assert keras_fit(keras, first, history) is history
     check(history.history, figures(rows()))
+    if first:
+        check_published()
 
 
 @FIRST_AND_LAST

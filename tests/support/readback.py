@@ -66,6 +66,54 @@ def mlflow_run(uri: str) -> Series:
     return found
 
 
+def wandb_config() -> dict[str, Any]:
+    """Return the configuration of the offline run below the working folder, which has ended."""
+    from wandb.proto import wandb_internal_pb2
+
+    found: dict[str, Any] = {}
+    for data in _wandb_records(_only(Path().rglob("*.wandb")).read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        kind = record.WhichOneof("record_type")
+        items = record.run.config.update if kind == "run" else record.config.update if kind == "config" else ()
+        found |= dict(_wandb_item(item) for item in items)
+    return found
+
+
+def mlflow_params(uri: str) -> dict[str, str]:
+    """Return the parameters of the run in a store."""
+    import mlflow
+
+    client = mlflow.MlflowClient(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    params: dict[str, str] = _only(client.search_runs(experiments)).data.params
+    return params
+
+
+def tensorboard_texts(folder: Path | str = ".") -> dict[str, list[str]]:
+    """Return the texts in the event file in a folder, as TensorBoard itself reads them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    files = sorted(Path(folder).rglob("events.out.tfevents.*"))
+    found: dict[str, list[str]] = defaultdict(list)
+    events = EventAccumulator(str(_only({file.parent for file in files})))
+    events.Reload()
+    for tag in events.Tags()["tensors"]:
+        for event in events.Tensors(tag):
+            found[tag] += [
+                each.decode() for each in make_ndarray(event.tensor_proto).ravel() if isinstance(each, bytes)
+            ]
+    return dict(found)
+
+
+def tensorboard_facts(folder: Path | str = ".") -> dict[str, str]:
+    """Return the table of facts that was written once."""
+    (table,) = tensorboard_texts(folder)["eco2ai/run/text_summary"]
+    cells = (line.strip("| ").split(" | ", 1) for line in table.splitlines()[2:])
+    return dict(cells)
+
+
 def trackio_run() -> Series:
     """Return the run in the only project of Trackio's local database."""
     import trackio

@@ -38,10 +38,10 @@ INSIDE: dict[str, list[set[str]]] = {
     "cli": [
         {"__init__"},
         {
-            *("calibrate", "compare", "doctor", "export", "gate", "merge", "recompute", "regions", "run", "verify"),
-            *("watch", "when"),
+            *("calibrate", "card", "cite", "compare", "doctor", "export", "gate", "merge", "recompute", "regions"),
+            *("run", "verify", "watch", "when"),
         },
-        {"calibrate_wall", "recount", "report"},
+        {"calibrate_wall", "recount", "report", "which_runs"},
         {"amounts", "child", "calibrate_steps", "basis"},
     ],
     "comparing": [
@@ -56,14 +56,20 @@ INSIDE: dict[str, list[set[str]]] = {
     "export": [
         {"__init__"},
         {"write"},
-        {"parquet", "prometheus", "otel", "codecarbon", "eco2ai"},
+        {"parquet", "prometheus", "otel", "codecarbon", "eco2ai", "standards"},
         {"forms", "counters"},
+    ],
+    "export.standards": [
+        {"__init__"},
+        {"boamps", "cyclonedx", "spdx", "ai_act", "sci"},
+        {"boundary"},
+        {"options"},
     ],
     "report": [
         {"__init__"},
-        {"page", "pictures", "merge", "notebook"},
-        {"charts"},
-        {"chart_parts"},
+        {"page", "pictures", "merge", "notebook", "card", "cite"},
+        {"charts", "paper_forms"},
+        {"chart_parts", "statement"},
         {"series"},
         {"counted"},
         {"load", "models", "sci"},
@@ -81,7 +87,7 @@ INSIDE: dict[str, list[set[str]]] = {
     "integrations": [
         {"__init__"},
         {"hf_last"},
-        {"lifecycle", "script", "hf_model_card", "hf_callbacks", "lightning_callbacks"},
+        {"lifecycle", "script", "hf_model_card", "hf_callbacks", "lightning_callbacks", "run_facts"},
         {"fit_phases"},
         {"callstack", "unmeasured"},
     ],
@@ -111,7 +117,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"figures"},
         {"outlook", "epoch_report"},
-        {"scalars", "forecast", "budget", "model_card", "sci"},
+        {"forecast", "budget", "model_card", "run_facts"},
+        {"scalars", "front_matter", "sci"},
     ],
     "distributed": [{"__init__"}, {"job", "process_group"}, {"messages", "ownership", "launcher"}],
     "meters": [{"__init__"}, {"discovery"}, {"exclusive", "cpu", "gpu", "ram"}, {"meter"}],

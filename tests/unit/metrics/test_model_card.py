@@ -6,13 +6,14 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_cards import CARD, VALUES
 from steady import steady
 
 from eco2ai_callbacks.carbon.intensity import Intensity, lookup, user, world
-from eco2ai_callbacks.metrics.model_card import KEYS, CardFacts, emissions, hardware, location, merged
+from eco2ai_callbacks.metrics import front_matter
+from eco2ai_callbacks.metrics.model_card import FIELD, KEYS, CardFacts, emissions, hardware, location, merged
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Usage
 
@@ -23,7 +24,8 @@ from eco2ai_callbacks.usage import Usage
     ("grams", "written"),
     [
         (0.0, "0.0"),
-        (1e-9, "0.0001"),
+        (1e-9, "0.000000001"),
+        (0.00000018, "0.00000018"),
         (0.00012345678, "0.000123457"),
         (0.5, "0.5"),
         (12.3456789, "12.3457"),
@@ -34,13 +36,16 @@ from eco2ai_callbacks.usage import Usage
     ],
 )
 def test_grams_are_written_in_plain_digits(grams: float, written: str) -> None:
-    assert str(emissions(grams)) == written
+    card = merged("", {"emissions": emissions(grams)})
+    assert f"  emissions: {written}\n" in card
+    assert front_matter.parsed(card) == {FIELD: {"emissions": emissions(grams)}}
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(1e-12, 1e30))
 def test_whoever_looks_for_digits_finds_the_grams(grams: float) -> None:
-    found = re.search(r"\d+\.\d+|\d+", str(emissions(grams)))
-    assert float(found.group(0)) == pytest.approx(max(grams, 0.0001), rel=1e-5)
+    found = re.search(r"\d+\.\d+|\d+", merged("", {"emissions": emissions(grams)}).partition("emissions: ")[2])
+    assert float(found.group(0)) == pytest.approx(grams, rel=1e-5)
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -104,7 +109,15 @@ def test_the_worlds_average_names_no_place() -> None:
     assert "geographical_location" not in run.model_card()
 
 
-def test_the_hub_is_needed_only_for_cards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+def test_keys_that_the_hub_does_not_read_and_comments_stay() -> None:
+    card = merged(f"---\n# ours\n{FIELD}:\n  emissions: 9  # old\n  notes: by hand\nlicense: mit  # yes\n---\n", VALUES)
+    assert front_matter.parsed(card) == {FIELD: {**VALUES, "notes": "by hand"}, "license": "mit"}
+    assert card.startswith(f"---\n# ours\n{FIELD}:\n")
+    assert card.endswith("\nlicense: mit  # yes\n---\n")
+    assert merged(CARD, VALUES).replace(merged("", VALUES)[4:-4], "") == CARD
+
+
+def test_yaml_is_needed_only_for_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ImportError):
         merged(CARD, VALUES)

@@ -11,7 +11,7 @@ GRID = {"g_per_kwh": 56.0, "region": "FR", "name": "France", "dataset": "Ember",
 SOURCES = (
     {"name": "rapl", "used": False, "status": "failed", "reason": "not readable"},
     {"name": "cpu-model", "used": True, "measured": (), "reason": ""},
-    {"name": "nvml", "used": True, "measured": ("nvml-energy",)},
+    {"name": "nvml", "used": True, "measured": ("nvml-energy",), "devices": ({"uuid": "GPU-a", "name": "L4"}, {}, 7)},
     {"name": "ram-model", "used": False, "status": "displaced", "reason": "RAPL has it"},
 )
 
@@ -43,6 +43,7 @@ def test_each_fact_is_kept_once() -> None:
     assert found["unused"] == (("rapl", "not readable"),)
     assert "nvml-energy" in found["hardware"]
     assert "cpu-model" not in found["hardware"]
+    assert found["devices"] == {"GPU-a": "L4"}
     assert found["versions"] == ("0.1.0", "0.2.0")
     (factor,) = found["factors"]
     assert (factor.g_per_kwh, factor.name, factor.year, factor.kind, factor.pue) == (

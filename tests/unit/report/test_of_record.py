@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.of_record import beside_of, grams_band_of, measured_of, plus, spread_of
+from eco2ai_callbacks.report.fields import spread_of
+from eco2ai_callbacks.report.of_record import beside_of, grams_band_of, measured_of, plus
 
 
 def record(**fields: Any) -> Record:

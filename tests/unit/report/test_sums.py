@@ -69,6 +69,20 @@ def test_parallel_sums_have_the_seconds_of_the_first_and_following_ones_those_of
     assert in_turn([]).energy_kwh is None
 
 
+def test_each_gpu_counts_its_own_time() -> None:
+    other = GPU | {"joules": {"gpu:2": 1.0}, "method": {"gpu:2": "nvml-power"}, "band": {"gpu:2": (0.5, 2.0)}}
+    moved = added(record(**GPU, seconds=5.0), record(**other, seconds=3.0), record(**CPU, seconds=9.0))
+    assert moved.gpu_seconds == 8.0  # one card after the other, as where a job is started again
+    assert parallel([moved, added(record(**GPU))]).gpu_seconds == 10.0
+    adder = Adder()
+    for _ in range(2):
+        more = Adder()
+        more.add(record(**GPU))
+        adder.plus(more)
+    assert adder.sum.gpu_seconds == 4.0
+    assert added(record(**CPU)).gpu_seconds is None
+
+
 def test_a_component_has_its_share_of_co2_and_cost() -> None:
     found = added(record(joules={"gpu:1": 10.0, "gpu:2": 10.0, "cpu": 20.0}, co2_kg=4.0, cost=2.0))
     gpu = found.of("gpu")

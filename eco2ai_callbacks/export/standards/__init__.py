@@ -1,0 +1,1 @@
+"""The machine-readable forms that standards and laws ask for."""
