@@ -192,7 +192,7 @@ class PreparedSession:
             wall,
             self.publisher,
             guard,
-            methods=lambda: methods_of(meters),
+            methods=MethodsNow(meters),
             shared_with=self.presence.shared_with,
             parent=self.presence.parent,
             attempts=self.prior.attempts,
@@ -276,6 +276,29 @@ def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str
     """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
     devices = [device for meter in meters for device in meter.devices]
     return [device.uuid for device in devices if device.vendor == "nvidia"] if settings.gpus == "auto" else []
+
+
+class MethodsNow:
+    """The measuring method of each channel now: the same object as long as nothing changes.
+
+    Args:
+        meters: Open meters.
+    """
+
+    __slots__ = ("_all", "_held", "_meters")
+
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        self._meters = meters
+        self._held: list[Mapping[str, Method]] = []
+        self._all: Mapping[str, Method] = {}
+
+    def __call__(self) -> Mapping[str, Method]:
+        """Return the methods."""
+        held = [meter.methods for meter in self._meters]
+        if held != self._held:
+            self._held = [dict(methods) for methods in held]  # a meter may change its own
+            self._all = methods_of(self._meters)
+        return self._all
 
 
 def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:

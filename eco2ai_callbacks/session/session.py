@@ -10,7 +10,8 @@ from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
-from eco2ai_callbacks.record import Record, whole_epoch
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
 from eco2ai_callbacks.session.journal import Journal
@@ -200,20 +201,22 @@ class Session:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _mark_named(self, event: str, stage: str, epoch: int | None, **fields: Any) -> tuple[Usage, Segment, Record]:
+    def _mark_named(
+        self, event: str, stage: str, epoch: int | None, **fields: Any
+    ) -> tuple[Usage, Segment, Record | Draft]:
         segment = self._stages.named(stage, epoch)
         usage, record = self._mark_reading(event, segment, self._metering.read(), **fields)
         if event == "epoch":
             self._stages.close_epoch(segment.epoch)
         return usage, segment, record
 
-    def _mark_reading(self, event: str, segment: Segment, reading: Reading, **fields: Any) -> tuple[Usage, Record]:
+    def _mark_reading(
+        self, event: str, segment: Segment, reading: Reading, **fields: Any
+    ) -> tuple[Usage, Record | Draft]:
         usage = self._ledger.mark(reading, segment)
         self._gpu.name_late_devices()
         if event == "epoch":
-            fields |= whole_epoch(self._ledger.sum(segment) or usage)
-        if (metrics := fields.get("metrics")) is not None:
-            fields["metrics"] = dict(metrics)
+            fields["train"] = self._ledger.sum(segment) or usage
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
         self.period_s = self._metering.period_s(self._heartbeat_s or math.inf)
