@@ -31,6 +31,7 @@ from eco2ai_callbacks.usage import Usage
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_NOTHING = Usage()
 
 
 class Tracker:
@@ -159,11 +160,11 @@ class Tracker:
             kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
             return session.mark(kind, known, **fields)
 
-        return self._lifetime.call("mark", mark, Usage())
+        return self._lifetime.call("mark", mark, _NOTHING)
 
     def read(self) -> Usage:
         """Return the usage since the last mark; writes nothing."""
-        return self._lifetime.call("read", lambda session: session.read(), Usage(), marks=False)
+        return self._lifetime.call("read", lambda session: session.read(), _NOTHING, marks=False)
 
     def enter(self, stage: str, epoch: int | None = None) -> Usage:
         """Enter a stage; the time before is closed under the enclosing stage, and its usage is returned.
@@ -176,11 +177,11 @@ class Tracker:
         usage = self._lifetime.call("enter", lambda session: session.enter(known_stage(stage, self.guard), epoch), None)
         if stage == "train" and usage is not None:
             self.figures.outlook.resume_training(self.total)
-        return usage or Usage()
+        return usage or _NOTHING
 
     def leave(self) -> Usage:
         """Return to the enclosing stage; the time since the last mark is closed under this one, its usage returned."""
-        return self._lifetime.call("leave", lambda session: session.leave(), Usage())
+        return self._lifetime.call("leave", lambda session: session.leave(), _NOTHING)
 
     def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
         """Write a record that adds no usage (``metrics``, ``forecast``)."""

@@ -44,11 +44,18 @@ class Attempts:
 
     def add(self, epoch: int, attempt: int) -> None:
         """Take the epoch and the attempt of a training's record."""
+        ranges = self._ranges
+        if len(ranges) == 1 and attempt == 1 == ranges[0][2] and epoch == self._next == ranges[0][1] + 1:
+            # Each epoch once, one after the other.
+            if epoch not in self._others:
+                self._next += 1
+            ranges[0] = ranges[0][0], epoch, 1
+            return
         self._count(epoch, attempt)
-        for first, last, held in reversed(self._ranges):
+        for first, last, held in reversed(ranges):
             if held == attempt and first <= epoch <= last:
                 return
-        first, last, held = self._ranges[-1] if self._ranges else (0, 0, 0)
+        first, last, held = ranges[-1] if ranges else (0, 0, 0)
         if held == attempt and epoch == last + 1:
             self._ranges[-1] = first, epoch, attempt
             return

@@ -88,6 +88,9 @@ class Writer:
             OSError: The file cannot be written, or only in part; records that are not in it stay kept.
         """
         waiting = list(self._pending)
+        if len(waiting) == 1:
+            self._write(waiting)
+            return
         while waiting:
             length, count = 0, 0
             # A session's lines must not be far from its last anchor.
@@ -110,7 +113,7 @@ class Writer:
             # What this writer has written ends in a newline.
             torn = not (same and size == self._size) and _is_torn(file)
             lines, anchored = self._lines(waiting, file, size, same)
-            data = b"".join([b"\n" * torn, *(part for line, _ in lines for part in (line, b"\n"))])
+            data = (b"\n%s\n" if torn else b"%s\n") % b"\n".join([line for line, _ in lines])
             written = os.write(file, data)
             # Where the lines stand: others may have written since the size was read.
             end = size + written if anchored is None or not regular else os.lseek(file, 0, os.SEEK_CUR)

@@ -112,7 +112,7 @@ class _Slot:
         self._dead = False
         self._closed = False
         self._owed = False
-        self._took: list[float] = []
+        self._took = 0.0  # by the last read that a training has waited for
         self._named_slow = False
         self._failed = 0
         self._failed_since = 0.0
@@ -200,8 +200,7 @@ class _Slot:
 
     def _judge(self, took: float) -> None:
         """Record a meter that was slow twice in a row, and retire one that was slower by ``HOPELESS``."""
-        self._took = [*self._took[-1:], took]
-        least = min(self._took) if len(self._took) > 1 else 0.0
+        least, self._took = min(self._took, took), took
         if least > HOPELESS * self._slow_s:
             self._dead = True
             self._miss()
@@ -215,10 +214,12 @@ class _Slot:
 
     def _sound(self, found: Mapping[str, float]) -> bool:
         """Return whether the figures are finite numbers by channel, none lower than before."""
-        return isinstance(found, Mapping) and all(
-            isinstance(channel, str)
-            and isinstance(value, float | int)
-            and not isinstance(value, bool)
-            and self.joules.get(channel, 0.0) <= value <= sys.float_info.max
-            for channel, value in found.items()
-        )
+        if type(found) is not dict and not isinstance(found, Mapping):
+            return False
+        before = self.joules
+        for channel, value in found.items():
+            if type(value) is not float and (not isinstance(value, float | int) or isinstance(value, bool)):
+                return False
+            if not isinstance(channel, str) or not before.get(channel, 0.0) <= value <= sys.float_info.max:
+                return False
+        return True
