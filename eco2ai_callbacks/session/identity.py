@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from eco2ai_callbacks.usage import Usage, sum_parallel
 
 def new_id() -> str:
     """Return a random id for a run or a writer."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks.csv import open_csv
 
 
 class Sink(Protocol):
@@ -25,6 +24,15 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Write what is left and release what is held; called once, after the last record."""
+
+
+def open_csv(settings: Settings, host: Host) -> Sink | None:
+    """Return the CSV file that the settings name; loaded only where they name one."""
+    if settings.csv_file is None:
+        return None
+    from eco2ai_callbacks.sinks import csv
+
+    return csv.open_csv(settings, host)
 
 
 OpenSink = Callable[[Settings, Host], Sink | None]
