@@ -20,12 +20,14 @@ class Attempts:
         before: How often each epoch was begun in earlier sessions of the run.
     """
 
-    __slots__ = ("_first", "_next", "_others", "_ranges")
+    __slots__ = ("_first", "_next", "_others", "_plain", "_ranges")
 
     def __init__(self, before: Mapping[int, int] | None = None) -> None:
         self._ranges: list[Range] = []
         self._first = self._next = 0
         self._others: dict[int, int] = {}
+        # Whether there is one range, of epochs that were begun once: most runs have no other.
+        self._plain = False
         for epoch, attempt in sorted((before or {}).items()):
             self.add(epoch, attempt)
 
@@ -36,7 +38,8 @@ class Attempts:
 
     def of(self, epoch: int) -> int:
         """Return how often an epoch was begun."""
-        return self._others.get(epoch, int(self._first <= epoch < self._next))
+        once = 1 if self._first <= epoch < self._next else 0
+        return self._others.get(epoch, once) if self._others else once
 
     def begin(self, epoch: int) -> None:
         """Count an epoch that begins."""
@@ -44,14 +47,17 @@ class Attempts:
 
     def add(self, epoch: int, attempt: int) -> None:
         """Take the epoch and the attempt of a training's record."""
-        ranges = self._ranges
-        if len(ranges) == 1 and attempt == 1 == ranges[0][2] and epoch == self._next == ranges[0][1] + 1:
-            # Each epoch once, one after the other.
-            if epoch not in self._others:
-                self._next += 1
-            ranges[0] = ranges[0][0], epoch, 1
+        if self._plain and attempt == 1 and self._first <= epoch <= self._next:
+            if epoch == self._next:
+                self._next = epoch + 1
+                self._ranges[0] = self._first, epoch, 1
             return
         self._count(epoch, attempt)
+        self._take(epoch, attempt)
+        self._plain = not self._others and self._ranges == [(self._first, self._next - 1, 1)]
+
+    def _take(self, epoch: int, attempt: int) -> None:
+        ranges = self._ranges
         for first, last, held in reversed(ranges):
             if held == attempt and first <= epoch <= last:
                 return

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.guard import Guard, captured
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.runlog.writable import without_unwritable
@@ -93,15 +93,14 @@ class Publisher:
         Fields are checked one by one only where the record as a whole is refused, or holds metrics of the user's. The
         number of a record that the log refuses for good is given to the next record.
         """
-        writer, taken = self._writer, False
+        writer = self._writer
         if (record.further.get("metrics") if type(record) is Draft else record.metrics) is not None:
             record = without_unwritable(whole(record), self._guard)
         if writer is None:
             return record, True
-        with contextlib.suppress(Exception):  # the check of each field records the reason
-            writer.keep(record)
-            taken = True
-        if not taken:
+        _, refused = captured(functools.partial(writer.keep, record))
+        taken = refused is None
+        if isinstance(refused, Exception):  # the check of each field records the reason
             checked = record = without_unwritable(whole(record), self._guard)
 
             def keep() -> bool:
@@ -109,6 +108,8 @@ class Publisher:
                 return True
 
             taken = self._guard.call("log file", keep, False)
+        elif refused is not None:
+            raise refused
         return record, taken
 
 

@@ -112,7 +112,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"store", "sweep", "readings"},
         {"wall", "loads", "http_meter"},
         {"fit"},
-        {"solve", "machine", "burner", "json_path"},
+        {"solve", "machine", "burner", "json_path", "places"},
     ],
     "carbon": [
         {"__init__"},
@@ -141,7 +141,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"read", "sums"},
         {"restore"},
         {"short"},
-        {"attempts", "tally", "validate", "paths", "hashing", "inferred"},
+        {"attempts", "draft", "tally", "validate", "paths", "hashing", "inferred"},
     ],
     "sinks": [{"__init__"}, {"console", "csv", "csv_read"}, {"csv_append", "csv_cells", "csv_form", "csv_sums"}],
     "settings": [{"__init__"}, {"sources"}, {"schema", "files"}, {"args", "forms", "trust"}],
