@@ -27,11 +27,10 @@ from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.stages import known_stage
 from eco2ai_callbacks.session.wrapping import around_each_call
 from eco2ai_callbacks.settings import Settings, SettingsArgs, by_name, resolve, resolved
-from eco2ai_callbacks.usage import Usage
+from eco2ai_callbacks.usage import NO_USAGE, Usage
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_NOTHING = Usage()
 
 
 class Tracker:
@@ -160,11 +159,11 @@ class Tracker:
             kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
             return session.mark(kind, known, **fields)
 
-        return self._lifetime.call("mark", mark, _NOTHING)
+        return self._lifetime.call("mark", mark, NO_USAGE)
 
     def read(self) -> Usage:
         """Return the usage since the last mark; writes nothing."""
-        return self._lifetime.call("read", lambda session: session.read(), _NOTHING, marks=False)
+        return self._lifetime.call("read", lambda session: session.read(), NO_USAGE, marks=False)
 
     def enter(self, stage: str, epoch: int | None = None) -> Usage:
         """Enter a stage; the time before is closed under the enclosing stage, and its usage is returned.
@@ -177,11 +176,11 @@ class Tracker:
         usage = self._lifetime.call("enter", lambda session: session.enter(known_stage(stage, self.guard), epoch), None)
         if stage == "train" and usage is not None:
             self.figures.outlook.resume_training(self.total)
-        return usage or _NOTHING
+        return usage or NO_USAGE
 
     def leave(self) -> Usage:
         """Return to the enclosing stage; the time since the last mark is closed under this one, its usage returned."""
-        return self._lifetime.call("leave", lambda session: session.leave(), _NOTHING)
+        return self._lifetime.call("leave", lambda session: session.leave(), NO_USAGE)
 
     def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
         """Write a record that adds no usage (``metrics``, ``forecast``)."""

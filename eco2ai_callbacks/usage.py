@@ -168,17 +168,13 @@ class Usage:
         cost: float | None = None,
         beyond_s: Mapping[str, float] = _NOTHING,
     ) -> None:
-        # Written out, for a mark makes several: a generated one calls a factory for each mapping, which is then copied.
+        # Written out, for a mark makes several, and a generated one takes longer.
         _set(self, "seconds", seconds)
         _set(self, "joules", MappingProxyType(dict(joules)))
         _set(self, "grams", grams)
         _set(self, "cost", cost)
-        if beyond_s:
-            far = {channel: beyond for channel, beyond in beyond_s.items() if abs(beyond) > _SAME_S}
-            beyond_s = MappingProxyType(far) if far else _NOTHING
-        else:
-            beyond_s = _NOTHING
-        _set(self, "beyond_s", beyond_s)
+        far = {channel: beyond for channel, beyond in beyond_s.items() if abs(beyond) > _SAME_S} if beyond_s else None
+        _set(self, "beyond_s", MappingProxyType(far) if far else _NOTHING)
 
     def __hash__(self) -> int:
         return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams, self.cost))
@@ -255,6 +251,9 @@ class Usage:
     def from_dict(cls, values: Mapping[str, Any]) -> Usage:
         """Return the inverse of :meth:`to_dict`."""
         return cls(values["seconds"], values["joules"], values["grams"], values.get("cost"), values.get("beyond_s", {}))
+
+
+NO_USAGE = Usage()
 
 
 def sum_parallel(parts: Iterable[Usage]) -> Usage:

@@ -140,15 +140,14 @@ class Short:
     def __init__(self, record: Record | Draft, names: bytes, before: Standing) -> None:
         self.seq, self.event = record.seq, record.event
         self._names = names
-        if type(record) is Draft:
-            if before.holds_for(record):
-                # Made of a session's own figures: numbers that the encoder takes are valid.
-                self._body, self._changes, self.standing = encoded(_plain_members(record)), b"", before
-            else:
-                self._state(record.record, before)
-                self.standing.note(record)
-        else:
+        if isinstance(record, Record):
             self._state(record, before)
+        elif before.holds_for(record):
+            # Made of a session's own figures: numbers that the encoder takes are valid.
+            self._body, self._changes, self.standing = encoded(_plain_members(record)), b"", before
+        else:
+            self._state(record.record, before)
+            self.standing.note(record)
 
     def _state(self, record: Record, before: Standing) -> None:
         """Set the members of a record's line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,7 +34,7 @@ from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
 from eco2ai_callbacks.session.journal import Journal, WallClock
 from eco2ai_callbacks.session.ledger import Ledger
-from eco2ai_callbacks.session.metering import Metering
+from eco2ai_callbacks.session.metering import Metering, MethodsNow, methods_of
 from eco2ai_callbacks.session.presence import Presence, runs_around
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.session import Session
@@ -43,7 +43,7 @@ from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import open_sinks
 from eco2ai_callbacks.sinks.console import Console
-from eco2ai_callbacks.usage import Method, sum_parallel
+from eco2ai_callbacks.usage import sum_parallel
 
 
 def open_session(
@@ -276,31 +276,3 @@ def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str
     """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
     devices = [device for meter in meters for device in meter.devices]
     return [device.uuid for device in devices if device.vendor == "nvidia"] if settings.gpus == "auto" else []
-
-
-class MethodsNow:
-    """The measuring method of each channel now: the same object as long as nothing changes.
-
-    Args:
-        meters: Open meters.
-    """
-
-    __slots__ = ("_all", "_held", "_meters")
-
-    def __init__(self, meters: Sequence[Meter]) -> None:
-        self._meters = meters
-        self._held: list[Mapping[str, Method]] = []
-        self._all: Mapping[str, Method] = {}
-
-    def __call__(self) -> Mapping[str, Method]:
-        """Return the methods."""
-        held = [meter.methods for meter in self._meters]
-        if held != self._held:
-            self._held = [dict(methods) for methods in held]  # a meter may change its own
-            self._all = methods_of(self._meters)
-        return self._all
-
-
-def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
-    """Return the measuring method of each channel."""
-    return {channel: method for meter in meters for channel, method in meter.methods.items()}

@@ -6,14 +6,14 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.meter import Meter, behind_of
-from eco2ai_callbacks.usage import Reading
+from eco2ai_callbacks.usage import Method, Reading
 
 # A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
 SLOW_S = 1.0
@@ -223,3 +223,31 @@ class _Slot:
             if not isinstance(channel, str) or not before.get(channel, 0.0) <= value <= sys.float_info.max:
                 return False
         return True
+
+
+class MethodsNow:
+    """The measuring method of each channel now: the same object as long as nothing changes.
+
+    Args:
+        meters: Open meters.
+    """
+
+    __slots__ = ("_all", "_held", "_meters")
+
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        self._meters = meters
+        self._held: list[Mapping[str, Method]] = []
+        self._all: Mapping[str, Method] = {}
+
+    def __call__(self) -> Mapping[str, Method]:
+        """Return the methods."""
+        held = [meter.methods for meter in self._meters]
+        if held != self._held:
+            self._held = [dict(methods) for methods in held]  # a meter may change its own
+            self._all = methods_of(self._meters)
+        return self._all
+
+
+def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
+    """Return the measuring method of each channel."""
+    return {channel: method for meter in meters for channel, method in meter.methods.items()}

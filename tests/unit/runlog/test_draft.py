@@ -16,7 +16,15 @@ CPU = Method("cpu-model:vm", 1 / 3, 2.0, edge_j=0.02, scope="job", note="2.02 W 
 METHODS = {"cpu": CPU, "ram": Method("ram-model", 0.15, 1.1, scope="job")}
 INTENSITY = {"g_per_kwh": 400.0, "region": "DE", "low": 360.0, "high": 440.0}
 TEMPLATE = Record(
-    run="run", writer="w", event="start", project="demo", host="h", pid=12, pue=1.2, intensity=INTENSITY, version="0.1.0"
+    run="run",
+    writer="w",
+    event="start",
+    project="demo",
+    host="h",
+    pid=12,
+    pue=1.2,
+    intensity=INTENSITY,
+    version="0.1.0",
 )
 USAGE = Usage(12.345678901234, {"cpu": 1234.56789012345, "ram": 1.0 / 3}, 98.7654321012)
 TOTAL = Usage(1e5 / 3, {"cpu": 1e7 / 3, "ram": 1e3 / 7}, 1e5 / 7)
@@ -55,6 +63,11 @@ def lines(drafts: list[Draft], *, whole: bool) -> list[bytes]:
     return found
 
 
+def everywhere(methods: dict[str, Method]) -> dict[str, Any]:
+    """The methods of a segment without gaps are those of the run."""
+    return {"methods": methods, "total_methods": methods}
+
+
 CHANGES: dict[str, dict[str, Any]] = {
     "nothing": {},
     "another event": {"event": "stage", "segment": ("validate", 1, None)},
@@ -77,8 +90,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "another intensity": {"standing": ({**INTENSITY, "g_per_kwh": 100.0}, NOBODY, None, NOBODY)},
     "another band of it": {"spread": (0.5, 1.5)},
     "a gap": {"methods": {**METHODS, "cpu": dataclasses.replace(CPU, gap_j=(1.0, 2.0))}},
-    "another method": dict.fromkeys(("methods", "total_methods"), {**METHODS, "cpu": dataclasses.replace(CPU, low=0.5)}),
-    "fewer methods": dict.fromkeys(("methods", "total_methods"), {"cpu": CPU}),
+    "another method": everywhere({**METHODS, "cpu": dataclasses.replace(CPU, low=0.5)}),
+    "fewer methods": everywhere({"cpu": CPU}),
 }
 
 
