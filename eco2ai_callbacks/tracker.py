@@ -216,8 +216,8 @@ class Tracker:
             ...     break
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
-        nothing = MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
-        marked = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields), nothing)
+        found = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields), None)
+        marked = found or MarkedEpoch(NO_USAGE, fields["epoch"], RankUsage(total=self.total))
         note = functools.partial(self.write, "forecast", epoch=marked.epoch)
         decides = not self._lifetime.ending
         return self.figures.end_epoch(marked, done=done, planned=planned, note=note, decides=decides)
