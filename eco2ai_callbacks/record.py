@@ -129,7 +129,7 @@ class Record:
         """Return one field's value as :meth:`to_dict` holds it."""
         value = getattr(self, name)
         # Only metrics come from outside; a value that JSON cannot hold must not cost the record its energy.
-        return _loggable(value) if name == "metrics" and value is not None else _plain(value)
+        return loggable(value) if name == "metrics" and value is not None else _plain(value)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
@@ -266,14 +266,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _loggable(value: Any) -> Any:
+def loggable(value: Any) -> Any:
     """Return a framework's or a user's value in a form for JSON; NumPy's and torch's scalars become numbers."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _loggable(item) for key, item in value.items()}
+        return {str(key): loggable(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_loggable(item) for item in value]
+        return [loggable(item) for item in value]
     if isinstance(value, int):
         return int(value)
     if getattr(value, "ndim", 0):

@@ -11,7 +11,7 @@ from eco2ai_callbacks.usage import Method, Usage
 
 Methods = Mapping[str, Method]
 # Fields of a plain record beside those that a draft has by itself.
-_PLAIN = frozenset({"samples", "tokens", "ended"})
+_PLAIN = frozenset({"samples", "tokens", "ended", "metrics"})
 
 
 class Draft:
@@ -127,7 +127,8 @@ class Draft:
             and self.template is other.template
             and self.standing == other.standing
             and self.spread == other.spread
-            and self.usage.joules.keys() == other.usage.joules.keys()
+            # Records without usage describe no channels, and so change nothing about them.
+            and (not self.usage.joules or self.usage.joules.keys() == other.usage.joules.keys())
             and (self.train is not None) == (self.event == "epoch")
             and self.further.keys() <= _PLAIN
         )

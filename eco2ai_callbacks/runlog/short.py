@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields
 from operator import attrgetter
 from typing import Any
 
-from eco2ai_callbacks.record import SCHEMA, Record, summary
+from eco2ai_callbacks.record import SCHEMA, Record, loggable, summary
 from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.runlog.inferred import Spread, epoch_total, methods_of, segment_fields, short_total, spread_of
 from eco2ai_callbacks.runlog.validate import is_valid
@@ -227,8 +227,8 @@ def _plain_members(draft: Draft) -> dict[str, Any]:
         values["co2_kg"] = own["co2_kg"]
     if usage.cost is not None:
         values["cost"] = usage.cost
-    for name, value in draft.further.items():
-        if value is not None:
+    for name in _FURTHER:
+        if (value := draft.further.get(name)) is not None:
             values[name] = value
     values["attempts"] = draft.attempts
     if joules:
@@ -237,6 +237,8 @@ def _plain_members(draft: Draft) -> dict[str, Any]:
         values["epoch_total"] = whole
     values["total"] = so_far = {name: value for name, value in summary(total).items() if value is not None}
     so_far["joules"] = list(total.joules.values()) if list(total.joules) == list(joules) else dict(total.joules)
+    if (metrics := draft.further.get("metrics")) is not None:
+        values["metrics"] = loggable(metrics)
     return values
 
 
@@ -274,5 +276,6 @@ def _own_members(record: Record, standing: Standing) -> dict[str, Any]:
     return values
 
 
+_FURTHER = ("samples", "tokens", "ended")
 _NO_STAGE = DEFAULTS["stage"]
 _NO_BANDS: Mapping[str, Any] = {"band": {}, "measured_share": None}

@@ -13,7 +13,7 @@ from typing import Protocol
 from eco2ai_callbacks.guard import Guard, captured
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.draft import Draft
-from eco2ai_callbacks.runlog.writable import without_unwritable
+from eco2ai_callbacks.runlog.writable import are_writable, without_unwritable
 from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
 from eco2ai_callbacks.sinks import Sink
 
@@ -94,7 +94,8 @@ class Publisher:
         number of a record that the log refuses for good is given to the next record.
         """
         writer = self._writer
-        if (record.further.get("metrics") if type(record) is Draft else record.metrics) is not None:
+        metrics = record.further.get("metrics") if isinstance(record, Draft) else record.metrics
+        if metrics is not None and not are_writable(metrics):
             record = without_unwritable(whole(record), self._guard)
         if writer is None:
             return record, True
