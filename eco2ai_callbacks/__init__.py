@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any
 
+# As typing's, which takes longer to import than all of this.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from eco2ai_callbacks.report.load import load
     from eco2ai_callbacks.tracker import Tracker, track
     from eco2ai_callbacks.usage import Usage

@@ -25,7 +25,7 @@ from eco2ai_callbacks.session.measured import Measured
 from eco2ai_callbacks.session.stages import known_stage
 from eco2ai_callbacks.session.steps import Steps
 from eco2ai_callbacks.settings import Settings, SettingsArgs, by_name, resolve, resolved
-from eco2ai_callbacks.usage import Usage
+from eco2ai_callbacks.usage import NO_USAGE, Usage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -158,11 +158,11 @@ class Tracker:
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
 
         kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
-        return self._lifetime.call("mark", lambda session: session.mark(kind, known, **fields), Usage())
+        return self._lifetime.call("mark", lambda session: session.mark(kind, known, **fields), NO_USAGE)
 
     def read(self) -> Usage:
         """Return the usage since the last mark; writes nothing."""
-        return self._lifetime.call("read", lambda session: session.read(), Usage(), marks=False)
+        return self._lifetime.call("read", lambda session: session.read(), NO_USAGE, marks=False)
 
     def enter(self, stage: str, epoch: int | None = None) -> Usage:
         """Enter a stage; the time before is closed under the enclosing stage, and its usage is returned.
@@ -175,11 +175,11 @@ class Tracker:
         usage = self._lifetime.call("enter", lambda session: session.enter(known_stage(stage, self.guard), epoch), None)
         if stage == "train" and usage is not None:
             self.figures.outlook.resume_training(self.total)
-        return usage or Usage()
+        return usage or NO_USAGE
 
     def leave(self) -> Usage:
         """Return to the enclosing stage; the time since the last mark is closed under this one, its usage returned."""
-        return self._lifetime.call("leave", lambda session: session.leave(), Usage())
+        return self._lifetime.call("leave", lambda session: session.leave(), NO_USAGE)
 
     def write(self, event: str, metrics: Mapping[str, Any], epoch: int | None = None) -> None:
         """Write a record that adds no usage (``metrics``, ``forecast``)."""
@@ -215,8 +215,9 @@ class Tracker:
             ...     break
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
-        steps, nothing = self.step.rest(), MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
-        marked = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields, steps=steps), nothing)
+        steps = self.step.rest()
+        found = self._lifetime.call("end_epoch", lambda session: session.end_epoch(**fields, steps=steps), None)
+        marked = found or MarkedEpoch(NO_USAGE, fields["epoch"], RankUsage(total=self.total))
         note = functools.partial(self.write, "forecast", epoch=marked.epoch)
         decides = not self._lifetime.ending
         return self.figures.end_epoch(marked, done=done, planned=planned, note=note, decides=decides)

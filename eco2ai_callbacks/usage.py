@@ -14,6 +14,7 @@ GRAMS_PER_KG = 1000.0
 # Two sums of times that differ by less, in seconds, are the same: it is rounding.
 _SAME_S = 1e-6
 _NOTHING: Mapping[str, float] = MappingProxyType({})
+_set = object.__setattr__
 
 
 def kwh(joules: float) -> float:
@@ -136,7 +137,7 @@ class Reading:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Usage:
     """Energy and CO2e that were used in a segment of time.
 
@@ -159,13 +160,21 @@ class Usage:
     cost: float | None = None
     beyond_s: Mapping[str, float] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "joules", MappingProxyType(dict(self.joules)))
-        beyond_s: Mapping[str, float] = _NOTHING
-        if self.beyond_s:
-            far = {channel: seconds for channel, seconds in self.beyond_s.items() if abs(seconds) > _SAME_S}
-            beyond_s = MappingProxyType(far)
-        object.__setattr__(self, "beyond_s", beyond_s)
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        joules: Mapping[str, float] = _NOTHING,
+        grams: float | None = None,
+        cost: float | None = None,
+        beyond_s: Mapping[str, float] = _NOTHING,
+    ) -> None:
+        # Written out, for a mark makes several, and a generated one takes longer.
+        _set(self, "seconds", seconds)
+        _set(self, "joules", MappingProxyType(dict(joules)))
+        _set(self, "grams", grams)
+        _set(self, "cost", cost)
+        far = {channel: beyond for channel, beyond in beyond_s.items() if abs(beyond) > _SAME_S} if beyond_s else None
+        _set(self, "beyond_s", MappingProxyType(far) if far else _NOTHING)
 
     def __hash__(self) -> int:
         return hash((self.seconds, tuple(sorted(self.joules.items())), self.grams, self.cost))
@@ -242,6 +251,9 @@ class Usage:
     def from_dict(cls, values: Mapping[str, Any]) -> Usage:
         """Return the inverse of :meth:`to_dict`."""
         return cls(values["seconds"], values["joules"], values["grams"], values.get("cost"), values.get("beyond_s", {}))
+
+
+NO_USAGE = Usage()
 
 
 def sum_parallel(parts: Iterable[Usage]) -> Usage:

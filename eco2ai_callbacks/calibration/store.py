@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 from eco2ai_callbacks.calibration.fit import CpuFit
 from eco2ai_callbacks.calibration.machine import Machine
+from eco2ai_callbacks.calibration.places import SITE_FILE, default_files, user_file
 from eco2ai_callbacks.calibration.wall import WallFit
 from eco2ai_callbacks.settings import files
 
+__all__ = ["SITE_FILE", "Choice", "Entry", "Found", "append", "choose", "default_files", "read", "user_file"]
+
 FORMAT = 1
 _MARK = "eco2ai_calibration"
-SITE_FILE = Path("/etc/eco2ai/calibration.jsonl")
 # Fans and paste age, and firmware changes: from this age on doctor advises a new calibration. It is used all the same.
 OLD_DAYS = 365
 
@@ -128,21 +130,6 @@ class Choice:
     entry: Entry | None = None
     stale: Entry | None = None
     why: tuple[str, ...] = ()
-
-
-def default_files() -> tuple[Path, ...]:
-    """Return the files that are read, the user's before the site's."""
-    home = files.home_folder()
-    return (SITE_FILE,) if home is None else (user_file(home), SITE_FILE)
-
-
-def user_file(home: Path) -> Path:
-    """Return the user's own file.
-
-    Args:
-        home: The user's home folder.
-    """
-    return home / ".config/eco2ai/calibration.jsonl"
 
 
 def read(paths: Iterable[Path] | None = None) -> Found:

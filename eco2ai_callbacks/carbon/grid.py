@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eco2ai_callbacks.carbon import beside, intensity
 from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.carbon.location import Place, locate
-from eco2ai_callbacks.carbon.over_time import OverTime, known_of
-from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.carbon.pue import provider_pue
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage, kwh
+
+# Intensity over time and a price are loaded where they are set.
+if TYPE_CHECKING:
+    from eco2ai_callbacks.carbon.over_time import OverTime
+    from eco2ai_callbacks.carbon.price import Price
 
 # Grams of CO2e, and money, of joules that were used in a number of seconds.
 CO2eOf = Callable[[float, float], float]
@@ -126,8 +129,7 @@ def check(settings: Settings) -> None:
     with _refused_with_origin(settings, "market_intensity", "market_label"):
         beside.check(settings)
     with _refused_with_origin(settings, "price"):
-        if settings.price is not None:
-            Price(settings.price)
+        _price(settings)
 
 
 @contextlib.contextmanager
@@ -176,8 +178,7 @@ def grid_for(
             f"{factor.g_per_kwh:.0f} g/kWh; set region= or ECO2AI_REGION, such as FR, US-CA or aws:eu-west-3"
         )
     pue, source = _pue(settings, place)
-    price = None if settings.price is None else Price(settings.price)
-    return Grid(factor, pue, source, price, warning, over_time=_over_time(settings, factor, guard))
+    return Grid(factor, pue, source, _price(settings), warning, over_time=_over_time(settings, factor, guard))
 
 
 def _over_time(settings: Settings, static: Intensity | None, guard: Guard) -> OverTime | None:
@@ -190,8 +191,18 @@ def _over_time(settings: Settings, static: Intensity | None, guard: Guard) -> Ov
     """
     if settings.intensity is None:
         return None
+    from eco2ai_callbacks.carbon.over_time import OverTime, known_of
+
     known = known_of(settings.intensity, settings.region, settings.intensity_kind, guard)
     return OverTime(known, static or intensity.world(), guard)
+
+
+def _price(settings: Settings) -> Price | None:
+    if settings.price is None:
+        return None
+    from eco2ai_callbacks.carbon.price import Price
+
+    return Price(settings.price)
 
 
 def _origin(settings: Settings) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from eco2ai_callbacks.carbon import tables
-from eco2ai_callbacks.carbon.similar import Similarity
 from eco2ai_callbacks.carbon.zones import regions_of_zone
 from eco2ai_callbacks.errors import SettingsError
 
@@ -197,6 +196,8 @@ def nearest(text: str, *, count: int = 3, within: str = "") -> list[Spot]:
         count: The number of places.
         within: Id of a country to search in; empty for all countries.
     """
+    from eco2ai_callbacks.carbon.similar import Similarity  # for texts that name no place
+
     similarity = Similarity(fold(text), {name for row in tables.every("places") for name in _codes(row)})
     scored = [
         (similarity.score(row[0], row[1], row[4].replace("=", "").strip("|").split("|")), _spot(row))

@@ -8,7 +8,7 @@ from typing import Any
 
 from eco2ai_callbacks.host.registry import Entry
 from eco2ai_callbacks.phases.shares import Phases
-from eco2ai_callbacks.usage import Usage, sum_parallel
+from eco2ai_callbacks.usage import NO_USAGE, Usage, sum_parallel
 
 # The channel of energy that a checkpoint holds and no log does; no meter reads it.
 CARRIED = "carried"
@@ -44,7 +44,7 @@ class RankStart:
     """
 
     entry: Entry | None = None
-    known: Usage = field(default_factory=Usage)
+    known: Usage = NO_USAGE
     failures: tuple[str, ...] = ()
 
 
@@ -64,7 +64,7 @@ class RankUsage:
 
     train: Usage | None = None
     validation: Usage | None = None
-    total: Usage = field(default_factory=Usage)
+    total: Usage = NO_USAGE
     samples: int | None = None
     tokens: int | None = None
     failures: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ it, and raises what the framework raises where one has ended.
 from __future__ import annotations
 
 import importlib
-import pickle
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -203,6 +202,8 @@ def jax_group(modules: Mapping[str, Any] = sys.modules) -> Group | None:
     jax = modules.get("jax")
     if jax is None or jax.process_count() < 2:
         return None
+    import pickle
+
     from numpy import frombuffer, pad, uint8, uint32
 
     process_allgather = importlib.import_module("jax.experimental.multihost_utils").process_allgather

@@ -10,11 +10,11 @@ cannot be predicted: the forecast is that of the plan.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
+from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, NO_USAGE, Usage
 
 # Lower and upper end of a band, as factors on the figure.
 Band = tuple[float, float]
@@ -119,9 +119,9 @@ class Progress:
     """
 
     done: float | None = None
-    total: Usage = field(default_factory=Usage)
-    own: Usage = field(default_factory=Usage)
-    between: Usage = field(default_factory=Usage)
+    total: Usage = NO_USAGE
+    own: Usage = NO_USAGE
+    between: Usage = NO_USAGE
     epochs: int = 0
     recent: tuple[EpochCost, ...] = ()
 
@@ -153,7 +153,7 @@ class Progress:
         )
         epoch_cost = EpochCost(done - self.done, used, between)  # type: ignore[arg-type]
         recent = (epoch_cost,) if self.epochs <= 1 else (*self.recent, epoch_cost)[-RECENT:]
-        return Progress(done, total, own, Usage(), self.epochs + 1, recent)
+        return Progress(done, total, own, NO_USAGE, self.epochs + 1, recent)
 
     def forecast(
         self,

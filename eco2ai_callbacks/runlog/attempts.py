@@ -20,12 +20,14 @@ class Attempts:
         before: How often each epoch was begun in earlier sessions of the run.
     """
 
-    __slots__ = ("_first", "_next", "_others", "_ranges")
+    __slots__ = ("_first", "_next", "_others", "_plain", "_ranges")
 
     def __init__(self, before: Mapping[int, int] | None = None) -> None:
         self._ranges: list[Range] = []
         self._first = self._next = 0
         self._others: dict[int, int] = {}
+        # Whether there is one range, of epochs that were begun once: most runs have no other.
+        self._plain = False
         for epoch, attempt in sorted((before or {}).items()):
             self.add(epoch, attempt)
 
@@ -36,7 +38,8 @@ class Attempts:
 
     def of(self, epoch: int) -> int:
         """Return how often an epoch was begun."""
-        return self._others.get(epoch, int(self._first <= epoch < self._next))
+        once = 1 if self._first <= epoch < self._next else 0
+        return self._others.get(epoch, once) if self._others else once
 
     def begin(self, epoch: int) -> None:
         """Count an epoch that begins."""
@@ -44,11 +47,21 @@ class Attempts:
 
     def add(self, epoch: int, attempt: int) -> None:
         """Take the epoch and the attempt of a training's record."""
+        if self._plain and attempt == 1 and self._first <= epoch <= self._next:
+            if epoch == self._next:
+                self._next = epoch + 1
+                self._ranges[0] = self._first, epoch, 1
+            return
         self._count(epoch, attempt)
-        for first, last, held in reversed(self._ranges):
+        self._take(epoch, attempt)
+        self._plain = not self._others and self._ranges == [(self._first, self._next - 1, 1)]
+
+    def _take(self, epoch: int, attempt: int) -> None:
+        ranges = self._ranges
+        for first, last, held in reversed(ranges):
             if held == attempt and first <= epoch <= last:
                 return
-        first, last, held = self._ranges[-1] if self._ranges else (0, 0, 0)
+        first, last, held = ranges[-1] if ranges else (0, 0, 0)
         if held == attempt and epoch == last + 1:
             self._ranges[-1] = first, epoch, attempt
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -56,6 +55,8 @@ def is_signed(line: bytes, key: str) -> bool:
     begin = len(line) - _SIGNATURE
     if begin <= 0 or not line.startswith(_SIGNED, begin):
         return False
+    import hmac
+
     given = line[begin + len(_SIGNED) : -2]
     return hmac.compare_digest(given, _hmac_of(line[:begin] + b"}", key).encode())
 
@@ -66,5 +67,7 @@ def line_hmac(values: Mapping[str, Any], key: str) -> str:
 
 
 def _hmac_of(data: bytes, key: str) -> str:
+    import hmac  # not needed without a key
+
     secret = key.encode("utf-8", "surrogateescape")  # as the environment held it
     return hmac.new(secret, data, hashlib.sha256).hexdigest()

@@ -7,12 +7,14 @@ and what follows from the rest (:mod:`.inferred`). An anchor states all of it; s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from operator import attrgetter
 from typing import Any
 
-from eco2ai_callbacks.record import SCHEMA, Record
+from eco2ai_callbacks.plain import loggable
+from eco2ai_callbacks.record import SCHEMA, Record, summary
+from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.runlog.inferred import Spread, epoch_total, methods_of, segment_fields, short_total, spread_of
 from eco2ai_callbacks.runlog.validate import is_valid
 from eco2ai_callbacks.usage import Method
@@ -47,7 +49,20 @@ def _plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+
+
+def _made_once() -> Callable[[Mapping[str, Any]], str]:
+    """Return the encoder in C, made once: ``encode`` makes a new one at each call; a Python may have none."""
+    make, text = getattr(json.encoder, "c_make_encoder", None), getattr(json.encoder, "c_encode_basestring", None)
+    if make is None or text is None:
+        return _ENCODER.encode
+    # Without a memory of the objects that it is in: what lines hold has no cycles, or is refused as too deep.
+    encode = make(None, _plain, text, None, ":", ",", False, False, False)
+    return lambda values: "".join(encode(values, 0))
+
+
+_encode = _made_once()
 
 
 def encoded(values: Mapping[str, Any]) -> bytes:
@@ -75,7 +90,7 @@ class Standing:
         channels: The values of ``BY_CHANNEL``, in its order: one mapping by channels each.
     """
 
-    __slots__ = ("_encoded", "channels", "methods", "spread", "values")
+    __slots__ = ("_encoded", "_like", "channels", "methods", "spread", "values")
 
     def __init__(self, values: tuple[Any, ...], channels: tuple[Mapping[str, Any], ...]) -> None:
         self.values = values
@@ -83,6 +98,17 @@ class Standing:
         self.methods: Mapping[str, Method] = methods_of(channels[0], channels[2])
         self.spread: Spread = spread_of(values[_INTENSITY])
         self._encoded: bytes | None = None
+        # A plain draft for whose line it holds: those that follow it state nothing anew.
+        self._like: Draft | None = None
+
+    def holds_for(self, draft: Draft) -> bool:
+        """Return whether a draft changes nothing that holds, and its bands follow from its joules; false in doubt."""
+        return self._like is not None and draft.follows(self._like)
+
+    def note(self, draft: Draft) -> None:
+        """Take a draft whose line was made, and after whose line this holds."""
+        if draft.plain and draft.methods.keys() == self.methods.keys() and draft.spread == self.spread:
+            self._like = draft
 
     @property
     def encoded(self) -> bytes:
@@ -102,7 +128,7 @@ class Short:
     """One record's line, without what its place in the file and the chain decides.
 
     Args:
-        record: The record.
+        record: The record, or what it is made of.
         names: The names of its run and writer, by :func:`names_of`.
         before: What holds by the writer's lines before it.
 
@@ -112,7 +138,20 @@ class Short:
 
     __slots__ = ("_body", "_changes", "_names", "event", "seq", "standing")
 
-    def __init__(self, record: Record, names: bytes, before: Standing) -> None:
+    def __init__(self, record: Record | Draft, names: bytes, before: Standing) -> None:
+        self.seq, self.event = record.seq, record.event
+        self._names = names
+        if isinstance(record, Record):
+            self._state(record, before)
+        elif before.holds_for(record):
+            # Made of a session's own figures: numbers that the encoder takes are valid.
+            self._body, self._changes, self.standing = encoded(_plain_members(record)), b"", before
+        else:
+            self._state(record.record, before)
+            self.standing.note(record)
+
+    def _state(self, record: Record, before: Standing) -> None:
+        """Set the members of a record's line."""
         changes = _changes(record, before)
         self.standing = _after(record, before, changes) if changes else before
         own = _own_members(record, self.standing)
@@ -120,8 +159,6 @@ class Short:
         self._changes = encoded(changes) if changes else b""
         if not (is_valid(own) and is_valid(changes) and type(record.seq) is int):
             raise ValueError(REFUSED)
-        self.seq, self.event = record.seq, record.event
-        self._names = names
 
     def __len__(self) -> int:
         """Return the length of its own members, in bytes."""
@@ -171,6 +208,44 @@ def _after(record: Record, before: Standing, changes: Mapping[str, Any]) -> Stan
     return Standing(_standing(record), channels)
 
 
+def _plain_members(draft: Draft) -> dict[str, Any]:
+    """Return what :func:`_own_members` returns for the record of a draft that changes nothing that holds."""
+    usage, total, train = draft.usage, draft.total_usage, draft.train
+    joules, own = usage.joules, summary(usage)
+    values: dict[str, Any] = {"event": draft.event}
+    if draft.epoch is not None:
+        values["epoch"] = draft.epoch
+    if draft.attempt is not None:
+        values["attempt"] = draft.attempt
+    if draft.stage != _NO_STAGE:
+        values["stage"] = draft.stage
+    values["start"] = draft.start
+    if usage.seconds:
+        values["seconds"] = usage.seconds
+    if joules:
+        values["energy_kwh"] = own["energy_kwh"]
+    if usage.grams is not None:
+        values["co2_kg"] = own["co2_kg"]
+    if usage.cost is not None:
+        values["cost"] = usage.cost
+    for name in _FURTHER:
+        if (value := draft.further.get(name)) is not None:
+            values[name] = value
+    values["attempts"] = draft.attempts
+    for name in _LAST:
+        if (value := draft.further.get(name)) is not None:
+            values[name] = value
+    if joules:
+        values["joules"] = dict(joules)
+    if train is not None and train is not usage and (whole := summary(train)) != own:
+        values["epoch_total"] = whole
+    values["total"] = so_far = {name: value for name, value in summary(total).items() if value is not None}
+    so_far["joules"] = list(total.joules.values()) if list(total.joules) == list(joules) else dict(total.joules)
+    if (metrics := draft.further.get("metrics")) is not None:
+        values["metrics"] = loggable(metrics)
+    return values
+
+
 def _own_members(record: Record, standing: Standing) -> dict[str, Any]:
     """Return the members of a line that are the record's own."""
     values = {
@@ -205,4 +280,7 @@ def _own_members(record: Record, standing: Standing) -> dict[str, Any]:
     return values
 
 
+_FURTHER = ("samples", "tokens", "ended")
+_LAST = ("beside", "phases", "steps")
+_NO_STAGE = DEFAULTS["stage"]
 _NO_BANDS: Mapping[str, Any] = {"band": {}, "measured_share": None}

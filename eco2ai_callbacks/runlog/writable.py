@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.guard import Guard, captured
+from eco2ai_callbacks.plain import loggable
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import canonical
 from eco2ai_callbacks.runlog.read import parsed
@@ -32,12 +35,24 @@ def without_unwritable(record: Record, guard: Guard) -> Record:
     return dataclasses.replace(record, **bad, failures=guard.failures) if bad else record  # type: ignore[arg-type]
 
 
+def are_writable(metrics: Mapping[str, Any]) -> bool:
+    """Return whether metrics can be written and read back; :func:`without_unwritable` records why not."""
+    found, error = captured(lambda: _comes_back("metrics", loggable(metrics)))
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    return found is True
+
+
 def _check(record: Record, name: str) -> bool:
     value = getattr(record, name)
     # Most values are plain numbers, which need no trial; NaN fails this comparison.
     if value is None or (type(value) in (int, float) and abs(value) < _LARGE and is_field(name, value)):
         return True
-    text = canonical({name: record.plain(name)})
+    return _comes_back(name, record.plain(name))
+
+
+def _comes_back(name: str, value: object) -> bool:
+    text = canonical({name: value})
     back = parsed(text)
     if canonical(back) != text or not is_field(name, back[name]):
         raise ValueError("no reader would take it back")

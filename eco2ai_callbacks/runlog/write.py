@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.anchors import NOTES, SPACING, Anchors, NotFollowed, key_of
+from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.runlog.hashing import link_of, signed
 from eco2ai_callbacks.runlog.short import NOTHING, Short, names_of
 
@@ -56,7 +57,7 @@ class Writer:
         """Link to the last line that was written."""
         return self._prev
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record | Draft) -> None:
         """Append a record, after those that could not be written before.
 
         Raises:
@@ -66,17 +67,18 @@ class Writer:
         self.keep(record)
         self.flush()
 
-    def keep(self, record: Record) -> None:
+    def keep(self, record: Record | Draft) -> None:
         """Keep a record for the next :meth:`flush`; touches no file.
 
         Raises:
             ValueError: The record holds NaN, infinity or a field that readers would refuse; it is dropped.
         """
-        if self._names is None or (record.run, record.writer) != self._ids:
-            self._names = names_of(record.run, record.writer)
-            self._ids = record.run, record.writer
+        common = record.template if type(record) is Draft else record
+        if self._names is None or common.run != self._ids[0] or common.writer != self._ids[1]:
+            self._names = names_of(common.run, common.writer)
+            self._ids = common.run, common.writer
         short = Short(record, self._names, self._standing)
-        self._standing, self._rank = short.standing, record.rank
+        self._standing, self._rank = short.standing, common.rank
         self._pending.append(short)
 
     def flush(self) -> None:
@@ -86,6 +88,9 @@ class Writer:
             OSError: The file cannot be written, or only in part; records that are not in it stay kept.
         """
         waiting = list(self._pending)
+        if len(waiting) == 1:
+            self._write(waiting)
+            return
         while waiting:
             length, count = 0, 0
             # A session's lines must not be far from its last anchor.
@@ -108,7 +113,7 @@ class Writer:
             # What this writer has written ends in a newline.
             torn = not (same and size == self._size) and _is_torn(file)
             lines, anchored = self._lines(waiting, file, size, same)
-            data = b"".join([b"\n" * torn, *(part for line, _ in lines for part in (line, b"\n"))])
+            data = (b"\n%s\n" if torn else b"%s\n") % b"\n".join([line for line, _ in lines])
             written = os.write(file, data)
             # Where the lines stand: others may have written since the size was read.
             end = size + written if anchored is None or not regular else os.lseek(file, 0, os.SEEK_CUR)

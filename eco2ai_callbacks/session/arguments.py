@@ -74,8 +74,8 @@ class Arguments:
             name: Name of the argument.
             value: The program's value; for ``None`` no failure is recorded.
         """
-        if value is None:
-            return None
+        if value is None or (type(value) is int and 0 <= value <= _HIGHEST):
+            return value
         number = self._guard.call(f"tracker: {name}", lambda: _whole(value), None)
         if number is None and name not in self._named:
             self._named.add(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,7 +37,7 @@ from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
 from eco2ai_callbacks.session.journal import Journal, WallClock
 from eco2ai_callbacks.session.ledger import Ledger
-from eco2ai_callbacks.session.metering import Metering
+from eco2ai_callbacks.session.metering import Metering, MethodsNow, methods_of
 from eco2ai_callbacks.session.presence import Presence, runs_around
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.session import Session
@@ -46,7 +46,7 @@ from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import open_sinks
 from eco2ai_callbacks.sinks.console import Console
-from eco2ai_callbacks.usage import Method, sum_parallel
+from eco2ai_callbacks.usage import sum_parallel
 
 
 def open_session(
@@ -197,7 +197,7 @@ class PreparedSession:
             wall,
             self.publisher,
             guard,
-            methods=lambda: methods_of(meters),
+            methods=MethodsNow(meters),
             shared_with=self.presence.shared_with,
             parent=self.presence.parent,
             attempts=self.prior.attempts,
@@ -292,8 +292,3 @@ def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str
     """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
     devices = [device for meter in meters for device in meter.devices]
     return [device.uuid for device in devices if device.vendor == "nvidia"] if settings.gpus == "auto" else []
-
-
-def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
-    """Return the measuring method of each channel."""
-    return {channel: method for meter in meters for channel, method in meter.methods.items()}

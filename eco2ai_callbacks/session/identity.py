@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _NOT_NUMERIC = frozenset("abcdf")
 
 def new_id() -> str:
     """Return a random id for a run or a writer: 16 hexadecimal digits that no table reads as a number."""
-    while _NOT_NUMERIC.isdisjoint(text := secrets.token_hex(8)):
+    while _NOT_NUMERIC.isdisjoint(text := os.urandom(8).hex()):
         pass
     return text
 

@@ -10,9 +10,10 @@ from typing import Any
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.phases.shares import Phases
-from eco2ai_callbacks.record import Record, band_factors, banded, described, measured, summary
+from eco2ai_callbacks.record import Record, band_factors, banded, described, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
-from eco2ai_callbacks.session.publishing import Publisher
+from eco2ai_callbacks.runlog.draft import Draft
+from eco2ai_callbacks.session.publishing import Publisher, whole
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
@@ -79,13 +80,16 @@ class Journal:
         self._shared_with = shared_with
         self._parent = parent
         self._beside = beside
+        self._spread = grid.spread
         self._stop: Record | None = None
         # The methods at the last record and at the last mark: a segment's band holds its own gaps alone.
         self._latest: Mapping[str, Method] = {}
         self._marked: Mapping[str, Method] = {}
         self._attempts = Attempts(attempts)
 
-    def write(self, event: str, usage: Usage, segment: Segment, total: Usage, **fields: Any) -> Record:
+    def write(
+        self, event: str, usage: Usage, segment: Segment, total: Usage, train: Usage | None = None, **fields: Any
+    ) -> Record | Draft:
         """Write one record and return it.
 
         Args:
@@ -93,31 +97,35 @@ class Journal:
             usage: Usage in the segment.
             segment: The segment that the record belongs to.
             total: Usage of the run, this record included.
-            fields: Further fields of the record.
+            train: Sum of the epoch's ``train`` marks, where an epoch ends.
+            fields: Further fields of the record; those that are ``None`` are left out.
         """
-        methods, label = self._methods(), self._wall.label
+        methods, label, grid = self._methods(), self._wall.label, self._grid
         self._latest = methods
         if segment.stage == "train" and segment.epoch is not None:
             self._attempts.add(segment.epoch, segment.attempt or 1)
-        record = dataclasses.replace(
+        intensity = grid.facts(label, usage) if grid.over_time else self._template.intensity
+        further = {**self._beside(event, usage, fields), **fields}
+        draft = Draft(
             self._template,
-            event=event,
-            stage=segment.stage,
-            epoch=segment.epoch,
-            attempt=segment.attempt,
-            start=label.isoformat(timespec="milliseconds"),
-            intensity=self._grid.facts(label, usage) if self._grid.over_time else self._template.intensity,
-            total=banded(total, methods, self._grid.spread) | {"joules": total.joules},
-            attempts=self._attempts.ranges,
-            shared_with=self._shared_with(),
-            parent=self._parent(),
-            failures=self._guard.failures,
-            **self._beside(event, usage, fields),
-            **{**measured(usage, {c: method.since(self._marked.get(c)) for c, method in methods.items()}), **fields},
+            event,
+            (segment.stage, segment.epoch, segment.attempt),
+            label.isoformat(timespec="milliseconds"),
+            usage,
+            self._since_mark(methods),
+            total,
+            methods,
+            self._spread,
+            (intensity, self._shared_with(), self._parent(), self._guard.failures),
+            self._attempts.ranges,
+            train,
+            {name: value for name, value in further.items() if value is not None},
         )
-        return self._publisher.publish(record)
+        return self._publisher.publish(draft)
 
-    def mark(self, event: str, usage: Usage, segment: Segment, reading: Reading, total: Usage, **fields: Any) -> Record:
+    def mark(
+        self, event: str, usage: Usage, segment: Segment, reading: Reading, total: Usage, **fields: Any
+    ) -> Record | Draft:
         """Write the record that closes a segment, and begin the next one at the reading.
 
         Args:
@@ -133,16 +141,22 @@ class Journal:
         self._wall.label = ends
         self._marked = self._latest
         if event == "stop":
-            self._stop = record
+            self._stop = whole(record)
         return record
+
+    def _since_mark(self, methods: Mapping[str, Method]) -> Mapping[str, Method]:
+        """Return the methods for what was used since the last mark; the same object where none has gaps."""
+        if all(method.gap_j == (0.0, 0.0) for method in methods.values()):
+            return methods
+        return {channel: method.since(self._marked.get(channel)) for channel, method in methods.items()}
 
     def bands(self, usage: Usage) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return the bands of a sum's energy and CO2e, as factors on its figures."""
         return band_factors(banded(usage, self._methods(), self._grid.spread))
 
-    def show(self, record: Record) -> None:
+    def show(self, record: Record | Draft) -> None:
         """Send a record to the console."""
-        self._publisher.show(record)
+        self._publisher.show(whole(record))
 
     def summary(self, total: Usage, ranks: int | None, phases: Phases | None = None) -> None:
         """Show the line of a run that has ended, once.
@@ -169,4 +183,4 @@ class Journal:
         """
         start = self.write("start", Usage(), Segment(), total, **described(self._methods()), **fields)
         self._marked = self._latest
-        self.show(dataclasses.replace(start, total=summary(known)))
+        self.show(dataclasses.replace(whole(start), total=summary(known)))

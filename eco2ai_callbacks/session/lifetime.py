@@ -157,7 +157,7 @@ class Lifetime:
         def use() -> R:
             return default if session.stopped else fn(session)
 
-        return self._worker.run(lambda: self._guard.call("tracker", use, default), default)
+        return self._worker.run(functools.partial(self._guard.call, "tracker", use, default), default)
 
     def post(self, fn: Callable[[Session], object]) -> None:
         """Let the thread call ``fn`` with the session, and wait for nothing."""

@@ -6,14 +6,14 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.meter import Meter, behind_of, refresh_of
-from eco2ai_callbacks.usage import Reading
+from eco2ai_callbacks.usage import Method, Reading
 
 # A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
 SLOW_S = 1.0
@@ -117,7 +117,7 @@ class _Slot:
         self._dead = False
         self._closed = False
         self._owed = False
-        self._took: list[float] = []
+        self._took = 0.0  # by the last read that a training has waited for
         self._named_slow = False
         self._failed = 0
         self._failed_since = 0.0
@@ -210,8 +210,7 @@ class _Slot:
 
     def _judge(self, took: float) -> None:
         """Record a meter that was slow twice in a row, and retire one that was slower by ``HOPELESS``."""
-        self._took = [*self._took[-1:], took]
-        least = min(self._took) if len(self._took) > 1 else 0.0
+        least, self._took = min(self._took, took), took
         if least > HOPELESS * self._slow_s:
             self._dead = True
             self._miss()
@@ -225,10 +224,40 @@ class _Slot:
 
     def _sound(self, found: Mapping[str, float]) -> bool:
         """Return whether the figures are finite numbers by channel, none lower than before."""
-        return isinstance(found, Mapping) and all(
-            isinstance(channel, str)
-            and isinstance(value, float | int)
-            and not isinstance(value, bool)
-            and self.joules.get(channel, 0.0) <= value <= sys.float_info.max
-            for channel, value in found.items()
-        )
+        if type(found) is not dict and not isinstance(found, Mapping):
+            return False
+        before = self.joules
+        for channel, value in found.items():
+            if type(value) is not float and (not isinstance(value, float | int) or isinstance(value, bool)):
+                return False
+            if not isinstance(channel, str) or not before.get(channel, 0.0) <= value <= sys.float_info.max:
+                return False
+        return True
+
+
+class MethodsNow:
+    """The measuring method of each channel now: the same object as long as nothing changes.
+
+    Args:
+        meters: Open meters.
+    """
+
+    __slots__ = ("_all", "_held", "_meters")
+
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        self._meters = meters
+        self._held: list[Mapping[str, Method]] = []
+        self._all: Mapping[str, Method] = {}
+
+    def __call__(self) -> Mapping[str, Method]:
+        """Return the methods."""
+        held = [meter.methods for meter in self._meters]
+        if held != self._held:
+            self._held = [dict(methods) for methods in held]  # a meter may change its own
+            self._all = methods_of(self._meters)
+        return self._all
+
+
+def methods_of(meters: Sequence[Meter]) -> Mapping[str, Method]:
+    """Return the measuring method of each channel."""
+    return {channel: method for meter in meters for channel, method in meter.methods.items()}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import functools
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import FIELDS, Record
-from eco2ai_callbacks.runlog.writable import without_unwritable
+from eco2ai_callbacks.guard import Guard, captured
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.draft import Draft
+from eco2ai_callbacks.runlog.writable import are_writable, without_unwritable
 from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
 from eco2ai_callbacks.sinks import Sink
 
@@ -42,12 +44,20 @@ class Publisher:
         if self._console is not None:
             self._outboxes.append(_Outbox(self._console.sink.name, self._console, guard))
 
-    def publish(self, record: Record) -> Record:
-        """Take a record for all destinations; never raises. Returns it with its number, without unwritable fields."""
-        record, taken = self._chained(_numbered(record, self._seq))
+    def publish(self, record: Record | Draft) -> Record | Draft:
+        """Take a record for all destinations; never raises. Returns it with its number, without unwritable fields.
+
+        Args:
+            record: The record, or what it is made of, once a sink needs it.
+        """
+        if type(record) is Draft:
+            record.seq = self._seq
+        elif record.seq != self._seq:
+            record = dataclasses.replace(record, seq=self._seq)  # type: ignore[type-var]
+        record, taken = self._chained(record)
         self._seq += taken
         for sink in self._sinks:
-            sink.records.append(record)
+            sink.records.append(whole(record))
         return record
 
     def show(self, record: Record) -> None:
@@ -77,40 +87,36 @@ class Publisher:
         for each in sinks:
             self._guard.call(each.sink.name, each.sink.close, None)
 
-    def _chained(self, record: Record) -> tuple[Record, bool]:
+    def _chained(self, record: Record | Draft) -> tuple[Record | Draft, bool]:
         """Return the record as it will be written, and whether its number is taken.
 
         Fields are checked one by one only where the record as a whole is refused, or holds metrics of the user's. The
         number of a record that the log refuses for good is given to the next record.
         """
-        writer, taken = self._writer, False
-        if record.metrics is not None:
-            record = without_unwritable(record, self._guard)
+        writer = self._writer
+        metrics = record.further.get("metrics") if isinstance(record, Draft) else record.metrics
+        if metrics is not None and not are_writable(metrics):
+            record = without_unwritable(whole(record), self._guard)
         if writer is None:
             return record, True
-        with contextlib.suppress(Exception):  # the check of each field records the reason
-            writer.keep(record)
-            taken = True
-        if not taken:
-            record = without_unwritable(record, self._guard)
+        _, refused = captured(functools.partial(writer.keep, record))
+        taken = refused is None
+        if isinstance(refused, Exception):  # the check of each field records the reason
+            checked = record = without_unwritable(whole(record), self._guard)
 
             def keep() -> bool:
-                writer.keep(record)
+                writer.keep(checked)
                 return True
 
             taken = self._guard.call("log file", keep, False)
+        elif refused is not None:
+            raise refused
         return record, taken
 
 
-def _numbered(record: Record, number: int) -> Record:
-    """Return the record with its number. The fields are copied: the constructor checks and sets so many again."""
-    if record.seq == number:
-        return record
-    copied = object.__new__(Record)
-    for name in FIELDS:
-        object.__setattr__(copied, name, getattr(record, name))
-    object.__setattr__(copied, "seq", number)
-    return copied
+def whole(record: Record | Draft) -> Record:
+    """Return the whole record."""
+    return record.record if isinstance(record, Draft) else record
 
 
 class _Contents(Protocol):

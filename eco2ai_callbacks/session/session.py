@@ -12,7 +12,8 @@ from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
 from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.phases.ledger import PhaseLedger
-from eco2ai_callbacks.record import Record, whole_epoch
+from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
 from eco2ai_callbacks.session.journal import Journal
@@ -226,20 +227,24 @@ class Session:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _mark_named(self, event: str, stage: str, epoch: int | None, **fields: Any) -> tuple[Usage, Segment, Record]:
+    def _mark_named(
+        self, event: str, stage: str, epoch: int | None, **fields: Any
+    ) -> tuple[Usage, Segment, Record | Draft]:
         segment = self._stages.named(stage, epoch)
         usage, record = self._mark_reading(event, segment, self._metering.read(), **fields)
         if event == "epoch":
             self._stages.close_epoch(segment.epoch)
         return usage, segment, record
 
-    def _mark_reading(self, event: str, segment: Segment, reading: Reading, **fields: Any) -> tuple[Usage, Record]:
+    def _mark_reading(
+        self, event: str, segment: Segment, reading: Reading, **fields: Any
+    ) -> tuple[Usage, Record | Draft]:
         usage = self._ledger.mark(reading, segment)
         self._gpu.name_late_devices()
         if segment.stage == "train":
             self._window = Usage() if event == "epoch" else self._window + usage
         if event == "epoch":
-            fields |= whole_epoch(self._ledger.sum(segment) or usage)
+            fields["train"] = self._ledger.sum(segment) or usage
         if (metrics := fields.get("metrics")) is not None:
             fields["metrics"] = dict(metrics)
         fields["phases"] = self._phases.mark(reading, usage)

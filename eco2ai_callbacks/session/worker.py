@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import queue
 import threading
@@ -47,6 +46,8 @@ class Worker:
         # Guards all that the calls change. Held by the thread that serves, except outside and while it waits for calls.
         self._turn = threading.Lock()
         self._thread: threading.Thread | None = None
+        # Of the thread that serves; ``None`` before and after, for a later thread of the program may get the number.
+        self._ident: int | None = None
         # The call that runs and has returned nothing yet.
         self._current: Call | None = None
         # The call for which a caller has waited in vain: while it runs, nobody waits.
@@ -99,7 +100,7 @@ class Worker:
             return self._run_here(fn)
         call = Call(fn, default, keeps_turn)
         self._calls.put(call)
-        if threading.current_thread() is not self._thread:
+        if threading.get_ident() != self._ident:
             self._wait(call)
         return call.outcome()  # type: ignore[no-any-return]
 
@@ -128,7 +129,7 @@ class Worker:
         """Start a thread that serves from now on; called with the turn, which it waits for."""
         thread = threading.Thread(target=self._serve, name="eco2ai", daemon=True)
         thread.start()
-        self._thread = thread
+        self._thread, self._ident = thread, thread.ident
         return True
 
     def _wait(self, call: Call) -> None:
@@ -177,6 +178,7 @@ class Worker:
                 self._serve_one(self._calls.get())
         except SucceededError:
             return
+        self._ident = None
         self._turn.release()
         # Whoever was succeeded while it waited for a call waits still: it gets this one, and leaves it to the next.
         self._calls.put(Call(bool, None, keeps_turn=False))
@@ -194,21 +196,27 @@ class Worker:
         if call is not None and late:
             call.done.release()
         if self._deliver is not None:
-            with self.outside():
+            self._turn.release()
+            try:
                 began = time.monotonic()
                 self._guard.call("thread", self._deliver, None)
                 self._late = time.monotonic() - began > self._patience_s
+            finally:
+                self.take_turn()
         if call is not None and not late:
             call.done.release()
 
     def _next(self) -> Call | None:
         """Wait for the next call, without the turn; return ``None`` where a timer is due first."""
-        call = None
-        due_s = min((timer.due_s for timer in self._timers), default=math.inf)
+        due_s = math.inf
+        for timer in self._timers:
+            due_s = min(due_s, timer.due_s)
         wait_s = min(max(0.0, due_s - time.monotonic()), threading.TIMEOUT_MAX)
         self._turn.release()
-        with contextlib.suppress(queue.Empty):
+        try:
             call = self._calls.get(timeout=wait_s)
+        except queue.Empty:
+            call = None
         try:
             self.take_turn()
         except SucceededError:
@@ -220,7 +228,7 @@ class Worker:
     def leave_turn(self) -> bool:
         """Leave the turn, if the calling thread has it and may leave it, and return whether it did."""
         call = self._current
-        if threading.current_thread() is not self._thread or (call is not None and call.keeps_turn):
+        if threading.get_ident() != self._ident or (call is not None and call.keeps_turn):
             return False
         self._turn.release()
         return True
@@ -232,7 +240,7 @@ class Worker:
             SucceededError: Another thread has taken over.
         """
         self._turn.acquire()
-        if threading.current_thread() is not self._thread:
+        if threading.get_ident() != self._ident:
             self._turn.release()
             raise SucceededError
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,6 +132,8 @@ def _name_strays(environ: Mapping[str, str]) -> None:
         if variable in _named:
             continue
         _named.add(variable)
+        import difflib  # for names that are not known
+
         near = difflib.get_close_matches(variable.upper(), [*_VARIABLES, *sorted(OTHER_VARIABLES)], n=1, cutoff=0.75)
         hint = f"; did you mean {near[0]}?" if near else ""
         with contextlib.suppress(Exception):  # a log handler of the user's
@@ -187,6 +187,8 @@ class _Text(str):
 
 def _toml(path: Path, text: str, needed: str = "") -> Mapping[str, Any]:
     try:
+        import tomllib  # not needed without such a file
+
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # numbers of too many digits and arrays of too many levels too
         if needed not in text:
@@ -210,6 +212,8 @@ def _tomlised(value: Any, where: str) -> dict[str, Any]:
 
 
 def _unknown(name: str, where: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"the settings are {', '.join(NAMES)}."
     return f"{name!r} (from {where}) is not a setting; {hint}"

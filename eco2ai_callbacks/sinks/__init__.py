@@ -10,9 +10,6 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.sinks.csv import open_csv
-from eco2ai_callbacks.sinks.otel import open_otel
-from eco2ai_callbacks.sinks.prometheus import open_prometheus
 
 
 class Sink(Protocol):
@@ -27,6 +24,33 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Write what is left and release what is held; called once, after the last record."""
+
+
+def open_csv(settings: Settings, host: Host) -> Sink | None:
+    """Return the CSV file that the settings name; loaded only where they name one."""
+    if settings.csv_file is None:
+        return None
+    from eco2ai_callbacks.sinks import csv
+
+    return csv.open_csv(settings, host)
+
+
+def open_prometheus(settings: Settings, host: Host) -> Sink | None:
+    """Return the Prometheus file that the settings name; loaded only where they name one."""
+    if settings.prometheus_file is None:
+        return None
+    from eco2ai_callbacks.sinks import prometheus
+
+    return prometheus.open_prometheus(settings, host)
+
+
+def open_otel(settings: Settings, host: Host) -> Sink | None:
+    """Return the exporter to a collector of OpenTelemetry; loaded only where the settings ask for it."""
+    if not settings.otel:
+        return None
+    from eco2ai_callbacks.sinks import otel
+
+    return otel.open_otel(settings, host)
 
 
 OpenSink = Callable[[Settings, Host], Sink | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,7 +149,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"ipmi_meter"},
         {"wall", "loads", "http_meter"},
         {"fit"},
-        {"solve", "machine", "burner", "json_path"},
+        {"solve", "machine", "burner", "json_path", "places"},
     ],
     "carbon": [
         {"__init__"},
@@ -178,7 +179,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"read", "sums"},
         {"restore"},
         {"short"},
-        {"attempts", "tally", "validate", "paths", "hashing", "inferred", "shapes"},
+        {"attempts", "draft", "tally", "validate", "paths", "hashing", "inferred", "shapes"},
     ],
     "sinks": [
         {"__init__"},
@@ -292,12 +293,19 @@ def imports_of(module: str) -> set[str]:
 HEAVY = ("numpy", "pandas", "torch", "lightning", "pytorch_lightning", "transformers", "keras", "jax", "tensorflow")
 # What is needed only on some machines, or by the command line.
 LAZY = ("pynvml", "psutil", "click")
+# Of the standard library, what no setting, file or counter has asked for.
+UNUSED = ("tomllib", "secrets", "hmac", "difflib", "pickle", "csv")
+ON_DEMAND = (
+    *("calibration.store", "calibration.fit", "meters.cpu.calibrated", "meters.cpu.rapl", "meters.cpu.counters"),
+    *("carbon.over_time", "carbon.price", "carbon.similar", "sinks.csv"),
+)
 
 
 def test_the_root_pulls_in_next_to_nothing() -> None:
     found = imports_of("eco2ai_callbacks")
     assert not [name for name in found if name.split(".")[0] in (*HEAVY, "pynvml", "psutil", "click")]
     assert [name for name in found if name.startswith("eco2ai_callbacks")] == ["eco2ai_callbacks"]
+    assert "typing" not in found
 
 
 @pytest.mark.parametrize("module", ["tracker", "eco2ai"])
@@ -312,13 +320,18 @@ def test_a_start_without_a_card_pulls_in_no_third_party_module(tmp_path: Path) -
     code = f"""
 import sys
 from eco2ai_callbacks import Tracker
-with Tracker(region="FR", log_file="eco2ai.jsonl", console=False, gpus=()) as run:
+with Tracker(region="FR", log_file="eco2ai.jsonl", console=False, gpus=(), powercap_root="none") as run:
     run.mark()
 loaded = {{name.partition(".")[0] for name in sys.modules}}
-assert not loaded & {{*{(*HEAVY, *LAZY)!r}}}, loaded
+assert not loaded & {{*{(*HEAVY, *LAZY, *UNUSED)!r}}}, loaded
+ours = {{*sys.modules}} & {{"eco2ai_callbacks." + name for name in {ON_DEMAND!r}}}
+assert not ours, ours
 """
     subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"], cwd=tmp_path, check=True
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=True,
     )
 
 

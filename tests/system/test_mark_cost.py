@@ -49,6 +49,13 @@ def counted():
     text = Path("/proc/self/io").read_text()
     return {name: int(value) for name, _, value in (line.partition(": ") for line in text.splitlines())}
 
+called, counting = [0], []
+
+def profile(frame, event, arg):
+    if counting and event == "call":
+        called[0] += 1
+
+threading.setprofile(profile)  # of the tracker's thread, which does the work
 run = Tracker(
     region="FR", log_file="eco2ai.jsonl", console=False, gpus=(), powercap_root="none", heartbeat_s=0, platform=platform
 ).start()
@@ -60,14 +67,17 @@ own = counted()
 own = {name: value - own[name] for name, value in counted().items()}  # of the look itself
 del opened[:], listed[:]
 first = counted()
+counting.append(True)
 for epoch in range(MARKS):
     run.mark(epoch=before + epoch)
+counting.clear()
 last = counted()
 print(json.dumps({
     "opened": sorted(name for name in opened if name != "/proc/self/io"),
     "listed": list(listed),
     "reads": (last["syscr"] - first["syscr"] - own["syscr"]) / MARKS,
     "writes": (last["syscw"] - first["syscw"] - own["syscw"]) / MARKS,
+    "calls": called[0] / MARKS,
     "threads": [each.name for each in threading.enumerate()],
 }))
 run.stop()
@@ -98,6 +108,8 @@ def test_a_mark_opens_the_machine_s_load_and_the_log_and_lists_nothing(tmp_path:
     assert found["reads"] <= 2.0  # the load, and the log's last byte
     assert found["writes"] == 1.0
     assert found["threads"] == ["MainThread", "eco2ai"]
+    # Functions of Python in the tracker's thread: a measure of its work that no other process disturbs.
+    assert found["calls"] <= 170
 
 
 def test_nor_does_it_where_many_epochs_went_before_and_many_others_run(tmp_path: Path) -> None:

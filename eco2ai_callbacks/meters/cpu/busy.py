@@ -60,7 +60,7 @@ class MachineBusy:
 
 
 def _busy_s(line: bytes) -> float:
-    user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in line.split()[1:8])
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, line.split(None, 8)[1:8])
     return (user + nice + system + irq + softirq) * TICK_S
 
 
@@ -146,12 +146,15 @@ class JobBusy:
             self._foreign_s += self._foreign_time(foreign, before, now, heirs, lost)
         self._members = now
         self._looked = self._clock()
-        counted = sum(times.total_s for times in now.values()) + self._departed_s
+        counted = sum([times.own_s + times.reaped_s for times in now.values()]) + self._departed_s
         return counted - self._foreign_s - self._adopted_s
 
     def _is_root_alone(self, now: Snapshot) -> bool:
         """Return whether there is only the root, which is never foreign."""
-        return len(now) == 1 and all(self._table.local(key.pid) == self._root for key in now)
+        if len(now) != 1:
+            return False
+        (key,) = now
+        return self._table.local(key.pid) == self._root
 
     def _family(self) -> Snapshot:
         """Return the members and their times, with no process's time missing or in two places.

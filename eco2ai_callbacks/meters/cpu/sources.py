@@ -7,19 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from eco2ai_callbacks.calibration.places import default_files
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.attribution import CpuShare
 from eco2ai_callbacks.meters.cpu.busy import BusyTime, JobBusy, MachineBusy
-from eco2ai_callbacks.meters.cpu.calibrated import CalibratedModel, choice_for
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
 from eco2ai_callbacks.meters.cpu.guest import shown_threads_per_core
 from eco2ai_callbacks.meters.cpu.model import model_for
-from eco2ai_callbacks.meters.cpu.part import part_busy
-from eco2ai_callbacks.meters.cpu.rapl import open_rapl
+from eco2ai_callbacks.meters.cpu.powercap import locate
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.settings import Settings
+
+if TYPE_CHECKING:
+    from eco2ai_callbacks.meters.cpu.calibrated import CalibratedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,10 @@ class CpuSources:
             raise MeterUnavailable(
                 f"not used: under {view} the load is the container's and the counter is the machine's", wanted=False
             )
+        if not _lists(settings.powercap_root):
+            locate(settings.powercap_root, host)  # says why there are none
+        from eco2ai_callbacks.meters.cpu.rapl import open_rapl  # most virtual machines have no counters
+
         floor = IdleFloor(host.threads)
         # Of the whole machine, as the counters are: the job's part is computed from either in the same way.
         calibrated, _ = self._calibrated()
@@ -78,8 +85,12 @@ class CpuSources:
             cpu_threads=settings.cpu_threads,
             threads_per_core=shown_threads_per_core(self.root / "sys"),
         )
-        # Without the load of a container's part of the machine, the job is the only one in it that can be counted.
-        part = (part_busy(self.host, self.proc) or self.job) if model.partial else None
+        part: BusyTime | None = None
+        if model.partial:
+            from eco2ai_callbacks.meters.cpu.part import part_busy
+
+            # Without the load of a container's part of the machine, the job is the only one in it that can be counted.
+            part = part_busy(self.host, self.proc) or self.job
         machine = part or self._machine_busy()
         yield CpuShare(model, machine, model.threads, self.job, self.clock), model.detail + stale
 
@@ -89,6 +100,10 @@ class CpuSources:
         # The user's own figures come before what was measured earlier.
         if settings.cpu_model == "paper" or settings.cpu_tdp_w is not None or settings.cpu_threads is not None:
             return None, ""
+        if not any(map(os.path.lexists, default_files())):
+            return None, ""
+        from eco2ai_callbacks.meters.cpu.calibrated import CalibratedModel, choice_for  # few machines have one
+
         choice = choice_for(self.host, self.root)
         if choice.entry is not None:
             return CalibratedModel(choice.entry), ""
@@ -102,6 +117,14 @@ class CpuSources:
         if not self.host.sandbox:
             return MachineBusy(self.proc)
         return JobBusy(topmost(os.getpid(), self.proc), self.proc, clock=self.clock)
+
+
+def _lists(folder: Path) -> bool:
+    """Return whether a folder has anything in it that may be seen."""
+    try:
+        return bool(os.listdir(folder))  # noqa: PTH208 - names are enough
+    except OSError:
+        return False
 
 
 def unseen(host: Host, scope: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pytest
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.session.ledger import Ledger
-from eco2ai_callbacks.session.metering import FAILED_READS, FAILED_S, HOPELESS, SHORTEST_S, SLOW_S, Metering
+from eco2ai_callbacks.session.metering import FAILED_READS, FAILED_S, HOPELESS, SHORTEST_S, SLOW_S, Metering, MethodsNow
 from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method, Reading
 
@@ -514,3 +514,28 @@ def test_meters_are_read_and_closed_where_somebody_else_may_take_over(guard: Gua
     meter.says = lambda: places.append("read") or {"good": 1.0}  # type: ignore[func-returns-value]
     stop(Metering([meter], guard, outside=outside))
     assert places == ["outside", "read", "inside", "outside", "inside"]
+
+
+def test_the_methods_are_the_same_object_until_a_meter_changes_its_own() -> None:
+    model, counter = Method("cpu-model:vm", 0.5, 2.0), Method("rapl", 0.9, 1.1, counter=True)
+    one, other = Counter(), Counter("late")
+    one.methods = own = {"cpu": model}
+    methods = MethodsNow([one, other])
+    first = methods()
+    one.methods = {"cpu": Method("cpu-model:vm", 0.5, 2.0)}
+    assert methods() is first == {"cpu": model}
+    one.methods = own
+    own["cpu"] = counter  # the same mapping, changed
+    assert methods() == {"cpu": counter}
+    assert first == {"cpu": model}
+    other.methods = {"late": model}
+    assert methods() == {"cpu": counter, "late": model}
+
+
+@pytest.mark.parametrize("figure", [True, "1", None, math.nan, math.inf, -1.0, 1j], ids=str)
+def test_a_figure_that_is_none_retires_the_meter(figure: Any) -> None:
+    guard, counter = Guard(), Counter()
+    counter.says = lambda: {"good": figure}
+    reading = Metering([counter], guard).read()
+    assert not reading.joules
+    assert [failure.partition(" (")[0] for failure in guard.failures] == ["good: gave a figure that is none"]

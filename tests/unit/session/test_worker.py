@@ -411,3 +411,17 @@ def test_where_no_thread_can_be_started_callers_do_the_work(
     assert worker.run(call, "") == threading.current_thread().name
     assert delivered == [1, 1]
     assert guard.failures == ("thread: can't start new thread (RuntimeError)",)
+
+
+def test_a_later_thread_with_the_number_of_the_ended_one_is_not_taken_for_it(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(guard, LATE_S)
+    worker.start()
+    number = worker.run(threading.get_ident, 0)
+    worker.run(worker.retire, None)
+    worker.join()
+    monkeypatch.setattr(threading, "get_ident", lambda: number)  # numbers are used again
+    with worker.outside():
+        assert worker.run(lambda: 5, 0) == 5
+    assert guard.failures == ()
