@@ -47,6 +47,8 @@ class PhaseLedger:
         Args:
             reading: The reading, just taken.
         """
+        if not self._clock.used:
+            return  # all of it is of no phase, up to the first that is named
         spent = self._clock.spent()
         self._split.add(reading.since(self._read), spent.since(self._spent))
         self._read, self._spent = reading, spent
@@ -58,9 +60,9 @@ class PhaseLedger:
             reading: The reading, just taken.
             usage: Usage since the last mark.
         """
-        self.take(reading)
         if not self._clock.used:
             return None
+        self.take(reading)
         found = self._split.closed(usage.seconds, usage.joules)
         return None if found.keys() <= {OTHER} else found
 
@@ -72,7 +74,10 @@ class PhaseLedger:
             usage: Usage since the last mark.
         """
         found = self.so_far(reading, usage)
-        self._split = Split()
+        if self._read is reading:
+            self._split = Split()
+        else:
+            self._read, self._spent = reading, self._clock.spent()
         whole: Mapping[str, tuple[float, float]] = found or {OTHER: (usage.seconds, usage.total_j or 0.0)}
         self.total = added(self.total, whole)
         self._recent = added(self._recent, whole)

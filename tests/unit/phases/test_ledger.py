@@ -70,3 +70,16 @@ def test_a_gpu_is_looked_at_between_two_marks_where_phases_are_named() -> None:
     _, plain = ledger(clock)
     plain.take(Reading(clock(), {"gpu:GPU-a": 5.0}))
     assert plain.period_s == math.inf
+
+
+def test_what_came_before_the_first_phase_is_other() -> None:
+    clock = Clock()
+    phases, found = ledger(clock)
+    clock.advance(2.0)
+    assert found.mark(at(clock), Usage(2.0, {"ram": 4.0})) is None
+    clock.advance(3.0)
+    found.take(at(clock))
+    phases.switch("train")
+    clock.advance(1.0)
+    assert found.mark(at(clock), Usage(4.0, {"ram": 8.0})) == {OTHER: (3.0, 6.0), "train": (1.0, 2.0)}
+    assert found.whole == {OTHER: (5.0, 10.0), "train": (1.0, 2.0)}
