@@ -156,7 +156,6 @@ class Tracker:
             Eco2AIError: ``start`` was not called.
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
-
         kind, known = "epoch" if event == "epoch" else "stage", known_stage(stage, self.guard)
         return self._lifetime.call("mark", lambda session: session.mark(kind, known, **fields), NO_USAGE)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eco2ai_callbacks.calibration.lookup import wall_fit
-from eco2ai_callbacks.calibration.machine import read_machine
-from eco2ai_callbacks.calibration.wall import WallFit
+from eco2ai_callbacks.calibration.places import default_files
 from eco2ai_callbacks.carbon.beside import Beside, beside_for
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
@@ -17,6 +15,9 @@ from eco2ai_callbacks.metrics import sci
 from eco2ai_callbacks.record import ADDING_EVENTS
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage, kwh
+
+if TYPE_CHECKING:
+    from eco2ai_callbacks.calibration.wall import WallFit
 
 
 class BesideFigures:
@@ -122,4 +123,9 @@ def beside_figures(
 
 def _wall_fit(host: Host) -> WallFit | None:
     # Under lxcfs or in a sandbox what is measured is not the machine's.
-    return None if host.lxcfs or host.sandbox else wall_fit(read_machine(host))
+    if host.lxcfs or host.sandbox or not any(file.exists() for file in default_files()):
+        return None
+    from eco2ai_callbacks.calibration.lookup import wall_fit
+    from eco2ai_callbacks.calibration.machine import read_machine
+
+    return wall_fit(read_machine(host))

@@ -14,7 +14,7 @@ import pytest
 from calibrations import MACHINE, WALL_ENTRY, write
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.calibration import lookup
+from eco2ai_callbacks.calibration import lookup, machine
 from eco2ai_callbacks.calibration.store import read, user_file
 from eco2ai_callbacks.carbon.beside import Beside
 from eco2ai_callbacks.meters.discovery import discover
@@ -131,7 +131,8 @@ class TestWall:
     def _calibrated(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = write(user_file(tmp_path), WALL_ENTRY)
         monkeypatch.setattr(lookup, "read", lambda _: read([store]))
-        monkeypatch.setattr(module, "read_machine", lambda host: dataclasses.replace(MACHINE, cpu=host.cpu_name))
+        monkeypatch.setattr(module, "default_files", lambda: (store,))
+        monkeypatch.setattr(machine, "read_machine", lambda host: dataclasses.replace(MACHINE, cpu=host.cpu_name))
 
     def test_a_whole_machine_has_its_energy_at_the_wall_beside_that_of_its_components(self, tmp_path: Path) -> None:
         found = run(tmp_path, scope="machine")
