@@ -1,0 +1,75 @@
+"""The documentation's site: its parts that are generated are current, and its navigation leads to every page."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eco2ai_callbacks.cli import main
+from eco2ai_callbacks.settings import NAMES
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+MARKERS = {"settings.md": "settings", "run-log.md": "fields", "command-line.md": "commands"}
+
+
+@pytest.fixture(scope="module")
+def tool() -> dict[str, Any]:
+    return runpy.run_path(str(REPOSITORY / "tools" / "generated_docs.py"))
+
+
+def test_each_generated_page_has_its_line_here(tool: dict[str, Any]) -> None:
+    assert {page: marker for page, (marker, _) in tool["GENERATED"].items()} == MARKERS
+
+
+@pytest.mark.parametrize("page", MARKERS)
+def test_a_generated_page_is_current(tool: dict[str, Any], page: str) -> None:
+    marker, part = tool["GENERATED"][page]
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert tool["rewritten"](text, marker, part()) == text, "run tools/generated_docs.py"
+
+
+def test_the_table_has_a_row_for_each_setting(tool: dict[str, Any]) -> None:
+    _, _, *rows = tool["settings"]().splitlines()
+    assert [row.split("`")[1] for row in rows] == list(NAMES)
+    assert all(row.count("|") == 5 for row in rows)
+
+
+def test_the_fields_name_those_inside_of_objects(tool: dict[str, Any]) -> None:
+    _, _, *rows = tool["log_fields"]().splitlines()
+    names = [row.split("`")[1] for row in rows]
+    assert {"run", "total.energy_kwh", "sources[].devices[].uuid", "intensity.g_per_kwh"} <= set(names)
+    assert len(names) == len(set(names))
+    assert all(row.count("|") == 4 for row in rows)
+
+
+def test_the_commands_are_all_there_with_their_options(tool: dict[str, Any]) -> None:
+    text = tool["commands"]()
+    for name, command in main.commands.items():
+        _, _, section = text.partition(f"\n## eco2ai {name}\n")
+        assert section, name
+        for option in (each for param in command.params for each in param.opts if each.startswith("--")):
+            assert f"{option}" in section, option
+
+
+@pytest.mark.parametrize("text", ["", "<!-- settings -->\n\n", "\n<!-- /settings -->\n"])
+def test_without_its_markers_a_part_has_no_place(tool: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match="the text has no <!-- settings --> with <!-- /settings --> after it"):
+        tool["rewritten"](text, "settings", "a table")
+
+
+def test_the_navigation_leads_to_every_page_once() -> None:
+    _, _, navigation = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")
+    named = re.findall(r"- ([\w-]+\.md)$", navigation, re.MULTILINE)
+    assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
+
+
+def test_the_site_s_settings_load_nothing_from_elsewhere() -> None:
+    text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "font: false" in text
+    assert "http" not in text
+    assert "mermaid" not in text
