@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 
@@ -19,9 +20,9 @@ class Page(HTMLParser):
     """The addresses in a page: what it loads by itself, what a reader can follow, and the anchors that it has."""
 
     # The attributes by which an element loads something when a page is shown.
-    LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "video": "src"}
+    LOADS: ClassVar = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "video": "src"}
     # A link element that loads nothing: it names the page's own address, or its neighbours.
-    NAMES = {"canonical", "next", "prev", "alternate"}
+    NAMES: ClassVar = {"canonical", "next", "prev", "alternate"}
 
     def __init__(self, text: str) -> None:
         super().__init__()
