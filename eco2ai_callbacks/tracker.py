@@ -45,10 +45,10 @@ class Tracker:
         SettingsError: A setting has a value that is not accepted. Nothing else is raised from ``start`` on.
 
     Example:
-        >>> with Tracker(project="demo", log_file=None, console=False) as run:  # doctest: +SKIP
+        >>> with Tracker(project="demo", log_file=None, console=False) as run:
         ...     for epoch in range(3):
         ...         train()
-        ...         print(run.end_epoch(epoch, planned=3).scalars)
+        ...         scalars = run.end_epoch(epoch, planned=3).scalars
     """
 
     def __init__(
@@ -212,8 +212,8 @@ class Tracker:
             Eco2AIError: ``start`` was not called.
 
         Example:
-            >>> if run.end_epoch(epoch, samples=60_000, planned=10).stop:  # doctest: +SKIP
-            ...     break
+            >>> with track(log_file=None, console=False) as run:
+            ...     stop = run.end_epoch(0, samples=60_000, planned=10).stop
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
         nothing = MarkedEpoch(Usage(), fields["epoch"], RankUsage(total=self.total))
@@ -285,9 +285,9 @@ def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
         SettingsError: A setting has a value that is not accepted.
 
     Example:
-        >>> with track(project="demo", log_file=None) as run:  # doctest: +SKIP
+        >>> with track(project="demo", log_file=None) as run:
         ...     train()
-        >>> @track(region="FR")  # doctest: +SKIP
+        >>> @track(region="FR")
         ... def train(): ...
     """
     if not (function is None or callable(function)):

@@ -73,3 +73,31 @@ def test_the_site_s_settings_load_nothing_from_elsewhere() -> None:
     assert "font: false" in text
     assert "http" not in text
     assert "mermaid" not in text
+
+
+@pytest.mark.parametrize(
+    ("written", "fault"),
+    [
+        ('<a href="b.html#there">b</a> <a href="https://example.org/x">x</a> <img src="c.png">', None),
+        ('<a href="d.html">d</a>', "a.html has a link to d.html, which is not there"),
+        ('<a href="b.html#gone">b</a>', "a.html has a link to b.html#gone, which is not there"),
+        ('<a href="../b.html">b</a>', "a.html has a link to ../b.html, which is not there"),
+        ('<script src="https://example.org/x.js"></script>', "a.html loads https://example.org/x.js"),
+        ('<link rel="stylesheet" href="//example.org/x.css">', "a.html loads //example.org/x.css"),
+    ],
+    ids=["whole", "no page", "no anchor", "outside", "script", "style"],
+)
+def test_the_check_of_the_site_finds_a_fault(tmp_path: Path, written: str, fault: str | None) -> None:
+    check = runpy.run_path(str(REPOSITORY / "tools" / "check_site.py"))
+    (tmp_path / "a.html").write_text(written)
+    (tmp_path / "b.html").write_text('<h2 id="there">b</h2>')
+    (tmp_path / "c.png").write_bytes(b"")
+    assert list(check["faults"](tmp_path)) == ([] if fault is None else [fault])
+
+
+def test_the_check_of_the_site_looks_into_styles(tmp_path: Path) -> None:
+    check = runpy.run_path(str(REPOSITORY / "tools" / "check_site.py"))
+    (tmp_path / "a.html").write_text("")
+    (tmp_path / "a.css").write_text("@font-face { src: url('https://example.org/x.woff2') } b { src: url(c.png) }")
+    assert list(check["faults"](tmp_path)) == ["a.css loads https://example.org/x.woff2"]
+    assert check["main"](str(tmp_path)) == 1

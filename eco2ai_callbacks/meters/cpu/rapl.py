@@ -200,9 +200,15 @@ def open_rapl(
         model: A model of the machine that takes the place of lost counters, if it covers the processor alone.
 
     Example:
-        >>> cpu, dram = open_rapl(Path("/sys/class/powercap"), read_host())  # doctest: +SKIP
-        >>> cpu.interval(busy_s=0.0, seconds=1.0)  # doctest: +SKIP
-        (41.7, 0.0)
+        >>> from eco2ai_callbacks.testing import BARE_METAL, Clock, PowercapTree
+        >>> tree, clock = PowercapTree(Path("machine")), Clock()
+        >>> package = tree.add_package()
+        >>> cpu, dram = open_rapl(tree.root, BARE_METAL, clock)
+        >>> clock.advance(1.0)
+        >>> tree.advance(package, joules=41.5)
+        >>> sum(cpu.interval(busy_s=0.0, seconds=1.0))
+        41.5
+        >>> cpu.close()
     """
     zones = locate(root, host)
     if boottime is None:
