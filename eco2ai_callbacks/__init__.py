@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from eco2ai_callbacks.tracker import Tracker, track
     from eco2ai_callbacks.usage import Usage
 
+    __version__: str
+
 __all__ = ["Tracker", "Usage", "load", "track"]
 
 _HOMES = {"Tracker": "tracker", "track": "tracker", "Usage": "usage", "load": "report.load"}
