@@ -60,18 +60,18 @@ class Tracker:
         platform: Platform | None = None,
         **args: Unpack[SettingsArgs],
     ) -> None:
-        self.settings = resolved("Tracker", settings, args)
+        self.settings: Settings = resolved("Tracker", settings, args)
         grid.check(self.settings)
         if ranks not in RANKS:
             raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
         self._ranks = ranks
         # Runs what may fail, and holds every failure that the records name.
-        self.guard = Guard()
+        self.guard: Guard = Guard()
         self._arguments = Arguments(self.guard)
         self._job = JobTotals(self.guard)
         self._lifetime = Lifetime(self.settings, platform or Platform(), self.guard, self._job)
         # The whole job's figures for loggers.
-        self.figures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
+        self.figures: JobFigures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
 
     @property
     def run_id(self) -> str | None:

@@ -78,8 +78,8 @@ class Standing:
     __slots__ = ("_encoded", "channels", "methods", "spread", "values")
 
     def __init__(self, values: tuple[Any, ...], channels: tuple[Mapping[str, Any], ...]) -> None:
-        self.values = values
-        self.channels = channels
+        self.values: tuple[Any, ...] = values
+        self.channels: tuple[Mapping[str, Any], ...] = channels
         self.methods: Mapping[str, Method] = methods_of(channels[0], channels[2])
         self.spread: Spread = spread_of(values[_INTENSITY])
         self._encoded: bytes | None = None
@@ -114,7 +114,7 @@ class Short:
 
     def __init__(self, record: Record, names: bytes, before: Standing) -> None:
         changes = _changes(record, before)
-        self.standing = _after(record, before, changes) if changes else before
+        self.standing: Standing = _after(record, before, changes) if changes else before
         own = _own_members(record, self.standing)
         self._body = encoded(own)
         self._changes = encoded(changes) if changes else b""

@@ -66,9 +66,9 @@ class Session:
         self._gpu = gpu
         self._heartbeat_s = heartbeat_s
         # How often :meth:`sample` must be called now, in seconds: a meter whose source is lost may need it more often.
-        self.period_s = metering.period_s(heartbeat_s or math.inf)
+        self.period_s: float = metering.period_s(heartbeat_s or math.inf)
         self._beaten = ledger.marked.t
-        self.stopped = False
+        self.stopped: bool = False
 
     @property
     def total(self) -> Usage:

@@ -30,7 +30,7 @@ class Eco2Mix:
     """
 
     kind = "direct"
-    refresh_s = 900.0
+    refresh_s: float = 900.0
     token_name = None
     key = "eco2mix"
     title = "éCO2mix, France"

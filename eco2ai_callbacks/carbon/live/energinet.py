@@ -32,7 +32,7 @@ class EnergiDataService:
 
     kind = "direct"
     # The service asks for no more requests than its data have news.
-    refresh_s = 900.0
+    refresh_s: float = 900.0
     token_name = None
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.energidataservice.dk") -> None:
@@ -45,8 +45,8 @@ class EnergiDataService:
             raise SettingsError("intensity='live:energidataservice' has direct figures, no intensity_kind='lifecycle'")
         self._zone = zones[0]
         self._base = base
-        self.key = f"energidataservice-{self._zone}"
-        self.title = f"Energi Data Service, {self._zone}"
+        self.key: str = f"energidataservice-{self._zone}"
+        self.title: str = f"Energi Data Service, {self._zone}"
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
         """Return what to ask for; the prognosis comes first, so that what was counts before it."""

@@ -30,7 +30,7 @@ class CarbonIntensityGB:
     """
 
     kind = "direct"
-    refresh_s = 1800.0
+    refresh_s: float = 1800.0
     token_name = None
     key = "carbon-intensity-gb"
     title = "Carbon Intensity API, Great Britain"

@@ -41,9 +41,9 @@ class ThreadModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu", "ram"})
+    covers: frozenset[str] = frozenset({"cpu", "ram"})
     partial = False
-    max_gap_s = math.inf
+    max_gap_s: float = math.inf
     failures: tuple[str, ...] = ()
 
     def __init__(self, threads: float, family: cpu_table.Family, kind: str, unit: Unit = "thread") -> None:
@@ -53,7 +53,7 @@ class ThreadModel:
         whole = {"thread": "", "core": ", a core each", "unknown": ", or cores: twice as much"}[unit]
         self.detail = f"{max_w:g} W per busy thread, {idle_w:g} W per idle thread of {threads:g}{whole} ({family.name})"
         low, high = THREAD_BAND
-        self.method = Method(
+        self.method: Method = Method(
             f"cpu-model:{kind}",
             low,
             high * (CORE_THREADS if unit == "unknown" else 1),
@@ -83,7 +83,7 @@ class CurveModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
     max_gap_s = window_s = CURVE_WINDOW_S
     failures: tuple[str, ...] = ()
 
@@ -92,9 +92,9 @@ class CurveModel:
         self.threads = threads
         self._most = threads if most is None else most
         # In a container's part of a machine the load is the container's: the host's includes all other containers.
-        self.partial = most is not None
-        self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
-        self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
+        self.partial: bool = most is not None
+        self.detail: str = f"{tdp_w:g} W for {threads:g} threads ({what})"
+        self.method: Method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Return active and idle joules by the curve, for the mean load of the interval."""
@@ -118,16 +118,16 @@ class PaperModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
     partial = False
-    max_gap_s = math.inf
+    max_gap_s: float = math.inf
     failures: tuple[str, ...] = ()
 
     def __init__(self, tdp_w: float, threads: float, what: str, low: float = PAPER_BAND[0]) -> None:
         self.threads = threads
         self._thread_w = tdp_w / threads
-        self.detail = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
-        self.method = Method(
+        self.detail: str = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
+        self.method: Method = Method(
             "cpu-model:paper",
             low,
             PAPER_BAND[1],

@@ -42,7 +42,7 @@ class RaplCpu:
     """
 
     name = "RAPL"
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
 
     def __init__(
         self, counters: Counters, method: Method, floor: IdleFloor | None = None, model: MachineCpu | None = None
@@ -150,7 +150,7 @@ class RaplDram:
     """
 
     name = "RAPL"
-    covers = frozenset({"ram"})
+    covers: frozenset[str] = frozenset({"ram"})
     devices: tuple[Device, ...] = ()
     # The error is a constant that differs between machines and matters most at idle (Desrochers, Paradis and Weaver,
     # MEMSYS 2016); 20 % is this project's figure for it.
@@ -159,7 +159,7 @@ class RaplDram:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._energy_uj = 0
-        self.max_gap_s = counters.max_gap_s
+        self.max_gap_s: float = counters.max_gap_s
 
     @property
     def failures(self) -> tuple[str, ...]:
