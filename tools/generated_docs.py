@@ -104,8 +104,9 @@ def _commands(command: click.Command, context: click.Context) -> Iterator[str]:
         # click takes over what follows this mark as it stands.
         kept = paragraph.removeprefix("\b\n")
         yield f"```text\n{kept}\n```\n" if kept != paragraph else f"{_cell(paragraph)}\n"
-    # A list, not a table: in one, Markdown's dialects read a | inside of code in different ways.
-    for record in filter(None, (each.get_help_record(context) for each in command.get_params(context))):
+    # A list, not a table: in one, Markdown's dialects read a | inside of code in different ways. Without --help, which
+    # click adds to each command when it is first asked for.
+    for record in filter(None, (each.get_help_record(context) for each in command.params)):
         yield f"- `{record[0]}`: {_cell(record[1])}"
     yield ""
     if isinstance(command, click.Group):
