@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from eco2ai_callbacks.tracker import Tracker, track
     from eco2ai_callbacks.usage import Usage
 
+    __version__: str
+
 __all__ = ["Tracker", "Usage", "load", "track"]
 
 _HOMES = {"Tracker": "tracker", "track": "tracker", "Usage": "usage", "load": "report.load"}
@@ -27,6 +29,8 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that importing the package costs next to nothing."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name == "__version__":
+        return importlib.import_module(f"{__name__}.host.package").package_version()
     if name == "Eco2AICallback":
         sentence = (
             "Eco2AICallback belongs to a framework: import it from eco2ai_callbacks.lightning, "

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-logger = logging.getLogger("eco2ai_callbacks")
+logger: logging.Logger = logging.getLogger("eco2ai_callbacks")
 
 # Every record names all failures: sentences that differ each time must not make the log grow without end.
 MAX_FAILURES = 50

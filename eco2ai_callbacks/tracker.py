@@ -44,10 +44,10 @@ class Tracker:
         SettingsError: A setting has a value that is not accepted. Nothing else is raised from ``start`` on.
 
     Example:
-        >>> with Tracker(project="demo", log_file=None, console=False) as run:  # doctest: +SKIP
+        >>> with Tracker(project="demo", log_file=None, console=False) as run:
         ...     for epoch in range(3):
         ...         train()
-        ...         print(run.end_epoch(epoch, planned=3).scalars)
+        ...         scalars = run.end_epoch(epoch, planned=3).scalars
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Tracker:
         platform: Platform | None = None,
         **args: Unpack[SettingsArgs],
     ) -> None:
-        self.settings = resolved("Tracker", settings, args)
+        self.settings: Settings = resolved("Tracker", settings, args)
         grid.check(self.settings)
         self._ranks = check_ranks(ranks)
         # Runs what may fail, and holds every failure that the records name.
-        self.guard = Guard()
+        self.guard: Guard = Guard()
         self._arguments = Arguments(self.guard)
         self._job = JobTotals(self.guard)
         platform = platform or Platform()
@@ -73,7 +73,7 @@ class Tracker:
         # ``tracker.step(samples=32)`` counts a training step, with the setting ``every_n_steps``.
         self.step = Steps(self.settings, self.guard, self._lifetime)
         # The whole job's figures for loggers.
-        self.figures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
+        self.figures: JobFigures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
 
     @property
     def run_id(self) -> str | None:
@@ -210,8 +210,8 @@ class Tracker:
             Eco2AIError: ``start`` was not called.
 
         Example:
-            >>> if run.end_epoch(epoch, samples=60_000, planned=10).stop:  # doctest: +SKIP
-            ...     break
+            >>> with track(log_file=None, console=False) as run:
+            ...     stop = run.end_epoch(0, samples=60_000, planned=10).stop
         """
         fields = self._arguments.given(epoch=epoch, samples=samples, tokens=tokens, metrics=metrics)
         steps = self.step.rest()
@@ -262,9 +262,9 @@ def track(function: Callable[..., Any] | None = None, /, **args: Any) -> Any:
         SettingsError: A setting has a value that is not accepted.
 
     Example:
-        >>> with track(project="demo", log_file=None) as run:  # doctest: +SKIP
+        >>> with track(project="demo", log_file=None) as run:
         ...     train()
-        >>> @track(region="FR")  # doctest: +SKIP
+        >>> @track(region="FR")
         ... def train(): ...
     """
     if not (function is None or callable(function)):

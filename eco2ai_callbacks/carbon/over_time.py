@@ -37,9 +37,9 @@ class Asked:
     """
 
     def __init__(self, function: Callable[[datetime], float | None], guard: Guard) -> None:
-        self.kind = getattr(function, "kind", "unstated")
+        self.kind: Any | str = getattr(function, "kind", "unstated")
         name = getattr(function, "__qualname__", type(function).__qualname__)
-        self.source = str(getattr(function, "source", f"function {name}"))
+        self.source: str = str(getattr(function, "source", f"function {name}"))
         if self.kind not in KINDS:
             raise SettingsError(f"{self.source} has the kind {self.kind!r}; accepted are {', '.join(KINDS)}")
         self._function = function

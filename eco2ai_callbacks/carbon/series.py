@@ -85,7 +85,7 @@ class Series:
     def __init__(self, spans: Iterable[Span], source: str, kind: str) -> None:
         self.source = source
         self.kind = kind
-        self.spans = tuple(sorted(set(spans)))
+        self.spans: tuple[Span, ...] = tuple(sorted(set(spans)))
         for one, other in pairwise(self.spans):
             if other.begin_s < one.end_s:
                 raise SettingsError(f"{source} has two figures for the same time: {one} and {other}")

@@ -84,7 +84,7 @@ class Child:
         held, self._gate = os.pipe()
         self._verdict, told = os.pipe()
         self._watched = watched
-        self.pid = os.fork()
+        self.pid: int = os.fork()
         if self.pid == 0:
             os.close(self._gate)
             _become(command, held, told, mask, on_child)

@@ -29,7 +29,7 @@ class JobTotals:
         self._finished = False
         # Of the last exchange; ``total`` and ``ranks`` are None before it, and without one.
         self.total: Usage | None = None
-        self.others = Usage()
+        self.others: Usage = Usage()
         self.ranks: int | None = None
 
     @property

@@ -30,9 +30,9 @@ def track(func: Callable[..., Any] | None = None, **arguments: Any) -> Any:
         SettingsError: An argument is not accepted.
 
     Example:
-        >>> @track  # doctest: +SKIP
+        >>> @track
         ... def train(): ...
-        >>> @track(project_name="demo", alpha_2_code="FR")  # doctest: +SKIP
+        >>> @track(project_name="demo", alpha_2_code="FR")
         ... def evaluate(): ...
     """
     if not (func is None or callable(func)):

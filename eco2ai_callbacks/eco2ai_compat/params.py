@@ -71,7 +71,7 @@ def set_params(**params: Any) -> None:
         SettingsError: A value is not accepted.
 
     Example:
-        >>> set_params(project_name="My project", file_name="my_emissions.csv")  # doctest: +SKIP
+        >>> set_params(project_name="My project", file_name="my_emissions.csv")
     """
     given = {name: value for name, value in params.items() if value is not None}
     others = sorted(params.keys() - UNGIVEN.keys())

@@ -22,11 +22,11 @@ class Run:
     """
 
     def __init__(self, arguments: Arguments, platform: Platform, epoch: int | None = None) -> None:
-        self.has_epochs = epoch is not None
+        self.has_epochs: bool = epoch is not None
         # The number of the epoch that goes on; None where none does.
         self.epoch = epoch
         sinks = arguments.sinks(training=self.has_epochs)
-        self.tracker = Tracker(arguments.settings, platform=replace(platform, sinks=sinks))
+        self.tracker: Tracker = Tracker(arguments.settings, platform=replace(platform, sinks=sinks))
         self.tracker.start(RunContext(quiet=arguments.ignore_warnings))
 
     def end_epoch(self, number: int, values: Mapping[Any, Any]) -> None:

@@ -44,9 +44,9 @@ class Tracker:
         SettingsError: An argument is not accepted.
 
     Example:
-        >>> tracker = Tracker(project_name="demo", experiment_description="a CNN")  # doctest: +SKIP
-        >>> tracker.start()  # doctest: +SKIP
-        >>> tracker.stop()  # doctest: +SKIP
+        >>> tracker = Tracker(project_name="demo", experiment_description="a CNN")
+        >>> tracker.start()
+        >>> tracker.stop()
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class PidNamespace:
     def __init__(self, proc: Path) -> None:
         self._proc = proc
         self.own: int | None = os.getpid()
-        self.depth = 0
+        self.depth: int = 0
         # Found before: a look through all processes takes long.
         self._known: dict[int, int] = {}
         link = proc / "self"

@@ -121,7 +121,8 @@ class Candidate:
         open: Opens its meters; raises ``MeterUnavailable`` where there are none.
 
     Example:
-        >>> Candidate("ROCm", frozenset({"gpu:amd"}), open_rocm)  # doctest: +SKIP
+        >>> Candidate("none", frozenset({"gpu:none"}), lambda settings, context: ()).name
+        'none'
     """
 
     name: str

@@ -33,7 +33,7 @@ class ExclusiveMeter:
         self._seen: Mapping[str, float] = {}
         self._joules: dict[str, float] = {}
         self._ours = dict.fromkeys(meter.methods, True)
-        self.name = meter.name
+        self.name: str = meter.name
 
     @property
     def covers(self) -> frozenset[str]:

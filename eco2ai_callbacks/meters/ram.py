@@ -42,7 +42,7 @@ class RamModel:
     """
 
     name = "RAM model"
-    covers = frozenset({"ram"})
+    covers: frozenset[str] = frozenset({"ram"})
     max_gap_s = MAX_GAP_S
     devices: tuple[Device, ...] = ()
     failures: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class JobFigures:
         own: Callable[[], Usage],
         running: Running | None = None,
     ) -> None:
-        self.outlook = Outlook(settings)
+        self.outlook: Outlook = Outlook(settings)
         self._level = settings.scalars
         self._units = scalars.UNITS[settings.units]
         self._guard = guard

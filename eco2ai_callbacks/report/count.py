@@ -100,8 +100,8 @@ class Count:
 
     def __init__(self) -> None:
         self.runs: dict[str, RunAdder] = {}
-        self.records = 0
-        self.copies = 0
+        self.records: int = 0
+        self.copies: int = 0
 
     def add(self, record: Record) -> None:
         """Add the next record."""

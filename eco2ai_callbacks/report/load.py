@@ -57,8 +57,9 @@ def load(
         OSError: A file cannot be read.
 
     Example:
-        >>> for run in load("logs/*.jsonl"):  # doctest: +SKIP
-        ...     print(run.project, run.energy_kwh)
+        >>> for run in load("logs/*.jsonl"):
+        ...     print(run.project, len(run.epochs))
+        demo 1
     """
     with selected(given) as selection:
         return load_selection(selection, processes=processes, progress=progress)

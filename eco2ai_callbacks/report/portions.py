@@ -21,11 +21,11 @@ class PortionAdder:
     __slots__ = ("days", "phases", "power", "stages", "sum")
 
     def __init__(self) -> None:
-        self.sum = Adder()
+        self.sum: Adder = Adder()
         self.stages: dict[str, Adder] = {}
         self.phases = PhaseSums()
         self.days: dict[str, Adder] = {}
-        self.power = Timeline()
+        self.power: Timeline = Timeline()
 
     def add(self, record: Record) -> None:
         """Add a record that counts."""

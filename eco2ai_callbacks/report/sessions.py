@@ -23,17 +23,17 @@ class Session:
     __slots__ = ("beat", "continues", "first", "host", "last", "marked", "rank", "records", "spans", "state", "stops")
 
     def __init__(self, record: Record) -> None:
-        self.rank = record.rank
-        self.host = text(record.host)
+        self.rank: int = record.rank
+        self.host: str = text(record.host)
         self.first: tuple[str, float] = text(record.start), 0.0
         self.last: tuple[str, float] = self.first
         self.state: str | None = None
-        self.stops = False
+        self.stops: bool = False
         self.continues: str | None = None
-        self.records = 0
+        self.records: int = 0
         # The numbers of its records that were read: a number that comes again is a copy.
         self.spans: list[list[int]] = []
-        self.marked = -1
+        self.marked: int = -1
         self.beat: Record | None = None
 
     def is_new(self, seq: int) -> bool:

@@ -46,9 +46,11 @@ def jobs(records: Iterable[Record]) -> dict[str, Job]:
         records: Records of any runs and ranks, from one file or many.
 
     Example:
-        >>> for job in jobs(records(Path("eco2ai.jsonl"))).values():  # doctest: +SKIP
-        ...     print(job.run, job.total.energy_kwh, job.said)
-        5e1f09c2a7d34b86 0.0142 4 ranks
+        >>> from pathlib import Path
+        >>> from eco2ai_callbacks.runlog.read import records
+        >>> for job in jobs(records(Path("eco2ai.jsonl"))).values():
+        ...     print(job.ranks, job.is_complete)
+        (0,) True
     """
     runs: dict[str, _Parts] = {}
     for record in records:

@@ -125,7 +125,7 @@ class Anchors:
         self._look_back()
         # What stands before this byte cannot be found by anchors: it is older than they are, or was not looked at.
         begin = self.recent[-1].offset if self.recent else size
-        self.since = max(begin, self._floor) if self._root is None else self._root.since
+        self.since: int = max(begin, self._floor) if self._root is None else self._root.since
 
     def trace(self, key: int) -> tuple[list[int], list[Anchor]]:
         """Return the entries of a new anchor's ``by``, and the latest anchors with its own key, the last one first.

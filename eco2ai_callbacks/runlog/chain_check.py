@@ -106,7 +106,7 @@ class Chain:
     def __init__(self) -> None:
         self._next = 0
         self._sums = Sums(RECENT)
-        self.ended = False
+        self.ended: bool = False
         self.seq = -1
         self.hash: str | None = None
         self.file: Path | None = None

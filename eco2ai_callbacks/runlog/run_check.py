@@ -52,7 +52,7 @@ class RunCheck:
         self._starts: list[_Start] = []
         self.sessions: dict[str, _Session] = {}
         self.parent: str | None = None
-        self.world_size = 1
+        self.world_size: int = 1
 
     @property
     def usage(self) -> Usage:

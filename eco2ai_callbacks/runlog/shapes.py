@@ -41,14 +41,22 @@ class Mark:
 
     __slots__ = ("attempt", "epoch", "event", "joules", "own", "prev", "run", "seq", "stage", "total", "writer")
 
+    run: str
+    writer: str
+    prev: str
+    stage: str
+    seq: int
+    epoch: int
+    attempt: int
+
     def __init__(self, event: str, texts: tuple[str, ...], channels: tuple[str, ...]) -> None:
-        self.event = event
+        self.event: str = event
         self.run, self.writer, seq, self.prev, self.stage, epoch, attempt = texts[:7]
         self.seq, self.epoch, self.attempt = int(seq), int(epoch), int(attempt)
         energy, co2, seconds, total_energy, total_co2, total_seconds = map(float, texts[7:13])
         self.own: Figures = energy, co2, seconds
         self.total: Figures = total_energy, total_co2, total_seconds
-        self.joules = dict(zip(channels, map(float, texts[13:]), strict=True))
+        self.joules: dict[str, float] = dict(zip(channels, map(float, texts[13:]), strict=True))
 
 
 class Shapes:

@@ -93,8 +93,8 @@ class Standing:
     __slots__ = ("_encoded", "_like", "channels", "methods", "spread", "values")
 
     def __init__(self, values: tuple[Any, ...], channels: tuple[Mapping[str, Any], ...]) -> None:
-        self.values = values
-        self.channels = channels
+        self.values: tuple[Any, ...] = values
+        self.channels: tuple[Mapping[str, Any], ...] = channels
         self.methods: Mapping[str, Method] = methods_of(channels[0], channels[2])
         self.spread: Spread = spread_of(values[_INTENSITY])
         self._encoded: bytes | None = None
@@ -212,29 +212,22 @@ def _plain_members(draft: Draft) -> dict[str, Any]:
     """Return what :func:`_own_members` returns for the record of a draft that changes nothing that holds."""
     usage, total, train = draft.usage, draft.total_usage, draft.train
     joules, own = usage.joules, summary(usage)
-    values: dict[str, Any] = {"event": draft.event}
-    if draft.epoch is not None:
-        values["epoch"] = draft.epoch
-    if draft.attempt is not None:
-        values["attempt"] = draft.attempt
-    if draft.stage != _NO_STAGE:
-        values["stage"] = draft.stage
-    values["start"] = draft.start
-    if usage.seconds:
-        values["seconds"] = usage.seconds
-    if joules:
-        values["energy_kwh"] = own["energy_kwh"]
-    if usage.grams is not None:
-        values["co2_kg"] = own["co2_kg"]
-    if usage.cost is not None:
-        values["cost"] = usage.cost
-    for name in _FURTHER:
-        if (value := draft.further.get(name)) is not None:
-            values[name] = value
-    values["attempts"] = draft.attempts
-    for name in _LAST:
-        if (value := draft.further.get(name)) is not None:
-            values[name] = value
+    further = draft.further.get
+    members = (
+        ("event", draft.event),
+        ("epoch", draft.epoch),
+        ("attempt", draft.attempt),
+        ("stage", None if draft.stage == _NO_STAGE else draft.stage),
+        ("start", draft.start),
+        ("seconds", usage.seconds or None),
+        ("energy_kwh", own["energy_kwh"] if joules else None),
+        ("co2_kg", own["co2_kg"]),
+        ("cost", usage.cost),
+        *((name, further(name)) for name in _FURTHER),
+        ("attempts", draft.attempts),
+        *((name, further(name)) for name in _LAST),
+    )
+    values: dict[str, Any] = {name: value for name, value in members if value is not None}
     if joules:
         values["joules"] = dict(joules)
     if train is not None and train is not usage and (whole := summary(train)) != own:

@@ -23,7 +23,7 @@ class Tally:
         self._grams: float | None = None
         self._cost: float | None = None
         self._beats: dict[str, Usage] = {}
-        self.lines = 0
+        self.lines: int = 0
 
     @property
     def usage(self) -> Usage:

@@ -57,8 +57,8 @@ def verify(path: Path | Iterable[Path], key: str | None = None) -> Verdict:
         OSError: A file exists and cannot be read.
 
     Example:
-        >>> verdict = verify(Path("eco2ai.jsonl"))  # doctest: +SKIP
-        >>> verdict.whole, verdict.first  # doctest: +SKIP
+        >>> verdict = verify(Path("eco2ai.jsonl"))
+        >>> verdict.whole, verdict.first
         (True, None)
     """
     paths = [path] if isinstance(path, Path) else list(path)

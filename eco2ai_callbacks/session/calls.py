@@ -21,12 +21,12 @@ class Call:
 
     def __init__(self, fn: Callable[[], Any], default: Any, keeps_turn: bool) -> None:
         self._fn = fn
-        self.keeps_turn = keeps_turn
+        self.keeps_turn: bool = keeps_turn
         self._value = default
         self._error: BaseException | None = None
-        self.returned = False
+        self.returned: bool = False
         # Released once the caller need not wait any longer.
-        self.done = threading.Lock()
+        self.done: threading.Lock = threading.Lock()
         self.done.acquire()
 
     def run(self) -> None:
@@ -52,7 +52,7 @@ class Timer:
 
     def __init__(self, period_s: Callable[[], float], fn: Callable[[], None]) -> None:
         self._period_s = period_s
-        self.fn = fn
+        self.fn: Callable[[], None] = fn
         self._since_s = time.monotonic()
 
     @property

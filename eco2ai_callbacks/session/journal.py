@@ -27,7 +27,7 @@ class WallClock:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.label = datetime.now().astimezone()
+        self.label: datetime = datetime.now().astimezone()
 
     def at(self, reading: Reading, seconds: float) -> datetime:
         """Return the label of a reading: ``seconds`` after the last, unless the machine slept or the clock was set.

@@ -46,7 +46,7 @@ class Presence:
         self._ranks: tuple[Entry, ...] = ()
         self._around = identity.around
         started, image = process_identity()
-        self.entry = Entry(
+        self.entry: Entry = Entry(
             identity.writer,
             identity.id,
             identity.host,

@@ -75,11 +75,11 @@ class Session:
         self._gpu = gpu
         self._heartbeat_s = heartbeat_s
         # How often :meth:`sample` must be called now, in seconds: a meter whose source is lost may need it more often.
-        self.period_s = self._period()
+        self.period_s: float = self._period()
         self._beaten = ledger.marked.t
         # Training since the last window of steps was closed, as far as it was marked.
         self._window = Usage()
-        self.stopped = False
+        self.stopped: bool = False
 
     @property
     def total(self) -> Usage:

@@ -15,7 +15,7 @@ from eco2ai_callbacks.settings.trust import Fault
 
 MAX_BYTES = 2**20
 
-logger = logging.getLogger("eco2ai_callbacks")
+logger: logging.Logger = logging.getLogger("eco2ai_callbacks")
 
 # The files that this process has named in a warning.
 _named: set[Path] = set()

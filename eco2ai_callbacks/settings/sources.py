@@ -20,7 +20,7 @@ PREFIX = "ECO2AI_"
 OTHER_VARIABLES = frozenset({"ECO2AI_AUTO", "ECO2AI_ENCODE_KEY", "ECO2AI_LOG_KEY", "ECO2AI_METER_USER"})
 _VARIABLES = {f"{PREFIX}{name.upper()}": name for name in NAMES}
 
-logger = logging.getLogger("eco2ai_callbacks")
+logger: logging.Logger = logging.getLogger("eco2ai_callbacks")
 
 # The variables that this process has named in a warning.
 _named: set[str] = set()

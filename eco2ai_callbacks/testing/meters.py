@@ -64,13 +64,13 @@ class FakeMeter:
         self.methods: Mapping[str, Method] = dict.fromkeys(watts, method) if isinstance(method, Method) else method
         self.name = name
         self.max_gap_s = max_gap_s
-        self.covers = frozenset(map(component_of, watts)) if covers is None else covers
+        self.covers: frozenset[str] = frozenset(map(component_of, watts)) if covers is None else covers
         self.on_read = on_read
         self.fault = fault
         self.failures: tuple[str, ...] = ()
-        self.devices = _devices(watts) if devices is None else tuple(devices)
-        self.reads = 0
-        self.closed = False
+        self.devices: tuple[Device, ...] = _devices(watts) if devices is None else tuple(devices)
+        self.reads: int = 0
+        self.closed: bool = False
         self._opened = clock()
 
     @property

@@ -35,8 +35,8 @@ class PowercapTree:
     """
 
     def __init__(self, base: Path) -> None:
-        self.devices = base / "sys/devices/virtual/powercap"
-        self.root = base / "sys/class/powercap"
+        self.devices: Path = base / "sys/devices/virtual/powercap"
+        self.root: Path = base / "sys/class/powercap"
         self.devices.mkdir(parents=True)
         self.root.mkdir(parents=True)
         self._energy_uj: dict[str, int] = {}

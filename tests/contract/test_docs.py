@@ -5,48 +5,22 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from guides import Block, blocks, run_guide
 
 import eco2ai_callbacks
 
 PACKAGE = Path(eco2ai_callbacks.__file__).parent
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+README = DOCS.parent / "README.md"
 # The first line of an example that is executed; all others are only compiled.
 RUNS = "# runs"
 # These begin with the import of a framework, which may be missing.
 ADAPTERS = {"lightning", "transformers", "keras", "accelerate"}
 ROOMS = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - ADAPTERS
-
-
-class Block(NamedTuple):
-    """A fenced block of a page."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-    def compiled(self) -> object:
-        # Its lines are numbered as in the page.
-        return compile("\n" * self.line + self.text, str(self.page), "exec", dont_inherit=True)
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    lines = page.read_text(encoding="utf-8").splitlines()
-    fences = [number for number, line in enumerate(lines) if line.startswith("```")]
-    assert len(fences) % 2 == 0, f"{page.name}: a block has no end"
-    for begin, end in zip(fences[::2], fences[1::2], strict=True):
-        language = lines[begin].removeprefix("```").strip()
-        yield Block(page, begin + 1, language, "\n".join(lines[begin + 1 : end]) + "\n")
 
 
 def prose(page: Path) -> str:
@@ -74,6 +48,44 @@ def test_there_is_an_example_of_each_addition() -> None:
     assert len(RUNNING) >= 5
     for block in EXAMPLES:
         assert RUNS not in block.text.splitlines()[1:], f"{block.id}: the mark is not in the first line"
+
+
+# Pages whose examples are executed from top to bottom, as a reader would type them; those of frameworks are in
+# tests/fits/test_guides.py.
+GUIDES = [
+    "start.md",
+    "plain-loops.md",
+    "distributed.md",
+    "settings.md",
+    "run-log.md",
+    "coming-from-codecarbon.md",
+    "coming-from-carbontracker.md",
+]
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_a_guide_runs_from_top_to_bottom(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with eco2ai_callbacks.track(console=False) as earlier:  # a log that readers find
+        earlier.end_epoch(0)
+
+    def train_one_epoch() -> int:
+        return sum(range(1000))
+
+    assert run_guide(DOCS / name, train_one_epoch=train_one_epoch, validate=train_one_epoch) > 0
+    assert "Error" not in capsys.readouterr().err
+
+
+def test_the_readme_s_example_without_a_framework_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = [block for block in blocks(README) if "import track " in block.text]
+    exec(example.compiled(), {"__name__": "readme", "train_one_epoch": lambda: sum(range(1000))})  # type: ignore[arg-type]
+    assert capsys.readouterr().out.count("eco2ai/total_energy_kwh") == 3
+
+
+def test_the_readme_names_every_example() -> None:
+    text = README.read_text(encoding="utf-8")
+    examples = [path.name for path in (DOCS.parent / "examples").iterdir() if path.suffix in (".py", ".ipynb", ".sh")]
+    assert examples
+    assert [name for name in examples if f"`examples/{name}`" not in text] == []
 
 
 # --- the tree ---------------------------------------------------------------------------------------------------------
@@ -141,18 +153,26 @@ def test_the_tree_is_in_the_order_of_imports() -> None:
 def names(page: Path) -> list[str]:
     """The dotted names of the package in a page's text: ``session.ledger.Ledger.mark``."""
     found = re.findall(r"(?<!`)`([a-z_]\w*(?:\.\w+)+)`(?!`)", prose(page))
-    return [name for name in dict.fromkeys(found) if name.split(".")[0] in ROOMS and not (PACKAGE / name).is_file()]
+    found = [name for name in dict.fromkeys(found) if not name.endswith((".jsonl", ".csv"))]  # files that are written
+    return [name for name in found if name.split(".")[0] in ROOMS and not (PACKAGE / name).is_file()]
+
+
+# These name what users type, and no module.
+OF_USERS = {
+    *("index.md", "start.md", "lightning.md", "transformers.md", "keras.md", "accelerate.md", "plain-loops.md"),
+    *("coming-from-carbontracker.md", "troubleshooting.md", "api.md"),
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_names_is_there(page: Path) -> None:
     found = names(page)
-    assert found
+    assert found or page.name in OF_USERS
     for name in found:
         assert is_there(name), f"{page.name}: {name} is not in the package"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: page.name)
 def test_a_file_that_a_page_names_is_there(page: Path) -> None:
     found = re.findall(r"`((?:tests|tools|docs|examples)/[\w./]+)`", page.read_text(encoding="utf-8"))
     assert [path for path in found if not (DOCS.parent / path).exists()] == []
@@ -188,7 +208,7 @@ def test_the_check_of_names_finds_what_is_not_there(name: str, there: bool) -> N
     assert is_there(name) is there
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: page.name)
 def test_a_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose(page)):
         assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link} is not there"
@@ -216,6 +236,7 @@ def test_a_word_names_what_carries_it(word: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_line_is_not_too_long(page: Path) -> None:
-    # The generated table of the benchmarks and what was installed for it are not to be wrapped.
-    text = re.sub(r"<!-- benchmarks -->.*<!-- /benchmarks -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    # What is generated is not to be wrapped.
+    generated = r"<!-- (benchmarks|settings|fields|commands) -->.*<!-- /\1 -->"
+    text = re.sub(generated, "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert max(map(len, text.splitlines())) <= 120

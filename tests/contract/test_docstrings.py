@@ -5,10 +5,12 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
 import eco2ai_callbacks
+from eco2ai_callbacks import track
 
 PREFIX = "eco2ai_callbacks."
 # These begin with the import of a framework, or of what an extra installs, which may be missing.
@@ -19,6 +21,22 @@ FOUND = [each.name for each in pkgutil.walk_packages(eco2ai_callbacks.__path__, 
 MODULES = ["eco2ai_callbacks", *(name for name in FOUND if name != f"{PREFIX}__main__")]
 
 
+# These read a log that is there: of a run with one epoch, beside the program and in a folder.
+READERS = {f"{PREFIX}{name}" for name in ("report.load", "runlog.verify", "runlog.aggregate")}
+# An example that is not executed, and what executes the same call.
+SKIPPED = {
+    "keras": "tests/fits/test_guides.py",
+    "lightning": "tests/fits/test_guides.py",
+    "transformers": "tests/fits/test_guides.py",
+    "accelerate": "tests/fits/test_guides.py",
+    "eco2ai_compat.encode": "tests/unit/eco2ai_compat/test_encode.py, where cryptography is installed",
+}
+
+
+def train() -> None:
+    """What examples call a training."""
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_hold(name: str) -> None:
     try:
@@ -27,7 +45,16 @@ def test_the_examples_hold(name: str) -> None:
         if name not in ADAPTERS:
             raise
         pytest.skip(str(missing))
-    assert doctest.testmod(module).failed == 0
+    for file in ("eco2ai.jsonl", "logs/eco2ai.jsonl") if name in READERS else ():
+        with track(project="demo", log_file=file, console=False) as run:
+            run.end_epoch(0)
+    assert doctest.testmod(module, extraglobs={"train": train}).failed == 0
+
+
+def test_only_the_named_examples_are_skipped() -> None:
+    root = Path(eco2ai_callbacks.__file__).parent
+    skipping = [path for path in root.rglob("*.py") if "+SKIP" in path.read_text(encoding="utf-8")]
+    assert {".".join(path.relative_to(root).with_suffix("").parts) for path in skipping} == SKIPPED.keys()
 
 
 def test_examples_are_found() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 from logcheck import check_whole, epochs, rows
 
+from eco2ai_callbacks import load
+from eco2ai_callbacks.cli import main
 from eco2ai_callbacks.runlog.verify import verify
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -21,14 +25,58 @@ KNOWN = {
     "lightning_digits.py": (("lightning", "sklearn"), 5),
     "transformers_text.py": (("transformers", "accelerate"), 4),
     "keras_digits.py": (("keras", "torch", "sklearn"), 5),
+    "accelerate_loop.py": (("accelerate", "sklearn"), 4),
     "plain_tracker.py": ((), 3),
 }
 # This one writes a CSV, as a script for eco2AI does.
 OF_ECO2AI = "eco2ai_script.py"
+# These have tests of their own below.
+SWEEP, NOTEBOOK, SLURM = "sweep.py", "in_a_notebook.ipynb", "slurm_job.sh"
 
 
 def test_every_example_has_its_line_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*KNOWN, OF_ECO2AI}
+    found = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    assert found == {*KNOWN, OF_ECO2AI, SWEEP, NOTEBOOK, SLURM}
+
+
+def test_a_sweep_is_a_run_for_each_setting_with_its_accuracy() -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLES / SWEEP)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"rate=([\d.]+) epochs=(\d) +accuracy ([\d.]+)  energy +([\d.]+) µWh", done.stdout)
+    assert len({(rate, epochs) for rate, epochs, _, _ in shown}) == 6
+    energies = [float(energy) for *_, energy in shown]
+    assert energies == sorted(energies)
+    assert all(0.5 < float(accuracy) < 1 for _, _, accuracy, _ in shown)
+    assert len({accuracy for _, _, accuracy, _ in shown}) > 3
+    assert verify(Path("eco2ai.jsonl")).whole
+    assert {len(run.epochs) for run in load("eco2ai.jsonl")} == {1, 4}
+
+
+def test_the_cells_of_a_notebook_run_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
+    notebook = json.loads((EXAMPLES / NOTEBOOK).read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    names: dict[str, object] = {"__name__": "notebook"}
+    shown = []
+    for cell in (cell for cell in notebook["cells"] if cell["cell_type"] == "code"):
+        assert not cell["outputs"], "outputs of one machine are not kept"
+        assert cell["execution_count"] is None
+        *body, last = ast.parse("".join(cell["source"])).body
+        ends_in_value = isinstance(last, ast.Expr)
+        exec(compile(ast.Module(body if ends_in_value else [*body, last], []), NOTEBOOK, "exec"), names)
+        if isinstance(last, ast.Expr):
+            shown.append(eval(compile(ast.Expression(last.value), NOTEBOOK, "eval"), names))
+    assert capsys.readouterr().out.count("µWh") == 6
+    assert len(shown) == 2
+    assert all("Wh" in value._repr_html_() for value in shown)
+
+
+def test_the_sketch_for_slurm_is_a_script_and_runs_what_is_there() -> None:
+    assert subprocess.run(["bash", "-n", str(EXAMPLES / SLURM)], check=False).returncode == 0
+    text = (EXAMPLES / SLURM).read_text(encoding="utf-8")
+    assert re.findall(r"^eco2ai (\w+)", text, re.MULTILINE) == ["report", "merge", "verify"]
+    for command, options in re.findall(r"^eco2ai (\w+) (.*)$", text, re.MULTILINE):
+        known = {option for each in main.commands[command].params for option in each.opts}
+        assert set(re.findall(r"--[\w-]+", options)) <= known
 
 
 def test_a_script_of_eco2ai_writes_its_csv_and_a_log_beside_it() -> None:

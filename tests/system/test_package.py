@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from importlib.metadata import distribution
 from importlib.resources import files
+from pathlib import Path
 
+import eco2ai_callbacks
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.settings import NAMES, SettingsArgs
 
@@ -49,3 +51,9 @@ def test_the_notice_and_the_licence_are_installed() -> None:
 def test_editors_know_every_setting() -> None:
     assert tuple(SettingsArgs.__annotations__) == NAMES
     assert issubclass(SettingsError, ValueError)
+
+
+def test_the_version_is_that_of_what_is_installed() -> None:
+    assert eco2ai_callbacks.__version__ == PACKAGE.version
+    cited = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {PACKAGE.version}\n" in cited

@@ -29,8 +29,8 @@ class Eco2Mix:
     """
 
     kind = "direct"
-    refresh_s = 900.0
-    token_names = ()
+    refresh_s: float = 900.0
+    token_names: tuple[str, ...] = ()
     key = "eco2mix"
     title = "éCO2mix, France"
 

@@ -38,8 +38,8 @@ class ElectricityMaps:
         SettingsError: The place is in no zone.
     """
 
-    refresh_s = 1800.0
-    token_names = ("ELECTRICITYMAPS_TOKEN",)
+    refresh_s: float = 1800.0
+    token_names: tuple[str, ...] = ("ELECTRICITYMAPS_TOKEN",)
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.electricitymaps.com/v3") -> None:
         keys = (zone_of(spot) for spot in places.chain(places.resolve(region)))
@@ -49,8 +49,8 @@ class ElectricityMaps:
         self.kind = "direct" if kind == "direct" else "lifecycle"
         self._zone = zone
         self._base = base
-        self.key = f"electricitymaps-{zone}-{self.kind}"
-        self.title = f"Electricity Maps v3, {zone}"
+        self.key: str = f"electricitymaps-{zone}-{self.kind}"
+        self.title: str = f"Electricity Maps v3, {zone}"
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
         """Return what to ask for."""

@@ -31,8 +31,8 @@ class EnergiDataService:
 
     kind = "direct"
     # The service asks for no more requests than its data have news.
-    refresh_s = 900.0
-    token_names = ()
+    refresh_s: float = 900.0
+    token_names: tuple[str, ...] = ()
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.energidataservice.dk") -> None:
         zones = [spot.id for spot in places.chain(places.resolve(region)) if spot.id in ("DK1", "DK2")]
@@ -41,8 +41,8 @@ class EnergiDataService:
         check_kind("energidataservice", kind, self.kind)
         self._zone = zones[0]
         self._base = base
-        self.key = f"energidataservice-{self._zone}"
-        self.title = f"Energi Data Service, {self._zone}"
+        self.key: str = f"energidataservice-{self._zone}"
+        self.title: str = f"Energi Data Service, {self._zone}"
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
         """Return what to ask for; the prognosis comes first, so that what was counts before it."""

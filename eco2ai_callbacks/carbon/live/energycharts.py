@@ -32,8 +32,8 @@ class EnergyCharts:
     """
 
     kind = "average"
-    refresh_s = 1800.0
-    token_names = ()
+    refresh_s: float = 1800.0
+    token_names: tuple[str, ...] = ()
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://api.energy-charts.info") -> None:
         country = places.country_of(places.resolve(region))
@@ -46,8 +46,8 @@ class EnergyCharts:
             )
         self._country = country
         self._base = base
-        self.key = f"energy-charts-{country}"
-        self.title = f"Energy-Charts, {country}"
+        self.key: str = f"energy-charts-{country}"
+        self.title: str = f"Energy-Charts, {country}"
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
         """Return what to ask for; today and the forecast come together."""

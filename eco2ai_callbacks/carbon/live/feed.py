@@ -51,8 +51,8 @@ class Feed:
         folder: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.source = source.title
-        self.kind = source.kind
+        self.source: str = source.title
+        self.kind: str = source.kind
         self._asked_source = source
         self._token = token
         self._guard = guard

@@ -38,8 +38,8 @@ class CarbonIntensityGB:
     """
 
     kind = "direct"
-    refresh_s = 1800.0
-    token_names = ()
+    refresh_s: float = 1800.0
+    token_names: tuple[str, ...] = ()
     key = "carbon-intensity-gb"
     title = "Carbon Intensity API, Great Britain"
 

@@ -73,8 +73,8 @@ class CpuShare:
         # The method as it was given last, and for which method of the machine's meter and which doubt.
         self._banded_for: tuple[Method, float, float] | None = None
         self._banded = cpu.method
-        self.name = cpu.name
-        self.covers = cpu.covers
+        self.name: str = cpu.name
+        self.covers: frozenset[str] = cpu.covers
 
     @property
     def refresh_s(self) -> float:

@@ -29,7 +29,7 @@ class CalibratedModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
     partial = False
     max_gap_s = window_s = WINDOW_S
     failures: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class CalibratedModel:
         factor = fit.factor * (SHARED_FACTOR if entry.shared else 1.0)
         guest = (GUEST_LOW, GUEST_HIGH) if entry.machine.virtual else (1.0, 1.0)
         whose = "shared by a machine with this processor" if entry.shared else "on this machine"
-        self.detail = (
+        self.detail: str = (
             f"calibrated {whose} on {entry.day.isoformat()}, {fit.points} loads, {fit.error:.0%} mean error of "
             f"those left out"
         )
         steepest_w = max(abs(fit.thread_w), abs(fit.beyond_w))
-        self.method = Method(
+        self.method: Method = Method(
             "cpu-model:calibrated",
             guest[0] / factor,
             guest[1] * factor,

@@ -46,7 +46,7 @@ class IdleFloor:
         self._joules = self._busy_s = self._seconds = 0.0
         self._unread_s = 0.0
         self._parts = 1.0
-        self.unsure_j = 0.0
+        self.unsure_j: float = 0.0
 
     def split(
         self, joules: float, busy_s: float, seconds: float, part: float = 1.0, *, learn: bool = True

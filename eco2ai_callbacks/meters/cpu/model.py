@@ -41,9 +41,9 @@ class ThreadModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu", "ram"})
+    covers: frozenset[str] = frozenset({"cpu", "ram"})
     partial = False
-    max_gap_s = math.inf
+    max_gap_s: float = math.inf
     failures: tuple[str, ...] = ()
 
     def __init__(self, threads: float, family: cpu_table.Family, kind: str, unit: Unit = "thread") -> None:
@@ -56,7 +56,7 @@ class ThreadModel:
             doubt = "; each may be a whole core, which draws twice as much: the band includes that"
         self.detail = f"{threads:g} threads{each} at {max_w:g} W busy and {idle_w:g} W idle ({family.name}){doubt}"
         low, high = THREAD_BAND
-        self.method = Method(
+        self.method: Method = Method(
             f"cpu-model:{kind}",
             low,
             high * (CORE_THREADS if unit == "unknown" else 1),
@@ -86,7 +86,7 @@ class CurveModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
     max_gap_s = window_s = CURVE_WINDOW_S
     failures: tuple[str, ...] = ()
 
@@ -95,9 +95,9 @@ class CurveModel:
         self.threads = threads
         self._most = threads if most is None else most
         # In a container's part of a machine the load is the container's: the host's includes all other containers.
-        self.partial = most is not None
-        self.detail = f"{tdp_w:g} W for {threads:g} threads ({what})"
-        self.method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
+        self.partial: bool = most is not None
+        self.detail: str = f"{tdp_w:g} W for {threads:g} threads ({what})"
+        self.method: Method = Method(f"cpu-model:{kind}", *CURVE_BAND, edge_j=TICK_S * self._thread_w)
 
     def interval(self, busy_s: float, seconds: float) -> tuple[float, float]:
         """Return active and idle joules by the curve, for the mean load of the interval."""
@@ -121,16 +121,16 @@ class PaperModel:
     """
 
     name = NAME
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
     partial = False
-    max_gap_s = math.inf
+    max_gap_s: float = math.inf
     failures: tuple[str, ...] = ()
 
     def __init__(self, tdp_w: float, threads: float, what: str, low: float = PAPER_BAND[0]) -> None:
         self.threads = threads
         self._thread_w = tdp_w / threads
-        self.detail = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
-        self.method = Method(
+        self.detail: str = f"{tdp_w:g} W x utilisation of {threads:g} threads ({what})"
+        self.method: Method = Method(
             "cpu-model:paper",
             low,
             PAPER_BAND[1],

@@ -44,7 +44,7 @@ class RaplCpu:
     """
 
     name = "RAPL"
-    covers = frozenset({"cpu"})
+    covers: frozenset[str] = frozenset({"cpu"})
 
     def __init__(
         self, counters: Counters, method: Method, floor: IdleFloor | None = None, model: MachineCpu | None = None
@@ -161,7 +161,7 @@ class RaplDram:
     """
 
     name = "RAPL"
-    covers = frozenset({"ram"})
+    covers: frozenset[str] = frozenset({"ram"})
     devices: tuple[Device, ...] = ()
     # The error is a constant that differs between machines and matters most at idle (Desrochers, Paradis and Weaver,
     # MEMSYS 2016); 20 % is this project's figure for it.
@@ -170,7 +170,7 @@ class RaplDram:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._energy_uj = 0
-        self.max_gap_s = counters.max_gap_s
+        self.max_gap_s: float = counters.max_gap_s
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -211,9 +211,15 @@ def open_rapl(
         model: A model of the machine that takes the place of lost counters, if it covers the processor alone.
 
     Example:
-        >>> cpu, dram = open_rapl(Path("/sys/class/powercap"), read_host())  # doctest: +SKIP
-        >>> cpu.interval(busy_s=0.0, seconds=1.0)  # doctest: +SKIP
-        (41.7, 0.0)
+        >>> from eco2ai_callbacks.testing import BARE_METAL, Clock, PowercapTree
+        >>> tree, clock = PowercapTree(Path("machine")), Clock()
+        >>> package = tree.add_package()
+        >>> cpu, dram = open_rapl(tree.root, BARE_METAL, clock)
+        >>> clock.advance(1.0)
+        >>> tree.advance(package, joules=41.5)
+        >>> sum(cpu.interval(busy_s=0.0, seconds=1.0))
+        41.5
+        >>> cpu.close()
     """
     zones = locate(root, host)
     if boottime is None:

@@ -135,7 +135,8 @@ def unseen(host: Host, scope: str) -> tuple[str, ...]:
         scope: ``process`` or ``machine``.
 
     Example:
-        >>> unseen(read_host(), "process")  # doctest: +SKIP
+        >>> from eco2ai_callbacks.host.machine import read_host
+        >>> unseen(read_host(), "process")
         ()
     """
     return (f"CPU load outside of this {host.sandbox} sandbox",) if host.sandbox and scope == "machine" else ()

@@ -49,9 +49,12 @@ def open_nvml(
         SettingsError: Where an index or UUID is named that does not exist.
 
     Example:
-        >>> meter = open_nvml([0])  # doctest: +SKIP
-        >>> meter.read()  # doctest: +SKIP
-        {'gpu:GPU-8932f937-d72c-4106-c12f-20bd9faed9f6': 0.0}
+        >>> from eco2ai_callbacks.testing import Clock, FakeGpu, FakeNvml
+        >>> clock = Clock()
+        >>> meter = open_nvml([0], clock=clock, library=FakeNvml(clock, FakeGpu("GPU-8932f937", watts=70.0)))
+        >>> meter.read()
+        {'gpu:GPU-8932f937': 0.0}
+        >>> meter.close()
     """
     if not gpus:
         raise MeterUnavailable("no GPU is selected")

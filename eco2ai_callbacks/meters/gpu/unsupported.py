@@ -64,8 +64,8 @@ def unsupported(
         machine: The processor's architecture; Python's by default.
 
     Example:
-        >>> unsupported()  # doctest: +SKIP
-        ('AMD GPU (ROCm)',)
+        >>> unsupported(Path("machine"), {}, system="Linux", machine="x86_64")
+        ()
     """
     system, machine = system or platform.system(), machine or platform.machine()
     found: dict[str, tuple[str, bool]] = {

@@ -7,7 +7,6 @@ import dataclasses
 import doctest
 import inspect
 import pickle
-import runpy
 import typing
 from pathlib import Path
 from typing import Any
@@ -81,26 +80,6 @@ class TestCommand:
             "sync_gpu",
         }
         assert set(NAMES) - set(COMMAND_NAMES) == others
-
-
-class TestTable:
-    @pytest.fixture
-    def tool(self) -> dict[str, Any]:
-        return runpy.run_path(str(REPOSITORY / "tools" / "settings_table.py"))
-
-    def test_that_of_the_readme_is_the_schema_s(self, tool: dict[str, Any]):
-        text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-        assert tool["rewritten"](text) == text, "run tools/settings_table.py"
-
-    def test_it_has_a_row_for_each_setting(self, tool: dict[str, Any]):
-        _, _, *rows = tool["table"]().splitlines()
-        assert [row.split("`")[1] for row in rows] == list(NAMES)
-        assert all(row.count("|") == 5 for row in rows)
-
-    @pytest.mark.parametrize("text", ["", "<!-- settings -->\n\n", "\n<!-- /settings -->\n"])
-    def test_without_its_markers_it_has_no_place(self, tool: dict[str, Any], text: str):
-        with pytest.raises(ValueError, match="the text has no <!-- settings --> with <!-- /settings --> after it"):
-            tool["rewritten"](text)
 
 
 class TestObject:
