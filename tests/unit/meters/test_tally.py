@@ -1,0 +1,241 @@
+"""One sensor's energy, with everything that its figure can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from eco2ai_callbacks.meters.tally import FAILED_READS, Source, Tally
+from eco2ai_callbacks.testing import Clock
+
+
+class Figure:
+    """What a sensor shows: a number, or the error that a read raises."""
+
+    def __init__(self, clock: Clock, value: float | Exception, took_s: float = 0.0) -> None:
+        self.value = value
+        self._clock, self.took_s = clock, took_s
+
+    def __call__(self) -> float:
+        self._clock.advance(self.took_s)
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+def source(read: Callable[[], float], *, counter: bool, modulus_j: float | None = None) -> Source:
+    return Source("test", read, counter, (0.9, 1.1), 1000.0, lambda: 300.0, modulus_j)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def opened(clock: Clock, figure: Figure, *, counter: bool = False, modulus_j: float | None = None) -> Tally:
+    return Tally("hwmon", "GPU 0", source(figure, counter=counter, modulus_j=modulus_j), clock).open()
+
+
+def test_power_is_integrated_by_trapezoids(clock: Clock) -> None:
+    """100 W to 200 W in 2 s are 300 J; then 1 s at 200 W are 200 J."""
+    figure = Figure(clock, 100.0)
+    tally = opened(clock, figure)
+    clock.advance(2.0)
+    figure.value = 200.0
+    assert tally.update(2.0)
+    assert tally.joules == 300.0
+    clock.advance(1.0)
+    tally.update(2.0)
+    assert tally.joules == 500.0
+    assert tally.method().sensor
+    assert tally.failures == {}
+
+
+def test_a_slow_read_belongs_to_the_middle_of_its_time(clock: Clock) -> None:
+    """100 W; the first read takes 0 s, the second begins after 1 s and takes 2 s: 2 s in between, 200 J."""
+    figure = Figure(clock, 100.0)
+    tally = opened(clock, figure)
+    figure.took_s = 2.0
+    clock.advance(1.0)
+    tally.update(10.0)
+    assert tally.joules == 200.0
+
+
+def test_a_time_without_samples_widens_the_band_up_to_the_limit(clock: Clock) -> None:
+    """10 s at 100 W count 1000 J; 0 to 3000 J may have been used at a limit of 300 W."""
+    figure = Figure(clock, 100.0)
+    tally = opened(clock, figure)
+    clock.advance(0.5)
+    tally.update(0.5)
+    clock.advance(10.0)
+    tally.update(0.5)
+    assert tally.joules == 1050.0
+    assert tally.method().gap_j == (1000.0 * 0.9, 3000.0 - 1000.0 * 1.1)
+    assert tally.method(share=0.5).gap_j == (450.0, 950.0)
+    assert tally.failures["gap"].startswith("hwmon: GPU 0: its power was not sampled for 10.0 s")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [OSError(5, "Input/output error"), ValueError("not a number"), 0.0, -1.0, float("nan"), float("inf"), 5000.0],
+    ids=["unreadable", "garbage", "zero", "negative", "nan", "inf", "impossible"],
+)
+def test_a_power_that_is_none_is_a_gap_and_no_zero(clock: Clock, value: float | Exception) -> None:
+    figure = Figure(clock, 100.0)
+    tally = opened(clock, figure)
+    clock.advance(1.0)
+    figure.value = value
+    assert tally.update(0.5)
+    assert tally.behind
+    assert tally.joules == 0.0
+    assert tally.failures["miss"].startswith("hwmon: GPU 0: a read failed (")
+    figure.value = 100.0
+    clock.advance(1.0)
+    tally.update(0.5)
+    assert not tally.behind
+    assert tally.joules == 200.0
+
+
+def test_a_sensor_that_stays_away_is_given_up_after_a_minute(clock: Clock) -> None:
+    figure = Figure(clock, 100.0)
+    tally = opened(clock, figure)
+    figure.value = FileNotFoundError(2, "No such file or directory")
+    for _ in range(FAILED_READS):
+        assert tally.update(0.5)
+        clock.advance(6.6)
+    assert not tally.update(0.5)
+    assert tally.retired
+    assert not tally.sampled
+    assert "No such file or directory, 11 times in a row; its energy is missing" in tally.failures["retired"]
+    figure.value = 100.0
+    assert not tally.update(0.5)
+
+
+def test_marks_in_quick_succession_do_not_give_a_sensor_up(clock: Clock) -> None:
+    figure = Figure(clock, 100.0)
+    tally = opened(clock, figure)
+    figure.value = OSError(5, "Input/output error")
+    for _ in range(3 * FAILED_READS):
+        clock.advance(0.01)
+        assert tally.update(0.5)
+
+
+def test_a_counter_counts_what_it_moves(clock: Clock) -> None:
+    figure = Figure(clock, 7000.0)
+    tally = opened(clock, figure, counter=True)
+    clock.advance(2.0)
+    figure.value = 7500.0
+    tally.update(0.5)
+    assert tally.joules == 500.0
+    assert tally.power_w == 250.0
+    assert tally.method().edge_j == pytest.approx(25.0)
+    assert tally.method().counter
+
+
+def test_what_a_counter_counted_while_it_could_not_be_read_is_in_the_next_read(clock: Clock) -> None:
+    figure = Figure(clock, 7000.0)
+    tally = opened(clock, figure, counter=True)
+    for value in (OSError(5, "Input/output error"), ValueError("not a number"), 7900.0):
+        clock.advance(1.0)
+        figure.value = value
+        tally.update(0.5)
+    assert tally.joules == 900.0
+    assert not tally.behind
+
+
+def test_a_counter_wraps_where_its_range_is_known(clock: Clock) -> None:
+    """From 4000 J of 4096 J to 54 J: 150 J."""
+    figure = Figure(clock, 4000.0)
+    tally = opened(clock, figure, counter=True, modulus_j=4096.0)
+    clock.advance(1.0)
+    figure.value = 54.0
+    tally.update(0.5)
+    assert tally.joules == 150.0
+    assert tally.failures == {}
+
+
+@pytest.mark.parametrize("modulus_j", [None, 1e9], ids=["no range", "too far for a wrap"])
+def test_a_counter_that_fell_was_reset_and_counts_on_from_there(clock: Clock, modulus_j: float | None) -> None:
+    figure = Figure(clock, 4000.0)
+    tally = opened(clock, figure, counter=True, modulus_j=modulus_j)
+    for value in (10.0, 60.0):
+        clock.advance(1.0)
+        figure.value = value
+        tally.update(0.5)
+    assert tally.joules == 50.0
+    assert "was reset" in tally.failures["reset"]
+
+
+def test_a_counter_that_jumps_counts_on_from_there(clock: Clock) -> None:
+    figure = Figure(clock, 4000.0)
+    tally = opened(clock, figure, counter=True)
+    for value in (1e9, 1e9 + 50.0):
+        clock.advance(1.0)
+        figure.value = value
+        tally.update(0.5)
+    assert tally.joules == 50.0
+    assert "jumped" in tally.failures["jump"]
+
+
+def test_a_counter_that_stands_still_is_missing_and_not_zero(clock: Clock) -> None:
+    figure = Figure(clock, 4000.0)
+    tally = opened(clock, figure, counter=True)
+    for _ in range(9):
+        clock.advance(1.0)
+        tally.update(0.5)
+        assert not tally.behind
+    clock.advance(1.0)
+    tally.update(0.5)
+    assert tally.behind
+    assert "has not moved for 10 s, nothing is counted" in tally.failures["still"]
+    clock.advance(1.0)
+    figure.value = 4100.0
+    tally.update(0.5)
+    assert not tally.behind
+    assert tally.joules == 100.0
+
+
+def test_power_takes_the_place_of_a_counter_that_never_moves(clock: Clock) -> None:
+    """10 s at 200 W by power, while the counter stands at 4000 J: 2000 J, by power from then on."""
+    stuck, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = opened(clock, stuck, counter=True)
+    tally.fallback = opened(clock, watts)
+    assert tally.sampled
+    for _ in range(10):
+        clock.advance(1.0)
+        tally.update(1.0)
+    assert tally.joules == 2000.0
+    assert not tally.method().counter
+    clock.advance(1.0)
+    tally.update(1.0)
+    assert tally.joules == 2200.0
+    assert "its power is sampled instead" in tally.failures["still"]
+
+
+def test_a_counter_that_has_moved_needs_no_power_beside_it(clock: Clock) -> None:
+    figure, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = opened(clock, figure, counter=True)
+    tally.fallback = opened(clock, watts)
+    clock.advance(1.0)
+    figure.value = 4180.0
+    tally.update(1.0)
+    assert not tally.sampled
+    assert tally.joules == 180.0
+
+
+def test_a_counter_and_a_power_that_both_fail_count_nothing(clock: Clock) -> None:
+    stuck, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = opened(clock, stuck, counter=True)
+    tally.fallback = opened(clock, watts)
+    watts.value = OSError(5, "Input/output error")
+    for _ in range(10):
+        clock.advance(1.0)
+        tally.update(1.0)
+    assert tally.behind
+    assert tally.method().counter
+
+
+def test_a_first_figure_that_is_none_raises(clock: Clock) -> None:
+    with pytest.raises(ValueError, match="shows 0 W"):
+        opened(clock, Figure(clock, 0.0))
