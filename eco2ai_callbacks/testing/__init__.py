@@ -12,6 +12,7 @@ Example:
 
 from __future__ import annotations
 
+from eco2ai_callbacks.testing.amdsmi import FakeAmdGpu, FakeAmdSmi
 from eco2ai_callbacks.testing.clock import Clock
 from eco2ai_callbacks.testing.hosts import BARE_METAL, CLOUD_VM
 from eco2ai_callbacks.testing.hwmon import HwmonTree
@@ -24,6 +25,8 @@ __all__ = [
     "BARE_METAL",
     "CLOUD_VM",
     "Clock",
+    "FakeAmdGpu",
+    "FakeAmdSmi",
     "FakeGpu",
     "FakeMeter",
     "FakeNvml",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu
 from eco2ai_callbacks.meters.hwmon import text
 
 _VENDOR = "0x1002"
@@ -20,57 +20,7 @@ _MODULES = frozenset({"0x74a0"})
 _INSTINCT = range(90400, 90600)
 
 
-@dataclass(frozen=True, slots=True)
-class AmdGpu:
-    """One GPU.
-
-    Args:
-        index: Its number in the order of the PCI bus, as ``amd-smi`` has it.
-        slot: Its place on the bus: ``0000:03:00.0``.
-        folder: Its folder in sysfs.
-        uuid: ``GPU-`` and its unique id, as ROCm spells it; its place on the bus where it has none.
-        name: The model's name.
-        target: Its instruction set, as ``gfx_target_version`` spells it (90010: MI200); 0 where it is not known.
-        serial: Its serial number, which both dies of a package have; empty where it is not known.
-        partitions: How many devices the runtime makes of it.
-        module: Whether its sensors include a processor and its memory.
-    """
-
-    index: int
-    slot: str
-    folder: Path
-    uuid: str
-    name: str
-    target: int = 0
-    serial: str = ""
-    partitions: int = 1
-    module: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AmdPart:
-    """A GPU, or one partition of it: a device of the runtime."""
-
-    gpu: AmdGpu
-    partition: int | None = None
-
-    @property
-    def uuid(self) -> str:
-        """The GPU's id, with the partition's number."""
-        return self.gpu.uuid if self.partition is None else f"{self.gpu.uuid}/{self.partition}"
-
-    @property
-    def share(self) -> float:
-        """The part of the GPU's energy that is this part's: all partitions are of the same size."""
-        return 1.0 if self.partition is None else 1.0 / self.gpu.partitions
-
-    @property
-    def described(self) -> str:
-        """Which part it is; empty where it is all."""
-        return "" if self.partition is None else f"partition 1/{self.gpu.partitions} of device"
-
-
-def find(root: Path) -> tuple[tuple[AmdGpu, ...], tuple[AmdPart, ...]]:
+def find(root: Path) -> tuple[tuple[PciGpu, ...], tuple[GpuPart, ...]]:
     """Return the GPUs in the order of the PCI bus, and the devices of the ROCm runtime in its order.
 
     The runtime numbers devices as the kernel's topology does. Without that tree, the order of the bus is taken.
@@ -89,11 +39,11 @@ def find(root: Path) -> tuple[tuple[AmdGpu, ...], tuple[AmdPart, ...]]:
     )
     by_slot = {gpu.slot: gpu for gpu in gpus}
     devices = [
-        AmdPart(by_slot[slot], partition if counts[slot] > 1 else None)
+        GpuPart(by_slot[slot], partition if counts[slot] > 1 else None)
         for slot, partition, _ in nodes
         if slot in by_slot
     ]
-    return gpus, tuple(devices or (AmdPart(gpu) for gpu in gpus))
+    return gpus, tuple(devices or (GpuPart(gpu) for gpu in gpus))
 
 
 def _slots(root: Path, targets: Mapping[str, int]) -> list[Path]:
@@ -123,15 +73,15 @@ def _integrated(slot: Path, target: int) -> bool:
     return target not in _INSTINCT and any(text(chip / "in1_label") == "vddnb" for chip in chips)
 
 
-def _gpu(index: int, slot: Path, partitions: int, target: int) -> AmdGpu:
+def _gpu(index: int, slot: Path, partitions: int, target: int) -> PciGpu:
     device = text(slot / "device")
     unique = text(slot / "unique_id").lower().removeprefix("0x")
     unique = unique if re.fullmatch(r"[0-9a-f]{1,16}", unique) and int(unique, 16) else ""
-    return AmdGpu(
+    return PciGpu(
         index,
         slot.name,
         slot,
-        f"GPU-{unique.zfill(16)}" if unique else f"AMD-{slot.name}",
+        f"GPU-{unique.zfill(16)}" if unique else f"GPU-pci-{slot.name}",
         text(slot / "product_name") or f"AMD GPU (PCI 1002:{device.removeprefix('0x')})",
         target,
         text(slot / "serial_number"),

@@ -1,4 +1,4 @@
-"""Choose the AMD GPUs to measure: those that ROCm shows to this process, or those that the setting ``gpus`` names."""
+"""Find the AMD GPUs that ROCm shows to this process."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 
-from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
-from eco2ai_callbacks.meters.gpu.amd_devices import AmdGpu, AmdPart
+from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart
 
 ROCR, HIP, CUDA = "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"
-_ACCEPTED = "'auto', 'visible', 'all', (), or indices or UUIDs"
 
 
-def visible(devices: Sequence[AmdPart], environ: Mapping[str, str]) -> tuple[AmdPart, ...]:
-    """Return the devices that HIP shows to a process with this environment, in its order.
+def visible(devices: Sequence[GpuPart], environ: Mapping[str, str]) -> tuple[tuple[GpuPart, ...], str]:
+    """Return the devices that HIP shows to a process with this environment, and the variables that limit them.
 
     The runtime's variable comes first; HIP's numbers count what that leaves. HIP's own variable has precedence over
     CUDA's, and an empty one counts as not set. A list ends at its first invalid or repeated entry. (ROCm: GPU isolation
@@ -29,47 +27,18 @@ def visible(devices: Sequence[AmdPart], environ: Mapping[str, str]) -> tuple[Amd
         left = _listed(left, value, by_uuid=True)
     if value := environ.get(HIP) or environ.get(CUDA):
         left = _listed(left, value)
-    return left
+    return left, " and ".join(name for name in (ROCR, HIP, CUDA) if name in environ)
 
 
-def choose(
-    setting: str | Sequence[int | str],
-    gpus: Sequence[AmdGpu],
-    devices: Sequence[AmdPart],
-    *,
-    environ: Mapping[str, str],
-    framework: Sequence[str] | None = None,
-    alone: bool = True,
-) -> tuple[tuple[AmdPart, ...], str]:
-    """Return the parts to measure, and the rule by which they were chosen.
+def trained_on(devices: Sequence[GpuPart], framework: Sequence[str] | None) -> tuple[GpuPart, ...]:
+    """Return the devices that a framework trains on.
 
     Args:
-        setting: The setting ``gpus``.
-        gpus: The GPUs, in the order of the PCI bus.
         devices: The runtime's devices.
-        environ: The environment.
-        framework: UUIDs of the devices that the framework trains on, where it reports them.
-        alone: Whether the machine has no other maker's GPUs, whose names and numbers the setting would hold.
-
-    Raises:
-        MeterUnavailable: Where nothing is selected.
-        SettingsError: Where an index or UUID is named that does not exist.
+        framework: Their UUIDs, as the framework reports them.
     """
-    if not setting:
-        raise MeterUnavailable("no GPU is selected", wanted=False)
-    if setting == "all":
-        return tuple(AmdPart(gpu) for gpu in gpus), "all"
-    if not isinstance(setting, str):
-        return _named(gpus, setting, alone), "named"
-    if setting == "auto" and framework:
-        wanted = {unique_id(uuid) for uuid in framework}
-        if used := tuple(part for part in devices if part.gpu.uuid.removeprefix("GPU-") in wanted):
-            return used, "auto: framework"
-    seen = visible(devices, environ)
-    if not seen:
-        names = [name for name in (ROCR, HIP, CUDA) if name in environ]
-        raise MeterUnavailable(f"no GPU is selected: {' and '.join(names)} hides them all", wanted=False)
-    return seen, "auto: visible" if setting == "auto" else "visible"
+    wanted = {unique_id(uuid) for uuid in framework or ()}
+    return tuple(part for part in devices if part.gpu.uuid.removeprefix("GPU-") in wanted)
 
 
 def unique_id(uuid: str) -> str:
@@ -89,8 +58,8 @@ def unique_id(uuid: str) -> str:
     return found if re.fullmatch(r"[0-9a-f]{16}", found) else digits
 
 
-def _listed(devices: Sequence[AmdPart], value: str, *, by_uuid: bool = False) -> tuple[AmdPart, ...]:
-    found: list[AmdPart] = []
+def _listed(devices: Sequence[GpuPart], value: str, *, by_uuid: bool = False) -> tuple[GpuPart, ...]:
+    found: list[GpuPart] = []
     for word in (word.strip() for word in value.split(",")):
         if word.isdigit():
             matching = list(devices[int(word) : int(word) + 1])
@@ -102,21 +71,3 @@ def _listed(devices: Sequence[AmdPart], value: str, *, by_uuid: bool = False) ->
             break
         found += matching
     return tuple(found)
-
-
-def _named(gpus: Sequence[AmdGpu], names: Sequence[int | str], alone: bool) -> tuple[AmdPart, ...]:
-    found: dict[AmdGpu, None] = {}
-    for name in names:
-        numbered = isinstance(name, int)
-        if numbered and not alone:
-            continue  # the numbers are the other maker's
-        matching = [
-            gpu for gpu in gpus if (gpu.index == name if numbered else gpu.uuid.lower().startswith(str(name).lower()))
-        ]
-        if len(matching) != 1 and alone:
-            here = ", ".join(f"{gpu.index} = {gpu.uuid}" for gpu in gpus)
-            raise SettingsError(f"{name!r} is no GPU of this machine; accepted are {_ACCEPTED} of: {here}")
-        found.update(dict.fromkeys(matching[:1]))
-    if not found:
-        raise MeterUnavailable("no GPU is selected: the setting gpus names none of these", wanted=False)
-    return tuple(AmdPart(gpu) for gpu in found)

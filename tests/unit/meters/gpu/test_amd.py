@@ -93,7 +93,7 @@ def test_a_die_whose_package_is_not_known_is_refused_and_not_zero(machine: AmdMa
     meter = opened(machine, clock)
     clock.advance(1.0)
     assert meter.read() == {f"gpu:GPU-{'a' * 16}": 300.0}
-    assert meter.failures == ("amdgpu: GPU 1 (AMD INSTINCT MI210): power1_average: shows 0 W",)
+    assert meter.failures == ("amdgpu: GPU 1 (AMD INSTINCT MI210): its power cannot be read: shows 0 W",)
 
 
 def test_partitions_have_their_part_of_the_device(machine: AmdMachine, clock: Clock) -> None:
@@ -118,7 +118,7 @@ def test_a_gpu_that_cannot_be_read_is_named_and_the_others_are_read(machine: Amd
     machine.tree.break_(chip / "power1_average", error=errno.EACCES)
     meter = opened(machine, clock)
     assert list(meter.methods) == [f"gpu:GPU-{'b' * 16}"]
-    assert meter.failures[0].startswith("amdgpu: GPU 0 (AMD INSTINCT MI210): power1_average: ")
+    assert meter.failures[0].startswith("amdgpu: GPU 0 (AMD INSTINCT MI210): its power cannot be read: ")
 
 
 def test_a_chip_that_vanishes_and_comes_back_leaves_a_gap(machine: AmdMachine, clock: Clock) -> None:
@@ -142,7 +142,9 @@ def test_a_machine_without_readable_gpus_says_why(machine: AmdMachine, clock: Cl
     with pytest.raises(MeterUnavailable, match="the driver amdgpu runs no GPU"):
         opened(machine, clock)
     machine.add(0x03, watts=None)
-    with pytest.raises(MeterUnavailable, match=r"GPU 0 \(AMD INSTINCT MI210\): it shows no power") as caught:
+    with pytest.raises(
+        MeterUnavailable, match=r"GPU 0 \(AMD INSTINCT MI210\): its energy cannot be read: No such file"
+    ) as caught:
         opened(machine, clock)
     assert caught.value.hint is not None
 

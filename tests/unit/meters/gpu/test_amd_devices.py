@@ -6,7 +6,8 @@ from pathlib import Path
 
 from amd_machines import MI300, NAVI, AmdMachine
 
-from eco2ai_callbacks.meters.gpu.amd_devices import AmdPart, find
+from eco2ai_callbacks.meters.gpu.amd_devices import find
+from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart
 
 
 def test_a_machine_without_any_has_none(tmp_path: Path) -> None:
@@ -33,10 +34,10 @@ def test_without_the_topology_the_order_is_the_bus_s(tmp_path: Path) -> None:
     machine.add(0x43, kfd=False, name="")
     machine.add(0x03, kfd=False, name="")
     gpus, devices = find(tmp_path)
-    assert devices == tuple(AmdPart(gpu) for gpu in gpus)
+    assert devices == tuple(GpuPart(gpu) for gpu in gpus)
     assert [(gpu.uuid, gpu.name) for gpu in gpus] == [
-        ("AMD-0000:03:00.0", "AMD GPU (PCI 1002:740f)"),
-        ("AMD-0000:43:00.0", "AMD GPU (PCI 1002:740f)"),
+        ("GPU-pci-0000:03:00.0", "AMD GPU (PCI 1002:740f)"),
+        ("GPU-pci-0000:43:00.0", "AMD GPU (PCI 1002:740f)"),
     ]
 
 
