@@ -29,6 +29,8 @@ class MeterContext:
         gpu_uuids: UUIDs of the GPUs that the framework trains on, where it reports them.
         nvml: A replacement for ``pynvml``, in tests.
         amdsmi: A replacement for ``amdsmi``, in tests.
+        open_event: A replacement for the call that opens performance events, in tests.
+        vcgencmd: A replacement for the command that asks a Raspberry Pi's firmware, in tests.
     """
 
     host: Host
@@ -40,6 +42,8 @@ class MeterContext:
     gpu_uuids: tuple[str, ...] | None = None
     nvml: Nvml | None = None
     amdsmi: Any = None
+    open_event: Callable[[int, int, int], int] | None = None
+    vcgencmd: Callable[[], str] | None = None
 
 
 # An open meter, and what it reads in one clause.
@@ -54,8 +58,8 @@ class Candidate:
         name: The source, as ``doctor`` and failures name it.
         domains: What it reads: ``cpu``, ``ram``, ``gpu:nvidia``, ... A source is not opened where another one covers
             one of its domains. GPUs of different vendors are different domains.
-        open: Opens its meters. It raises ``MeterUnavailable`` where they cannot be used, and yields none where the
-            machine has no such hardware, which nobody then misses.
+        open: Opens its meters; raises ``MeterUnavailable`` where there are none.
+        present: Returns whether the machine may have such hardware; where not, the source is not even named.
 
     Example:
         >>> Candidate("ROCm", frozenset({"gpu:amd"}), open_rocm)  # doctest: +SKIP
@@ -64,3 +68,4 @@ class Candidate:
     name: str
     domains: frozenset[str]
     open: Callable[[Settings, MeterContext], Iterable[Opened]]
+    present: Callable[[MeterContext], bool] = lambda _: True

@@ -49,7 +49,8 @@ class HwmonTree:
         return folder
 
     def add_drm(self, device: Path, card: int) -> None:
-        """Give a device its node for rendering and its card, as a driver of graphics does."""
+        """Give a device its card and its node for rendering, which this process may use, as a driver does."""
+        self.write(self.base / "dev/dri" / f"renderD{128 + card}", "")
         for name in (f"card{card}", f"renderD{128 + card}"):
             self._link(device / "drm" / name / "device", device)
             self._link(self.base / "sys/class/drm" / name, device / "drm" / name)

@@ -65,7 +65,9 @@ def open_amd(
     """
     everything, devices = find(root)
     if not everything:
-        raise MeterUnavailable("the driver amdgpu runs no GPU")
+        raise MeterUnavailable(
+            "the driver amdgpu runs no card; graphics inside a processor are in the processor's energy", wanted=False
+        )
     parts, rule = choose(
         gpus,
         everything,
@@ -89,8 +91,9 @@ def open_amd(
 def kernel_sources(gpu: PciGpu) -> Sources:
     """Return what the kernel's files tell of a GPU: the firmware's accumulator, and the first power of its chip."""
     sensor = next((one for one in below(gpu.folder) if not one.energy and one.number == 1), None)
-    read = partial(energy_j, gpu.folder / "gpu_metrics", gpu.target)
-    counter = Source("amdgpu-energy", read, True, COUNTER_BAND, MOST_W)
-    if sensor is None:
-        return Sources(counter, None)
-    return Sources(counter, Source("amdgpu-power", sensor.read, False, POWER_BAND, MOST_W, sensor.limit_w))
+    table = gpu.folder / "gpu_metrics"
+    read = partial(energy_j, table, gpu.target)
+    return Sources(
+        Source("amdgpu-energy", read, True, COUNTER_BAND, MOST_W) if table.exists() else None,
+        None if sensor is None else Source("amdgpu-power", sensor.read, False, POWER_BAND, MOST_W, sensor.limit_w),
+    )

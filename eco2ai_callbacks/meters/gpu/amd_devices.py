@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu
+from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu, usable
 from eco2ai_callbacks.meters.hwmon import text
 
 _VENDOR = "0x1002"
@@ -37,13 +37,13 @@ def find(root: Path) -> tuple[tuple[PciGpu, ...], tuple[GpuPart, ...]]:
         _gpu(index, slot, counts.get(slot.name, 1), targets.get(slot.name, 0))
         for index, slot in enumerate(_slots(root, targets))
     )
-    by_slot = {gpu.slot: gpu for gpu in gpus}
+    by_slot = {gpu.slot: gpu for gpu in gpus if usable(root, gpu.folder)}
     devices = [
         GpuPart(by_slot[slot], partition if counts[slot] > 1 else None)
         for slot, partition, _ in nodes
         if slot in by_slot
     ]
-    return gpus, tuple(devices or (GpuPart(gpu) for gpu in gpus))
+    return gpus, tuple(devices or (GpuPart(gpu) for gpu in by_slot.values()))
 
 
 def _slots(root: Path, targets: Mapping[str, int]) -> list[Path]:

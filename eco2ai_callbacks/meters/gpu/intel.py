@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.gpu.pci_opening import Opening, Sources
-from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu, choose
+from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu, choose, usable
 from eco2ai_callbacks.meters.hwmon import Sensor, below, text
 from eco2ai_callbacks.meters.sensor_meter import SensorMeter
 from eco2ai_callbacks.meters.tally import Source
@@ -62,8 +62,10 @@ def open_intel(
     """
     everything = find(root)
     if not everything:
-        raise MeterUnavailable("the drivers i915 and xe run no card")
-    parts, rule = choose(gpus, everything, lambda: (visible(everything, environ), MASK), alone=alone)
+        raise MeterUnavailable("the drivers i915 and xe run no card", wanted=False)
+    here = [gpu for gpu in everything if usable(root, gpu.folder)]
+    variables = MASK if environ.get(MASK) else ""
+    parts, rule = choose(gpus, everything, lambda: (visible(here, environ), variables), alone=alone)
     opening = Opening("intel", NAME, everything, _sources, clock)
     sensed = opening.open(parts)
     if not sensed:

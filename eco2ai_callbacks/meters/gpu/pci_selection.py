@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
 
+_NODES_HINT = "docker run --device /dev/dri ...    # and --device /dev/kfd for AMD GPUs"
 _ACCEPTED = "'auto', 'visible', 'all', (), or indices or UUIDs"
 
 
@@ -61,6 +62,17 @@ class GpuPart:
         return "" if self.partition is None else f"partition 1/{self.gpu.partitions} of device"
 
 
+def usable(root: Path, slot: Path) -> bool:
+    """Return whether this process may use a GPU: a container sees all of them in sysfs, and has some of their nodes.
+
+    Args:
+        root: The root of the file system.
+        slot: The GPU's folder in sysfs.
+    """
+    names = [path.name for path in (slot / "drm").glob("renderD*")]
+    return not names or any((root / "dev/dri" / name).exists() for name in names)
+
+
 def choose(
     setting: str | Sequence[int | str],
     gpus: Sequence[PciGpu],
@@ -92,7 +104,9 @@ def choose(
         return used, "auto: framework"
     seen, variables = visible()
     if not seen:
-        raise MeterUnavailable(f"no GPU is selected: {variables} hides them all", wanted=False)
+        if variables:
+            raise MeterUnavailable(f"no GPU is selected: {variables} hides them all", wanted=False)
+        raise MeterUnavailable("no GPU is selected: this process has none of their nodes in /dev/dri", _NODES_HINT)
     return seen, "auto: visible" if setting == "auto" else "visible"
 
 

@@ -139,12 +139,10 @@ def test_a_chip_that_vanishes_and_comes_back_leaves_a_gap(machine: AmdMachine, c
 
 
 def test_a_machine_without_readable_gpus_says_why(machine: AmdMachine, clock: Clock) -> None:
-    with pytest.raises(MeterUnavailable, match="the driver amdgpu runs no GPU"):
+    with pytest.raises(MeterUnavailable, match="the driver amdgpu runs no card"):
         opened(machine, clock)
     machine.add(0x03, watts=None)
-    with pytest.raises(
-        MeterUnavailable, match=r"GPU 0 \(AMD INSTINCT MI210\): its energy cannot be read: No such file"
-    ) as caught:
+    with pytest.raises(MeterUnavailable, match=r"MI210\): it shows neither its energy nor its power") as caught:
         opened(machine, clock)
     assert caught.value.hint is not None
 
