@@ -29,7 +29,7 @@ class MeterContext:
         gpu_uuids: UUIDs of the GPUs that the framework trains on, where it reports them.
         nvml: A replacement for ``pynvml``, in tests.
         amdsmi: A replacement for ``amdsmi``, in tests.
-        open_event: A replacement for the call that opens performance events, in tests.
+        events: A replacement for the kernel's performance events, in tests.
         vcgencmd: A replacement for the command that asks a Raspberry Pi's firmware, in tests.
     """
 
@@ -42,7 +42,7 @@ class MeterContext:
     gpu_uuids: tuple[str, ...] | None = None
     nvml: Nvml | None = None
     amdsmi: Any = None
-    open_event: Callable[[int, int, int], int] | None = None
+    events: Any = None
     vcgencmd: Callable[[], str] | None = None
 
 

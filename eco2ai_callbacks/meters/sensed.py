@@ -39,9 +39,8 @@ def open_amd(settings: Settings, context: MeterContext, **how: Any) -> Iterator[
     """Open AMD's GPUs by the kernel's files."""
     from eco2ai_callbacks.meters.gpu.amd import open_amd as open_gpus
 
-    meter = _chosen(
-        settings, context, open_gpus, used_by_framework=context.gpu_uuids, alone=not _nvidia(context), **how
-    )
+    how |= {"used_by_framework": context.gpu_uuids, "alone": not _nvidia(context)}
+    meter = _chosen(settings, context, open_gpus, **how)
     yield meter, meter.detail
 
 
@@ -95,7 +94,7 @@ def open_perf(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     from eco2ai_callbacks.meters.cpu import perf
 
     yield from cpu_sources(settings, context).counted(
-        lambda: perf.locate(context.root, context.open_event), perf.NAME, "rapl-perf", f"in {context.root / perf.PMU}"
+        lambda: perf.locate(context.root, context.events), perf.NAME, "rapl-perf", f"in {context.root / perf.PMU}"
     )
 
 

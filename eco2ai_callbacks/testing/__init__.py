@@ -18,6 +18,7 @@ from eco2ai_callbacks.testing.hosts import BARE_METAL, CLOUD_VM
 from eco2ai_callbacks.testing.hwmon import HwmonTree
 from eco2ai_callbacks.testing.meters import FakeMeter
 from eco2ai_callbacks.testing.nvml import FakeGpu, FakeNvml
+from eco2ai_callbacks.testing.perf import PerfTree
 from eco2ai_callbacks.testing.platform import fake_platform
 from eco2ai_callbacks.testing.powercap import PowercapTree
 
@@ -31,6 +32,7 @@ __all__ = [
     "FakeMeter",
     "FakeNvml",
     "HwmonTree",
+    "PerfTree",
     "PowercapTree",
     "fake_platform",
 ]

@@ -7,9 +7,10 @@ import ctypes
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.cpu.powercap import DEFAULT_CAP_W, DRAM, PACKAGE, Zone, describe
@@ -30,8 +31,42 @@ _OPEN_BELOW = 1
 _RANGE_UJ = 2**62
 _UJ_PER_J = 1e6
 
-# Opens an event: type, config and CPU to a file descriptor. Raises OSError.
-OpenEvent = Callable[[int, int, int], int]
+
+class Events(Protocol):
+    """What opens and reads events: the kernel, or a stub."""
+
+    def open(self, kind: int, config: int, cpu: int) -> int:
+        """Return the descriptor of an event of a whole processor; raises ``OSError``."""
+        ...
+
+    def read(self, descriptor: int) -> bytes:
+        """Return an event's value; raises ``OSError``."""
+        ...
+
+    def close(self, descriptor: int) -> None:
+        """Close an event; raises ``OSError``."""
+        ...
+
+
+class OpenEvent:
+    """An open event, which is closed once nobody holds it any more.
+
+    Args:
+        events: What has opened it.
+        number: Its descriptor.
+    """
+
+    def __init__(self, events: Events, number: int) -> None:
+        self._events = events
+        self._number = number
+
+    def read(self) -> bytes:
+        """Return its value; raises ``OSError``."""
+        return self._events.read(self._number)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self._events.close(self._number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +74,16 @@ class PerfZone(Zone):
     """One energy counter, as an open event.
 
     Args:
-        descriptor: The open event.
+        event: The open event; none where there is none.
         scale_j: Joules of one step.
     """
 
-    descriptor: Descriptor = field(default_factory=lambda: Descriptor(-1))
+    event: OpenEvent | None = None
     scale_j: float = 0.0
 
     def read_uj(self) -> int:
         """Return the counter's value; raises ``OSError`` or ``ValueError`` where there is no valid one."""
-        content = os.read(self.descriptor.number, 8)
+        content = self.event.read() if self.event else b""
         if len(content) != 8:
             raise ValueError("not a number")
         steps: int = struct.unpack("=Q", content)[0]
@@ -60,29 +95,17 @@ class PerfZone(Zone):
         return MeterUnavailable(f"unreadable: {self.label}: {describe(error)}")
 
 
-class Descriptor:
-    """An open file, which is closed once nobody holds it any more."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __del__(self) -> None:
-        if self.number >= 0:
-            with contextlib.suppress(OSError):
-                os.close(self.number)
-
-
 def exists(root: Path) -> bool:
     """Return whether the kernel has the processor's energy as events."""
     return any((root / PMU / "events" / event).exists() for event in _EVENTS)
 
 
-def locate(root: Path, open_event: OpenEvent | None = None) -> tuple[Zone, ...]:
+def locate(root: Path, events: Events | None = None) -> tuple[Zone, ...]:
     """Return the counters of packages and memory as open events.
 
     Args:
         root: The root of the file system.
-        open_event: Opens an event; the kernel's by default.
+        events: What opens events; the kernel by default.
 
     Raises:
         MeterUnavailable: Where there are none, or this user may not open them; with the commands that permit it.
@@ -90,7 +113,7 @@ def locate(root: Path, open_event: OpenEvent | None = None) -> tuple[Zone, ...]:
     if not exists(root):
         raise MeterUnavailable("absent: the kernel has no energy events (PMU power)")
     try:
-        return tuple(_zones(root, open_event or _perf_event_open))
+        return tuple(_zones(root, events or _Kernel()))
     except (OSError, ValueError) as error:
         if not isinstance(error, PermissionError):
             raise MeterUnavailable(f"unreadable: {root / PMU}: {describe(error)}") from None
@@ -102,7 +125,7 @@ def locate(root: Path, open_event: OpenEvent | None = None) -> tuple[Zone, ...]:
         ) from None
 
 
-def _zones(root: Path, open_event: OpenEvent) -> Iterator[Zone]:
+def _zones(root: Path, events: Events) -> Iterator[Zone]:
     pmu = root / PMU
     kind = int(_text(pmu / "type"))
     cpus = _cpus(_text(pmu / "cpumask"))
@@ -114,8 +137,8 @@ def _zones(root: Path, open_event: OpenEvent) -> Iterator[Zone]:
             continue
         scale_j = _scale(pmu / "events", event)
         for number, cpu in enumerate(cpus):
-            descriptor = Descriptor(open_event(kind, int(match[1], 0), cpu))
-            yield PerfZone(number, None, name, pmu, _RANGE_UJ, DEFAULT_CAP_W, descriptor, scale_j)
+            opened = OpenEvent(events, events.open(kind, int(match[1], 0), cpu))
+            yield PerfZone(number, None, name, pmu, _RANGE_UJ, DEFAULT_CAP_W, opened, scale_j)
 
 
 def _scale(events: Path, event: str) -> float:
@@ -136,26 +159,35 @@ def _cpus(mask: str) -> list[int]:
     return found
 
 
-def _perf_event_open(kind: int, config: int, cpu: int) -> int:
-    """Open a counter of a whole processor (perf_event_open(2)); it is closed where another program is executed."""
-    number = _SYSCALLS.get(os.uname().machine)
-    if number is None:
-        raise ValueError(f"perf_event_open has no known number on {os.uname().machine}")
-    attributes = ctypes.create_string_buffer(struct.pack("=IIQ", kind, _ATTR_SIZE, config), _ATTR_SIZE)
-    cloexec = 8  # PERF_FLAG_FD_CLOEXEC
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = libc.syscall(
-        ctypes.c_long(number),
-        attributes,
-        ctypes.c_int(-1),
-        ctypes.c_int(cpu),
-        ctypes.c_int(-1),
-        ctypes.c_ulong(cloexec),
-    )
-    if descriptor < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return int(descriptor)
+class _Kernel:
+    """The kernel itself."""
+
+    def open(self, kind: int, config: int, cpu: int) -> int:
+        """Open a counter of a whole processor (perf_event_open(2)); it is closed where another program is executed."""
+        number = _SYSCALLS.get(os.uname().machine)
+        if number is None:
+            raise ValueError(f"perf_event_open has no known number on {os.uname().machine}")
+        attributes = ctypes.create_string_buffer(struct.pack("=IIQ", kind, _ATTR_SIZE, config), _ATTR_SIZE)
+        cloexec = 8  # PERF_FLAG_FD_CLOEXEC
+        libc = ctypes.CDLL(None, use_errno=True)
+        descriptor = libc.syscall(
+            ctypes.c_long(number),
+            attributes,
+            ctypes.c_int(-1),
+            ctypes.c_int(cpu),
+            ctypes.c_int(-1),
+            ctypes.c_ulong(cloexec),
+        )
+        if descriptor < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return int(descriptor)
+
+    def read(self, descriptor: int) -> bytes:
+        return os.read(descriptor, 8)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
 
 
 def _text(path: Path) -> str:

@@ -56,7 +56,9 @@ def load(library: Any = None) -> Callable[[PciGpu], Sources]:
         smi.call("amdsmi_init")
         handles = smi.handles()
     except (OSError, ValueError) as error:
-        raise MeterUnavailable(f"the library does not work: {error}") from None
+        raise MeterUnavailable(
+            f"the library does not work: {(isinstance(error, OSError) and error.strerror) or error}"
+        ) from None
     return lambda gpu: smi.sources(handles.get(gpu.slot))
 
 

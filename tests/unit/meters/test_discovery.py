@@ -390,7 +390,7 @@ def test_a_counter_that_fails_leaves_its_component_to_the_model(
     def broken(*_: Any) -> Any:
         raise KeyError("zone")
 
-    monkeypatch.setattr(cpu_sources, "open_rapl", broken)
+    monkeypatch.setattr(cpu_sources, "of_zones", broken)
     assert used(machine.discover(BARE_METAL)) == [("CPU model", "cpu"), ("RAM model", "ram")]
 
 
