@@ -30,7 +30,7 @@ class MeterContext:
         nvml: A replacement for ``pynvml``, in tests.
         amdsmi: A replacement for ``amdsmi``, in tests.
         events: A replacement for the kernel's performance events, in tests.
-        vcgencmd: A replacement for the command that asks a Raspberry Pi's firmware, in tests.
+        pmic: A replacement for what asks a Raspberry Pi's firmware, in tests.
     """
 
     host: Host
@@ -43,7 +43,7 @@ class MeterContext:
     nvml: Nvml | None = None
     amdsmi: Any = None
     events: Any = None
-    vcgencmd: Callable[[], str] | None = None
+    pmic: Callable[[], str] | None = None
 
 
 # An open meter, and what it reads in one clause.

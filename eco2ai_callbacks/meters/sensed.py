@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
@@ -59,9 +60,11 @@ def open_intel(settings: Settings, context: MeterContext) -> Iterator[Opened]:
 
 def has_jetson(context: MeterContext) -> bool:
     """Return whether there are sensors on the supplies of a Jetson module."""
+    if not hwmon.chip_folders(context.root, "ina3221"):
+        return False
     from eco2ai_callbacks.meters.jetson import locate
 
-    return bool(hwmon.chip_folders(context.root, "ina3221")) and bool(locate(context.root))
+    return bool(locate(context.root))
 
 
 def open_jetson(settings: Settings, context: MeterContext) -> Iterator[Opened]:
@@ -115,16 +118,14 @@ def open_amd_energy(settings: Settings, context: MeterContext) -> Iterator[Opene
 
 def has_zeusd(context: MeterContext) -> bool:
     """Return whether the socket of the daemon is there."""
-    from eco2ai_callbacks.meters.cpu import zeusd
-
-    return zeusd.socket_path(context.root, _environ(context)).exists()
+    return _zeusd_socket(context).exists()
 
 
 def open_zeusd(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     """Open the processor's counters as the daemon shows them."""
     from eco2ai_callbacks.meters.cpu import zeusd
 
-    path = zeusd.socket_path(context.root, _environ(context))
+    path = _zeusd_socket(context)
     yield from cpu_sources(settings, context).counted(
         lambda: zeusd.locate(path), zeusd.NAME, "rapl-zeusd", f"of the daemon at {path}"
     )
@@ -132,11 +133,11 @@ def open_zeusd(settings: Settings, context: MeterContext) -> Iterator[Opened]:
 
 def has_grace(context: MeterContext) -> bool:
     """Return whether there are the sensors of Grace processors."""
+    if not any(hwmon.chip_folders(context.root, name) for name in ("power_meter", "acpi_power_meter")):
+        return False
     from eco2ai_callbacks.meters.cpu.grace import locate
 
-    return any(hwmon.chip_folders(context.root, name) for name in ("power_meter", "acpi_power_meter")) and bool(
-        locate(context.root)
-    )
+    return bool(locate(context.root))
 
 
 def open_grace(settings: Settings, context: MeterContext) -> Iterator[Opened]:
@@ -166,7 +167,7 @@ def open_pmic(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     from eco2ai_callbacks.meters.cpu import pmic
     from eco2ai_callbacks.meters.cpu.sensor_cpu import SensorRam, opened
 
-    ask = context.vcgencmd
+    ask = context.pmic or pmic.asker(context.root / pmic.MAILBOX)
     yield from _power(settings, context, pmic.NAME, [("VDD_CORE", pmic.source(pmic.CPU_RAILS, ask))], pmic.HINT)
     label = " and ".join(sorted(pmic.RAM_RAILS))
     memory = opened(pmic.NAME, label, pmic.source(pmic.RAM_RAILS, ask), context.clock, pmic.HINT)
@@ -227,6 +228,12 @@ def _chosen(settings: Settings, context: MeterContext, open_gpus: Callable[..., 
 def _nvidia(context: MeterContext) -> bool:
     """Return whether NVIDIA's driver runs GPUs here, whose numbers and UUIDs the setting ``gpus`` holds then."""
     return context.nvml is not None or (context.root / "dev/nvidiactl").exists()
+
+
+def _zeusd_socket(context: MeterContext) -> Path:
+    """Return where the daemon's socket is, by the variable that Zeus reads too. (Zeus: zeusd/src/config.rs)"""
+    named = _environ(context).get("ZEUSD_SOCK_PATH")
+    return Path(named) if named else context.root / "var/run/zeusd.sock"
 
 
 def _environ(context: MeterContext) -> Mapping[str, str]:

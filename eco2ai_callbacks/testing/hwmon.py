@@ -30,7 +30,8 @@ class HwmonTree:
         self.base = base
         self.root = base / "sys/class/hwmon"
         self.root.mkdir(parents=True, exist_ok=True)
-        self._chips = 0
+        # Another tree may have built a part of the same machine.
+        self._chips = len(list(self.root.iterdir()))
 
     def add_pci(self, slot: str, vendor: str, device: str, kind: str = "0x030200", **files: str) -> Path:
         """Add a device of the PCI bus, and return its folder.

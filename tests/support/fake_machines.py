@@ -130,7 +130,7 @@ def grace(root: Path) -> FakeMachine:
 
 def raspberry_pi(root: Path) -> FakeMachine:
     HwmonTree(root).write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
-    return FakeMachine(root, {"vcgencmd": lambda: PMIC})
+    return FakeMachine(root, {"pmic": lambda: PMIC})
 
 
 def raspberry_pi_refused(root: Path) -> FakeMachine:
@@ -138,7 +138,7 @@ def raspberry_pi_refused(root: Path) -> FakeMachine:
         raise PermissionError(13, "Can not open /dev/vcio")
 
     HwmonTree(root).write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B Rev 1.0\0")
-    return FakeMachine(root, {"vcgencmd": refuse})
+    return FakeMachine(root, {"pmic": refuse})
 
 
 def zeusd_gone(root: Path) -> FakeMachine:

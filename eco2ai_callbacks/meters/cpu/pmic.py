@@ -1,9 +1,9 @@
-"""Read the power of a Raspberry Pi 5's processor and memory from its power management chip, by ``vcgencmd``."""
+"""Read the power of a Raspberry Pi 5's processor and memory from its power management chip, through its firmware."""
 
 from __future__ import annotations
 
 import re
-import subprocess
+import struct
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,11 @@ from pathlib import Path
 from eco2ai_callbacks.meters.tally import Source
 
 NAME = "Raspberry Pi PMIC"
-COMMAND = ("vcgencmd", "pmic_read_adc")
-# The firmware answers within milliseconds; a call must not keep a training waiting for longer.
-_TIMEOUT_S = 2.0
+MAILBOX = "dev/vcio"
+# What is asked: the tag that carries commands of text, the longest text, the state of an answered message, and the
+# number of the call (_IOWR(100, 0, char *), whose size is that of a pointer).
+_COMMAND, _TAG, _LONGEST, _DONE = b"pmic_read_adc", 0x00030080, 1024, 0x80000000
+_REQUEST = 0xC0006400 | struct.calcsize("P") << 16
 # The supplies by what hangs on them: the processor's cores with the graphics of the same chip; the memory. (Raspberry
 # Pi documentation, vcgencmd pmic_read_adc)
 CPU_RAILS, RAM_RAILS = frozenset({"VDD_CORE"}), frozenset({"DDR_VDD2", "DDR_VDDQ"})
@@ -24,10 +26,10 @@ _MOST_W = 27.0
 # The converter has 12 bits over a range much wider than the currents; no check against a meter is published. This
 # project's figure.
 _BAND = (0.8, 1.2)
-HINT = 'sudo usermod --append --groups video "$USER"    # vcgencmd needs /dev/vcio; counts from the next login on'
+HINT = 'sudo usermod --append --groups video "$USER"    # may open /dev/vcio; counts from the next login on'
 _LINE = re.compile(r"\s*(\w+)_([AV])\s+(?:current|volt)\(\d+\)=(\d+(?:\.\d+)?)[AV]\s*")
 
-# Returns what the command prints. Raises OSError.
+# Returns what the firmware prints. Raises OSError.
 Ask = Callable[[], str]
 
 
@@ -44,14 +46,14 @@ def exists(root: Path) -> bool:
     return model.decode("ascii", errors="replace").startswith(_MODEL)
 
 
-def source(rails: Collection[str], ask: Ask | None = None) -> Source:
+def source(rails: Collection[str], ask: Ask) -> Source:
     """Return the power of some supplies.
 
     Args:
         rails: Their names.
-        ask: Asks the chip; by the command by default.
+        ask: Asks the firmware.
     """
-    return Source("pmic-power", partial(_watts, rails, ask or _run), False, _BAND, _MOST_W, lambda: _MOST_W)
+    return Source("pmic-power", partial(_watts, rails, ask), False, _BAND, _MOST_W, lambda: _MOST_W)
 
 
 def rails_w(printed: str) -> dict[str, float]:
@@ -74,17 +76,40 @@ def _watts(rails: Collection[str], ask: Ask) -> float:
     found = rails_w(ask())
     missing = sorted(rail for rail in rails if rail not in found)
     if missing:
-        raise ValueError(f"{COMMAND[0]} prints no power of {' and '.join(missing)}")
+        raise ValueError(f"the firmware shows no power of {' and '.join(missing)}")
     return sum(found[rail] for rail in rails)
 
 
-def _run() -> str:
-    try:
-        done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise OSError(None, f"{COMMAND[0]} did not answer within {_TIMEOUT_S:g} s") from None
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())
-        denied = "permission" in said.lower() or "vcio" in said.lower()
-        raise (PermissionError if denied else OSError)(None, said or f"{COMMAND[0]} ended with {done.returncode}")
-    return done.stdout
+def asker(device: Path) -> Ask:
+    """Return what asks the firmware for the chip's readings, as ``vcgencmd pmic_read_adc`` does: without a process.
+
+    Args:
+        device: The firmware's mailbox, ``/dev/vcio``.
+    """
+
+    def ask() -> str:
+        from fcntl import ioctl  # POSIX
+
+        # Size of the whole, request, tag, size of its value, length of the request, error, value, end. (raspberrypi/
+        # utils: vcgencmd; the firmware's mailbox property interface)
+        value = _COMMAND.ljust(_LONGEST, b"\0")
+        head = struct.pack("=6I", 0, 0, _TAG, _LONGEST, 0, 0)
+        message = bytearray(head + value + struct.pack("=I", 0))
+        struct.pack_into("=I", message, 0, len(message))
+        with device.open("rb") as mailbox:
+            ioctl(mailbox, _REQUEST, message, True)
+        return read_answer(bytes(message))
+
+    return ask
+
+
+def read_answer(message: bytes) -> str:
+    """Return what the firmware has written into a message; raises ``OSError`` where it has refused it.
+
+    Args:
+        message: The message, as the mailbox has returned it.
+    """
+    _, state, *_, error = struct.unpack_from("=6I", message)
+    if state != _DONE or error:
+        raise OSError(None, f"the firmware refuses {_COMMAND.decode()} (state {state:#x}, error {error})")
+    return message[24 : 24 + _LONGEST].partition(b"\0")[0].decode("ascii", errors="replace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,8 @@ from typing import Any
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.cpu.powercap import DEFAULT_CAP_W, DRAM, PACKAGE, Zone, describe
 
-NAME, VARIABLE = "zeusd", "ZEUSD_SOCK_PATH"
-# Where the daemon's socket is unless it is told otherwise, and what it is asked. (Zeus documentation, zeusd; the
-# daemon's sources: zeusd/src/routes/cpu.rs and server.rs)
-DEFAULT_SOCKET = "var/run/zeusd.sock"
+NAME = "zeusd"
+# What the daemon is asked. (Zeus's repository: zeusd/src/routes/cpu.rs and server.rs)
 _DISCOVER, _ENERGY = "/discover", "/cpu/get_cumulative_energy?cpu_ids={}&cpu={}&dram={}"
 # A working daemon answers within milliseconds; a read must not keep a training waiting for longer.
 _TIMEOUT_S = 1.0
@@ -44,17 +42,6 @@ class DaemonZone(Zone):
     def unreadable(self, _zones: Sequence[Zone], error: OSError | ValueError) -> MeterUnavailable:
         """Return the exception for a machine none of whose packages can be read."""
         return MeterUnavailable(f"unreadable: {self.path}: {describe(error)}", _HINT)
-
-
-def socket_path(root: Path, environ: Mapping[str, str]) -> Path:
-    """Return where the daemon's socket is.
-
-    Args:
-        root: The root of the file system.
-        environ: ``ZEUSD_SOCK_PATH`` is read, as Zeus does.
-    """
-    named = environ.get(VARIABLE)
-    return Path(named) if named else root / DEFAULT_SOCKET
 
 
 def locate(path: Path) -> tuple[Zone, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import struct
 from pathlib import Path
 
 import pytest
 
-from eco2ai_callbacks.meters.cpu.pmic import CPU_RAILS, RAM_RAILS, exists, rails_w, source
+from eco2ai_callbacks.meters.cpu.pmic import CPU_RAILS, RAM_RAILS, asker, exists, rails_w, read_answer, source
 
 PRINTED = """ 3V7_WL_SW_A current(0)=0.08784600A
   DDR_VDD2_A current(4)=0.10000000A
@@ -29,7 +32,7 @@ def test_a_supply_s_power_is_its_current_times_its_voltage() -> None:
 
 @pytest.mark.parametrize("printed", ["", "Command not registered", PRINTED.replace("VDD_CORE_V", "X")], ids=range(3))
 def test_what_names_no_core_is_refused(printed: str) -> None:
-    with pytest.raises(ValueError, match="vcgencmd prints no power of VDD_CORE"):
+    with pytest.raises(ValueError, match="the firmware shows no power of VDD_CORE"):
         source(CPU_RAILS, lambda: printed).value()
 
 
@@ -40,3 +43,35 @@ def test_the_machine_is_known_by_its_model(tmp_path: Path) -> None:
     for name, there in (("Raspberry Pi 5 Model B Rev 1.0\0", True), ("Raspberry Pi 4 Model B\0", False)):
         model.write_text(name)
         assert exists(tmp_path) is there
+
+
+def test_the_firmware_is_asked_through_its_mailbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, bytes]] = []
+
+    def ioctl(_: object, request: int, message: bytearray, mutate: bool) -> int:
+        assert mutate
+        asked.append((request, bytes(message)))
+        struct.pack_into("=I", message, 4, 0x80000000)
+        message[24 : 24 + len(PRINTED) + 1] = PRINTED.encode() + b"\0"
+        return 0
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    (tmp_path / "vcio").touch()
+    assert source(CPU_RAILS, asker(tmp_path / "vcio")).value() == 2.0
+    ((request, message),) = asked
+    assert request == (0xC0086400 if struct.calcsize("P") == 8 else 0xC0046400)
+    assert struct.unpack_from("=6I", message) == (1052, 0, 0x00030080, 1024, 0, 0)
+    assert message[24:38] == b"pmic_read_adc\0"
+    assert message[-4:] == bytes(4)
+
+
+def test_a_firmware_that_refuses_raises_and_so_does_a_mailbox_that_is_none(tmp_path: Path) -> None:
+    for state, error in ((0, 0), (0x80000001, 0), (0x80000000, 1)):
+        with pytest.raises(OSError, match="the firmware refuses pmic_read_adc"):
+            read_answer(struct.pack("=6I", 1052, state, 0, 0, 0, error) + bytes(1028))
+    with pytest.raises(FileNotFoundError):
+        asker(tmp_path / "none")()
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is the kernel's answer
+        asker(tmp_path / "file")()
+    assert caught.value.errno == errno.ENOTTY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from zeusd_server import Daemon, zeusd
@@ -102,8 +101,3 @@ def test_what_does_not_speak_http_is_refused(tmp_path_factory: pytest.TempPathFa
             client.locate(path)
     with pytest.raises(MeterUnavailable, match="No such file"):
         client.locate(path.with_name("none"))
-
-
-def test_the_socket_is_the_default_one_or_the_named_one(tmp_path: Path) -> None:
-    assert client.socket_path(tmp_path, {}) == tmp_path / "var/run/zeusd.sock"
-    assert client.socket_path(tmp_path, {"ZEUSD_SOCK_PATH": "/run/zeus/z.sock"}) == Path("/run/zeus/z.sock")
