@@ -156,6 +156,15 @@ def beside(root: Path) -> str:
     return ", ".join(shown)
 
 
+def is_off(device: Path) -> bool:
+    """Return whether a driver has switched its device off to save power, so that reading its sensors would wake it up.
+
+    Args:
+        device: The device's folder. (Linux: Documentation/ABI/testing/sysfs-devices-power)
+    """
+    return text(device / "power/runtime_status") == "suspended"
+
+
 def text(path: Path) -> str:
     """Return the content of a small file; empty where it cannot be read."""
     try:

@@ -69,7 +69,9 @@ def locate(root: Path) -> tuple[RailSensor, ...]:
     return tuple(sensor for chip in chip_folders(root, _CHIP) for sensor in _rails(chip))
 
 
-def open_gpu(root: Path, sensors: tuple[RailSensor, ...], sample_s: float, clock: Callable[[], float]) -> SensorMeter:
+def open_gpu(
+    root: Path, sensors: tuple[RailSensor, ...], sample_s: float, clock: Callable[[], float], rule: str = "all"
+) -> SensorMeter:
     """Open the supply of the GPU; raises ``MeterUnavailable`` where it cannot be read.
 
     Args:
@@ -77,6 +79,7 @@ def open_gpu(root: Path, sensors: tuple[RailSensor, ...], sample_s: float, clock
         sensors: The supplies.
         sample_s: Seconds between two reads.
         clock: Monotonic seconds.
+        rule: How it was chosen.
     """
     sensor = next((one for one in sensors if one.rail != "cpu"), None)
     if sensor is None:
@@ -86,12 +89,22 @@ def open_gpu(root: Path, sensors: tuple[RailSensor, ...], sample_s: float, clock
     except (OSError, ValueError) as error:
         why = (isinstance(error, OSError) and error.strerror) or str(error)
         raise MeterUnavailable(f"unreadable: {sensor.label}: {why}") from None
-    name = text(root / "proc/device-tree/model").strip("\0") or "NVIDIA Jetson"
-    serial = text(root / "proc/device-tree/serial-number").strip("\0") or "0"
+    uuid, name = identity(root)
     covers = _BOTH if sensor.rail == "both" else GPU
-    device = Device("nvidia", 0, f"JETSON-{serial}", name)
+    device = Device("nvidia", 0, uuid, name)
     sensed = SensedDevice(device, tally, part=_INCLUDED.get(sensor.label, ""), covers=covers)
-    return SensorMeter(NAME, [sensed], "the module has one", sample_s=sample_s)
+    return SensorMeter(NAME, [sensed], rule, sample_s=sample_s)
+
+
+def identity(root: Path) -> tuple[str, str]:
+    """Return the id and the name of the module's GPU.
+
+    Args:
+        root: The root of the file system.
+    """
+    tree = root / "proc/device-tree"
+    serial, model = (text(tree / file).strip("\0") for file in ("serial-number", "model"))
+    return f"GPU-jetson-{serial or 0}", model or "NVIDIA Jetson"
 
 
 def _rails(chip: Path) -> Iterator[RailSensor]:

@@ -69,11 +69,17 @@ def has_jetson(context: MeterContext) -> bool:
 
 def open_jetson(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     """Open the supply of a Jetson module's GPU."""
-    from eco2ai_callbacks.meters.jetson import locate, open_gpu
+    from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu, choose
+    from eco2ai_callbacks.meters.gpu.selection import hides_all
+    from eco2ai_callbacks.meters.jetson import identity, locate, open_gpu
 
-    if not settings.gpus:
-        raise MeterUnavailable("no GPU is selected", wanted=False)
-    meter = open_gpu(context.root, locate(context.root), settings.sample_s, context.clock)
+    def open_module(gpus: Any, **_: Any) -> Any:
+        gpu = PciGpu(0, "", context.root, *identity(context.root))
+        shown: tuple[GpuPart, ...] = () if hides_all(_environ(context)) else (GpuPart(gpu),)
+        _, rule = choose(gpus, (gpu,), lambda: (shown, "CUDA_VISIBLE_DEVICES"))
+        return open_gpu(context.root, locate(context.root), settings.sample_s, context.clock, rule)
+
+    meter = _chosen(settings, context, open_module)
     yield meter, meter.detail
 
 

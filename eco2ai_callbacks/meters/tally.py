@@ -35,6 +35,7 @@ class Source:
         limit_w: Returns what the device may draw at most, for times without a sample; ``None`` where it is unknown.
         modulus_j: Joules after which the counter wraps; ``None`` where it does not.
         step_s: How old the figure may be: the counter's step.
+        off: Returns whether the driver has switched the device off to save power: a read would wake it up.
     """
 
     method: str
@@ -45,12 +46,15 @@ class Source:
     limit_w: Callable[[], float | None] = lambda: None
     modulus_j: float | None = None
     step_s: float = 0.1
+    off: Callable[[], bool] = lambda: False
 
     def value(self) -> float:
         """Return a valid figure; raises ``OSError`` or ``ValueError`` where there is none.
 
         A device that runs draws something: 0 W is no power but what drivers show that do not know it.
         """
+        if not self.counter and self.off():
+            return 0.0
         value = self.read()
         if not math.isfinite(value) or value < 0:
             raise ValueError("not a number")
@@ -146,6 +150,9 @@ class Tally:
         """
         if self.retired:
             return False
+        if self.source.counter and self.source.off():
+            self.behind = True
+            return True
         try:
             value, time = self._figure()
         except (OSError, ValueError) as error:

@@ -268,7 +268,7 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["AMD SMI"] == {gpu: pytest.approx(100.0, abs=1e-3)}
     assert read["amdgpu"] == {gpu: pytest.approx(100.0)}
     assert read["Intel GPU"] == {"gpu:GPU-pci-0000:04:00.0": pytest.approx(100.0)}
-    assert read["Jetson"] == {"gpu:JETSON-0": pytest.approx(100.0)}
+    assert read["Jetson"] == {"gpu:GPU-jetson-0": pytest.approx(100.0)}
     # The job keeps two of the four busy threads busy.
     for name in ("Jetson CPU", "perf", "amd_energy", "Grace", "Raspberry Pi PMIC"):
         assert 20.0 * 2 / 12 < read[name]["cpu"] <= 10.001

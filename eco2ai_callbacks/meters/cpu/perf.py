@@ -113,7 +113,7 @@ def locate(root: Path, events: Events | None = None) -> tuple[Zone, ...]:
     if not exists(root):
         raise MeterUnavailable("absent: the kernel has no energy events (PMU power)")
     try:
-        return tuple(_zones(root, events or _Kernel()))
+        return tuple(_zones(root, events or kernel()))
     except (OSError, ValueError) as error:
         if not isinstance(error, PermissionError):
             raise MeterUnavailable(f"unreadable: {root / PMU}: {describe(error)}") from None
@@ -157,6 +157,11 @@ def _cpus(mask: str) -> list[int]:
         if match is not None:
             found += range(int(match[1]), int(match[2] or match[1]) + 1)
     return found
+
+
+def kernel() -> Events:
+    """Return what opens events of the kernel."""
+    return _Kernel()
 
 
 class _Kernel:

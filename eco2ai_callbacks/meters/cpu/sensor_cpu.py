@@ -21,10 +21,8 @@ class SensorCpu:
         tallies: The open sensors.
         sample_s: Seconds between two reads.
         floor: Splits off the idle energy; without one all is active.
-        part: What the sensors include, where that is not just the processors.
+        covers: The components that the sensors include.
     """
-
-    covers = frozenset({"cpu"})
 
     def __init__(
         self,
@@ -32,23 +30,28 @@ class SensorCpu:
         tallies: Sequence[Tally],
         sample_s: float,
         floor: IdleFloor | None = None,
-        part: str = "",
-        covers: frozenset[str] = covers,
+        covers: frozenset[str] = frozenset({"cpu"}),
     ) -> None:
         self.name = name
         self.covers = covers
         self._tallies = tuple(tallies)
         self._floor = floor
-        self._part = part
         self._joules = 0.0
         self.max_gap_s = sample_s
 
     @property
     def method(self) -> Method:
-        """The method now: the gaps are those of all sensors."""
-        methods = [tally.method(scope="machine", note=self._part) for tally in self._tallies]
-        gaps = [method.gap_j for method in methods]
-        return dataclasses.replace(methods[0], gap_j=(sum(low for low, _ in gaps), sum(high for _, high in gaps)))
+        """The method now.
+
+        Times without samples widen the band by their part of all joules so far: as factors, which hold for a job's
+        part of the processors' energy too.
+        """
+        methods = [tally.method(scope="machine") for tally in self._tallies]
+        below_j, above_j = (sum(method.gap_j[side] for method in methods) for side in (0, 1))
+        first, joules = methods[0], max(self._joules, 1.0)
+        return dataclasses.replace(
+            first, low=max(0.0, first.low - below_j / joules), high=first.high + above_j / joules, gap_j=(0.0, 0.0)
+        )
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from eco2ai_callbacks.meters.gpu.amd_metrics import energy_j
 from eco2ai_callbacks.meters.gpu.amd_selection import trained_on, visible
 from eco2ai_callbacks.meters.gpu.pci_opening import Opening, Sources
 from eco2ai_callbacks.meters.gpu.pci_selection import PciGpu, choose
-from eco2ai_callbacks.meters.hwmon import below
+from eco2ai_callbacks.meters.hwmon import below, is_off
 from eco2ai_callbacks.meters.sensor_meter import SensorMeter
 from eco2ai_callbacks.meters.tally import Source
 
@@ -92,8 +92,8 @@ def kernel_sources(gpu: PciGpu) -> Sources:
     """Return what the kernel's files tell of a GPU: the firmware's accumulator, and the first power of its chip."""
     sensor = next((one for one in below(gpu.folder) if not one.energy and one.number == 1), None)
     table = gpu.folder / "gpu_metrics"
-    read = partial(energy_j, table, gpu.target)
-    return Sources(
-        Source("amdgpu-energy", read, True, COUNTER_BAND, MOST_W) if table.exists() else None,
-        None if sensor is None else Source("amdgpu-power", sensor.read, False, POWER_BAND, MOST_W, sensor.limit_w),
-    )
+    read, off = partial(energy_j, table, gpu.target), partial(is_off, gpu.folder)
+    counter = Source("amdgpu-energy", read, True, COUNTER_BAND, MOST_W, off=off) if table.exists() else None
+    if sensor is None:
+        return Sources(counter, None)
+    return Sources(counter, Source("amdgpu-power", sensor.read, False, POWER_BAND, MOST_W, sensor.limit_w, off=off))

@@ -6,12 +6,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.gpu.pci_opening import Opening, Sources
 from eco2ai_callbacks.meters.gpu.pci_selection import GpuPart, PciGpu, choose, usable
-from eco2ai_callbacks.meters.hwmon import Sensor, below, text
+from eco2ai_callbacks.meters.hwmon import Sensor, below, is_off, text
 from eco2ai_callbacks.meters.sensor_meter import SensorMeter
 from eco2ai_callbacks.meters.tally import Source
 
@@ -159,4 +160,5 @@ def _sources(gpu: PciGpu) -> Sources:
 
 
 def _source(method: str, sensor: Sensor, *, counter: bool) -> Source:
-    return Source(method, sensor.read, counter, _BAND if counter else (0.85, 1.15), _MOST_W, sensor.limit_w)
+    off = partial(is_off, sensor.device)
+    return Source(method, sensor.read, counter, _BAND if counter else (0.85, 1.15), _MOST_W, sensor.limit_w, off=off)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eco2ai_callbacks.meters.hwmon import CHIPS, below, beside, chip_folders, of_chip, sensors
+from eco2ai_callbacks.meters.hwmon import CHIPS, below, beside, chip_folders, is_off, of_chip, sensors
 from eco2ai_callbacks.testing import HwmonTree
 
 
@@ -87,3 +87,12 @@ def test_the_table_knows_the_kernel_s_meters_of_power() -> None:
     assert CHIPS["amd_energy"] == "cpu"
     assert CHIPS["amdgpu"] == CHIPS["i915"] == CHIPS["xe"] == "gpu"
     assert CHIPS["power_meter"] == "node"
+
+
+def test_a_device_is_off_where_its_driver_says_so(tmp_path: Path) -> None:
+    tree = HwmonTree(tmp_path)
+    device = tree.add_pci("0000:03:00.0", "0x1002", "0x740f")
+    assert not is_off(device)
+    for status, off in (("suspended", True), ("active", False), ("unsupported", False)):
+        tree.write(device / "power/runtime_status", status)
+        assert is_off(device) is off

@@ -29,10 +29,10 @@ def test_the_gpu_s_supply_is_integrated(tmp_path: Path) -> None:
     meter = open_gpu(tmp_path, locate(tmp_path), 0.5, clock)
     clock.advance(2.0)
     tree.write(chip / "curr1_input", "3000")
-    assert meter.read() == {"gpu:JETSON-1421022105432": 95.0}
+    assert meter.read() == {"gpu:GPU-jetson-1421022105432": 95.0}
     assert meter.covers == {"gpu"}
     assert meter.devices[0].name == "NVIDIA Jetson AGX Orin Developer Kit"
-    assert meter.methods["gpu:JETSON-1421022105432"].attribution == "the GPU and the rest of its chip"
+    assert meter.methods["gpu:GPU-jetson-1421022105432"].attribution == "the GPU and the rest of its chip"
 
 
 def test_one_supply_for_both_is_one_figure_for_both(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_a_chip_that_vanishes_leaves_its_channel_behind(tmp_path: Path) -> None:
     tree.unload(chip)
     clock.advance(0.5)
     meter.read()
-    assert meter.behind == {"gpu:JETSON-1421022105432"}
+    assert meter.behind == {"gpu:GPU-jetson-1421022105432"}
     assert meter.failures[0].startswith("Jetson: GPU: a read failed (No such file or directory)")

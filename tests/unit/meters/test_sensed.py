@@ -129,3 +129,14 @@ def test_the_daemon_is_asked_where_its_socket_is(tmp_path: Path, tmp_path_factor
         assert sensed.has_zeusd(around)
         found_here = found(tmp_path, around)
     assert [source.covers for source in found_here.sources if source.name == "zeusd"] == [("cpu",), ("ram",)]
+
+
+def test_a_jetson_s_gpu_is_hidden_and_named_as_others_are(tmp_path: Path) -> None:
+    jetson_nano(tmp_path)
+    around = context(tmp_path)
+    assert used(found(tmp_path, around, gpus=("GPU-jetson-0",)))["Jetson"] == ("cpu", "gpu")
+    hidden = found(tmp_path, dataclasses.replace(around, environ={"CUDA_VISIBLE_DEVICES": ""}))
+    reasons = {source.name: source.reason for source in hidden.sources}
+    assert reasons["Jetson"] == "no GPU is selected: CUDA_VISIBLE_DEVICES hides them all"
+    with pytest.raises(SettingsError, match="1 is no GPU of this machine"):
+        list(sensed.open_jetson(Settings(gpus=(1,)), around))

@@ -239,3 +239,34 @@ def test_a_counter_and_a_power_that_both_fail_count_nothing(clock: Clock) -> Non
 def test_a_first_figure_that_is_none_raises(clock: Clock) -> None:
     with pytest.raises(ValueError, match="shows 0 W"):
         opened(clock, Figure(clock, 0.0))
+
+
+def test_a_device_that_is_switched_off_is_not_woken_up_and_draws_nothing(clock: Clock) -> None:
+    """100 W for 1 s, off for 10 s between samples of 0 W, and on again: 50 J at each edge."""
+    figure, state = Figure(clock, 100.0), {"off": False}
+    power = Source("test", figure, False, (0.9, 1.1), 1000.0, off=lambda: state["off"])
+    tally = Tally("hwmon", "GPU 0", power, clock).open()
+    for off in (False, True, True, False):
+        state["off"] = off
+        figure.value = OSError(1, "Operation not permitted") if off else 100.0
+        clock.advance(1.0)
+        tally.update(1.0)
+    assert tally.joules == 200.0
+    assert tally.failures == {}
+    state["off"] = True
+    assert Tally("hwmon", "GPU 0", power, clock).open().value == 0.0
+
+
+def test_a_counter_of_a_device_that_is_off_waits_until_it_is_on(clock: Clock) -> None:
+    figure, state = Figure(clock, 4000.0), {"off": False}
+    counter = Source("test", figure, True, (0.9, 1.1), 1000.0, off=lambda: state["off"])
+    tally = Tally("hwmon", "GPU 0", counter, clock).open()
+    state["off"] = True
+    for _ in range(3 * FAILED_READS):
+        clock.advance(10.0)
+        assert tally.update(0.5)
+        assert tally.behind
+    state["off"], figure.value = False, 4100.0
+    tally.update(0.5)
+    assert tally.joules == 100.0
+    assert tally.failures == {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import struct
 from pathlib import Path
 
 import pytest
 
 from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.meters.cpu import perf
 from eco2ai_callbacks.meters.cpu.perf import exists, locate
 from eco2ai_callbacks.meters.cpu.rapl import RaplCpu, RaplDram, of_zones
 from eco2ai_callbacks.testing import BARE_METAL, Clock, PerfTree
@@ -105,3 +107,15 @@ def test_the_kernel_refuses_a_kind_of_event_that_there_is_none_of(tmp_path: Path
     PerfTree(tmp_path, kind=2**31 - 5)
     with pytest.raises(MeterUnavailable, match="unreadable"):
         locate(tmp_path)
+
+
+def test_the_kernel_opens_an_event_where_it_permits_one() -> None:
+    """The real call, with the clock of a processor (perf_event_open(2): PERF_COUNT_SW_CPU_CLOCK) in place of energy."""
+    events = perf.kernel()
+    try:
+        descriptor = events.open(1, 0, 0)
+    except OSError as error:
+        pytest.skip(f"the kernel, or the sandbox around the tests, refuses events ({error})")
+    first, second = (struct.unpack("=Q", events.read(descriptor))[0] for _ in range(2))
+    events.close(descriptor)
+    assert 0 < first < second

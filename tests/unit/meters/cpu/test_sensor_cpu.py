@@ -60,13 +60,18 @@ def test_idle_energy_is_split_off_as_a_counter_s_is(clock: Clock) -> None:
 
 
 def test_gaps_of_all_sensors_widen_the_band(clock: Clock) -> None:
-    """10 s unseen at 100 W and a limit of 500 W, twice: 2 x (0.9 x 1000 J) below, 2 x (5000 - 1100 J) above."""
+    """10 s unseen at 100 W and a limit of 500 W, twice, of 2100 J in all.
+
+    The band of the 2000 J widens by 2 x (0.9 x 1000 J) below and 2 x (5000 - 1100 J) above.
+    """
     tallies = [opened("Grace", f"socket {i}", Watts(100.0).source, clock) for i in range(2)]
     cpu = SensorCpu("Grace", tallies, 0.5)
     for seconds in (0.5, 10.0):
         clock.advance(seconds)
         cpu.interval(0.0, seconds)
-    assert cpu.method.gap_j == (1800.0, 7800.0)
+    assert cpu.method.low == pytest.approx(0.9 - 1800 / 2100)
+    assert cpu.method.high == pytest.approx(1.1 + 7800 / 2100)
+    assert cpu.method.gap_j == (0.0, 0.0)
     assert len(cpu.failures) == 2
 
 

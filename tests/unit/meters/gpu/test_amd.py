@@ -154,3 +154,18 @@ def test_a_closed_meter_is_not_read(machine: AmdMachine, clock: Clock) -> None:
     meter.close()
     with pytest.raises(Eco2AIError, match="read after it was closed"):
         meter.read()
+
+
+def test_a_card_that_sleeps_is_not_read_and_counts_nothing(machine: AmdMachine, clock: Clock) -> None:
+    """Asleep for 1 s with a sensor that must not be read, then 100 W: 50 J in the next second."""
+    device, chip = machine.add(0x03, target=NAVI, watts=100.0)
+    machine.tree.write(device / "power/runtime_status", "suspended")
+    machine.tree.break_(chip / "power1_average", error=errno.EACCES)
+    meter = opened(machine, clock)
+    clock.advance(1.0)
+    assert list(meter.read().values()) == [0.0]
+    machine.tree.write(device / "power/runtime_status", "active")
+    machine.tree.set(chip, "power1_average", 100.0)
+    clock.advance(1.0)
+    assert list(meter.read().values()) == [50.0]
+    assert meter.failures == ()
