@@ -30,6 +30,7 @@ class MeterContext:
         nvml: A replacement for ``pynvml``, in tests.
         amdsmi: A replacement for ``amdsmi``, in tests.
         events: A replacement for the kernel's performance events, in tests.
+        apple: A replacement for ``zeus_apple_silicon``, in tests.
         pmic: A replacement for what asks a Raspberry Pi's firmware, in tests.
     """
 
@@ -43,6 +44,7 @@ class MeterContext:
     nvml: Nvml | None = None
     amdsmi: Any = None
     events: Any = None
+    apple: Any = None
     pmic: Callable[[], str] | None = None
 
 

@@ -84,6 +84,7 @@ CANDIDATES: tuple[Candidate, ...] = (
     Candidate("amdgpu", frozenset({"gpu:amd"}), sensed.open_amd, sensed.has_amd),
     Candidate("Intel GPU", frozenset({"gpu:intel"}), sensed.open_intel, sensed.has_intel),
     Candidate("Jetson", frozenset({"gpu:nvidia"}), sensed.open_jetson, sensed.has_jetson),
+    Candidate("IOReport", frozenset({"gpu:apple", "cpu"}), sensed.open_apple, sensed.has_apple),
     Candidate("RAPL", frozenset({"cpu"}), openers.open_rapl),
     Candidate("perf", frozenset({"cpu"}), sensed.open_perf, sensed.has_perf),
     Candidate("amd_energy", frozenset({"cpu"}), sensed.open_amd_energy, sensed.has_amd_energy),

@@ -6,6 +6,7 @@ Their modules are imported where their hardware is.
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ def open_jetson(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     def open_module(gpus: Any, **_: Any) -> Any:
         gpu = PciGpu(0, "", context.root, *identity(context.root))
         shown: tuple[GpuPart, ...] = () if hides_all(_environ(context)) else (GpuPart(gpu),)
-        _, rule = choose(gpus, (gpu,), lambda: (shown, "CUDA_VISIBLE_DEVICES"))
+        rule = choose(gpus, (gpu,), lambda: (shown, "CUDA_VISIBLE_DEVICES"))[1]
         return open_gpu(context.root, locate(context.root), settings.sample_s, context.clock, rule)
 
     meter = _chosen(settings, context, open_module)
@@ -91,6 +92,27 @@ def open_jetson_cpu(settings: Settings, context: MeterContext) -> Iterator[Opene
     if not rails:
         raise MeterUnavailable("no supply of the processor alone has a sensor", wanted=False)
     yield from _power(settings, context, NAME, rails)
+
+
+def has_apple(context: MeterContext) -> bool:
+    """Return whether this is a Mac with a chip of Apple's own."""
+    return context.host.system == "Darwin" and context.host.cpu_name.startswith("Apple")
+
+
+def open_apple(settings: Settings, context: MeterContext) -> Iterator[Opened]:
+    """Open the GPU, the processor and the memory of a chip of Apple's."""
+    from eco2ai_callbacks.meters import apple
+    from eco2ai_callbacks.meters.cpu.sensor_cpu import SensorCpu, SensorRam
+
+    energy, clock = apple.AppleEnergy(context.apple), context.clock
+    if settings.gpus:
+        meter = energy.gpu(context.host.cpu_name, settings.sample_s, clock)
+        yield meter, meter.detail
+    detail = "the chip's own estimate"
+    yield from cpu_sources(settings, context).sensed(
+        lambda floor: SensorCpu(apple.NAME, [energy.cpu(clock)], math.inf, floor), detail
+    )
+    yield SensorRam(apple.NAME, energy.ram(clock), math.inf), detail
 
 
 def has_perf(context: MeterContext) -> bool:

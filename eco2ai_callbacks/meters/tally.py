@@ -35,6 +35,8 @@ class Source:
         limit_w: Returns what the device may draw at most, for times without a sample; ``None`` where it is unknown.
         modulus_j: Joules after which the counter wraps; ``None`` where it does not.
         step_s: How old the figure may be: the counter's step.
+        estimate: Whether what it shows is computed and not measured.
+        rests: Whether a working device may use nothing for long, so that a counter which does not move is no failure.
         off: Returns whether the driver has switched the device off to save power: a read would wake it up.
     """
 
@@ -46,6 +48,8 @@ class Source:
     limit_w: Callable[[], float | None] = lambda: None
     modulus_j: float | None = None
     step_s: float = 0.1
+    estimate: bool = False
+    rests: bool = False
     off: Callable[[], bool] = lambda: False
 
     def value(self) -> float:
@@ -134,8 +138,8 @@ class Tally:
             self.source.method,
             *self.source.band,
             self.power_w * share * self.source.step_s if self.source.counter else 0.0,
-            counter=self.source.counter,
-            sensor=not self.source.counter,
+            counter=self.source.counter and not self.source.estimate,
+            sensor=not (self.source.counter or self.source.estimate),
             scope=scope,
             part=part,
             note=note,
@@ -203,7 +207,7 @@ class Tally:
             self._still_s, self.fallback = 0.0, None
             return
         self._still_s += seconds
-        if self._still_s < STILL_S:
+        if self._still_s < STILL_S or source.rests:
             return
         if self.fallback is not None and self.fallback.joules > 0:
             self._take_over(self.fallback)

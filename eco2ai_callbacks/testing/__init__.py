@@ -13,6 +13,7 @@ Example:
 from __future__ import annotations
 
 from eco2ai_callbacks.testing.amdsmi import FakeAmdGpu, FakeAmdSmi
+from eco2ai_callbacks.testing.apple import FakeApple
 from eco2ai_callbacks.testing.clock import Clock
 from eco2ai_callbacks.testing.hosts import BARE_METAL, CLOUD_VM
 from eco2ai_callbacks.testing.hwmon import HwmonTree
@@ -28,6 +29,7 @@ __all__ = [
     "Clock",
     "FakeAmdGpu",
     "FakeAmdSmi",
+    "FakeApple",
     "FakeGpu",
     "FakeMeter",
     "FakeNvml",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from amd_machines import AmdMachine, metrics
+from fake_machines import MAC
 from proc_tree import ProcTree
 
 from eco2ai_callbacks.errors import MeterUnavailable
@@ -31,6 +32,7 @@ from eco2ai_callbacks.testing import (
     Clock,
     FakeAmdGpu,
     FakeAmdSmi,
+    FakeApple,
     FakeGpu,
     FakeMeter,
     FakeNvml,
@@ -61,6 +63,7 @@ class Sensors:
         self.tree.add_chip("power_meter", power1_average=20_000_000, power1_oem_info="Grace Power Socket 0")
         self.tree.write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B\0")
         self.events = PerfTree(root)
+        self.apple = FakeApple()
 
     def work(self, seconds: float) -> None:
         """Let time pass in which everything works."""
@@ -69,6 +72,8 @@ class Sensors:
         self.smi.gpus[0].joules = 1000.0 + 100.0 * self.joules
         self.tree.set(self.intel, "energy1_input", 1.0 + 100.0 * self.joules)
         self.tree.set(self.cpu, "energy1_input", 1.0 + 20.0 * self.joules)
+        self.apple.gpu, self.apple.cpu = 100.0 + 100.0 * self.joules, 100.0 + 20.0 * self.joules
+        self.apple.dram = 100.0 + 2.0 * self.joules
         self.events.advance("energy-pkg", 0, 20.0 * seconds)
         self.events.advance("energy-ram", 0, 2.0 * seconds)
 
@@ -133,9 +138,10 @@ class Machine:
         """A source that only some machines have, as discovery opens it."""
         candidate = next(candidate for candidate in CANDIDATES if candidate.name == name)
         sensors = self.sensors
-        around = {"amdsmi": sensors.smi, "events": sensors.events, "pmic": sensors.pmic}
+        host = dataclasses.replace(BARE_METAL, **MAC) if name == "IOReport" else BARE_METAL
+        around = {"amdsmi": sensors.smi, "events": sensors.events, "pmic": sensors.pmic, "apple": sensors.apple}
         context = MeterContext(
-            BARE_METAL, self.job, self.proc.root, sensors.root, {}, self.clock, nvml=FakeNvml(self.clock), **around
+            host, self.job, self.proc.root, sensors.root, {}, self.clock, nvml=FakeNvml(self.clock), **around
         )
         assert candidate.present(context)
         return next(meter for meter, _ in candidate.open(Settings(), context) if covers in meter.covers)
@@ -167,6 +173,9 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "Intel GPU": lambda machine: machine.sensed("Intel GPU", "gpu"),
     "Jetson": lambda machine: machine.sensed("Jetson", "gpu"),
     "Jetson CPU": lambda machine: machine.sensed("Jetson CPU", "cpu"),
+    "IOReport": lambda machine: machine.sensed("IOReport", "gpu"),
+    "IOReport CPU": lambda machine: machine.sensed("IOReport", "cpu"),
+    "IOReport dram": lambda machine: machine.sensed("IOReport", "ram"),
     "perf": lambda machine: machine.sensed("perf", "cpu"),
     "perf dram": lambda machine: machine.sensed("perf", "ram"),
     "amd_energy": lambda machine: machine.sensed("amd_energy", "cpu"),
@@ -269,10 +278,11 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["amdgpu"] == {gpu: pytest.approx(100.0)}
     assert read["Intel GPU"] == {"gpu:GPU-pci-0000:04:00.0": pytest.approx(100.0)}
     assert read["Jetson"] == {"gpu:GPU-jetson-0": pytest.approx(100.0)}
+    assert read["IOReport"] == {"gpu:GPU-apple": pytest.approx(100.0)}
     # The job keeps two of the four busy threads busy.
-    for name in ("Jetson CPU", "perf", "amd_energy", "Grace", "Raspberry Pi PMIC"):
+    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "Grace", "Raspberry Pi PMIC"):
         assert 20.0 * 2 / 12 < read[name]["cpu"] <= 10.001
-    assert read["perf dram"] == {"ram": pytest.approx(2.0)}
+    assert read["perf dram"] == read["IOReport dram"] == {"ram": pytest.approx(2.0)}
     assert read["Raspberry Pi PMIC dram"] == {"ram": pytest.approx(2.0)}
     curve = 0.64 * (4 / 12) ** 0.55
     assert read["CPU model bare"] == {"cpu": pytest.approx(65 * (curve / 2 + 0.10 * 2 / 12))}

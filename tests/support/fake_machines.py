@@ -10,7 +10,7 @@ from typing import Any
 
 from amd_machines import MI300, NAVI, AmdMachine
 
-from eco2ai_callbacks.testing import FakeAmdGpu, FakeAmdSmi, HwmonTree, PerfTree
+from eco2ai_callbacks.testing import FakeAmdGpu, FakeAmdSmi, FakeApple, HwmonTree, PerfTree
 
 # What a Raspberry Pi's firmware prints: 2 W in the cores, 0.14 W in the memory.
 PMIC = """ DDR_VDD2_A current(4)=0.10000000A
@@ -20,6 +20,7 @@ PMIC = """ DDR_VDD2_A current(4)=0.10000000A
  DDR_VDDQ_V volt(13)=0.60000000V
  VDD_CORE_V volt(15)=0.80000000V
 """
+MAC = {"system": "Darwin", "cpu_name": "Apple M3 Max", "cpu_vendor": "Apple"}
 
 
 @dataclass
@@ -30,11 +31,13 @@ class FakeMachine:
         root: The root of its file system.
         around: Fields of the context that its meters are opened with.
         environ: Its environment.
+        host: Fields of its host that differ from a desktop's.
     """
 
     root: Path
     around: dict[str, Any] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
 
 
 def amd(root: Path) -> FakeMachine:
@@ -97,6 +100,14 @@ def jetson_nano(root: Path) -> FakeMachine:
     files = {"in1_label": "VDD_IN", "in1_input": 5000, "curr1_input": 2000}
     tree.add_chip("ina3221", **files, in2_label="VDD_CPU_GPU_CV", in2_input=5000, curr2_input=1000)
     return FakeMachine(root)
+
+
+def mac(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"apple": FakeApple()}, host=MAC)
+
+
+def mac_without_the_library(root: Path) -> FakeMachine:
+    return FakeMachine(root, host=MAC)
 
 
 def perf(root: Path) -> FakeMachine:
@@ -223,6 +234,18 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
             "used  Jetson (cpu + gpu) -> jetson-power: 0: NVIDIA Jetson (power every 0.5 s, CPU, GPU and vision",
             "-   CPU model: not needed: Jetson covers it",
         ),
+    ),
+    "Mac": (
+        mac,
+        (
+            "used  IOReport (gpu) -> ioreport: 0: Apple M3 Max (energy counter, whole device); chosen by all",
+            "used  IOReport (cpu) -> ioreport: the chip's own estimate",
+            "used  IOReport (ram) -> ioreport: the chip's own estimate",
+        ),
+    ),
+    "Mac without the library": (
+        mac_without_the_library,
+        ("-   IOReport: the package zeus-apple-silicon is not installed", "pip install zeus-apple-silicon"),
     ),
     "perf": (perf, ("used  perf (cpu) -> rapl-perf: energy counters in ", "used  perf (ram) -> rapl-perf")),
     "perf refused": (

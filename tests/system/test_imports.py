@@ -93,7 +93,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"sensed"},
         {"openers"},
         {"candidate"},
-        {"exclusive", "cpu", "gpu", "ram", "jetson"},
+        {"exclusive", "cpu", "gpu", "ram", "jetson", "apple"},
         {"sensor_meter"},
         {"tally", "hwmon"},
         {"gaps", "meter"},

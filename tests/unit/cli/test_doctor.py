@@ -114,7 +114,7 @@ def looked_at(machine: FakeMachine, job: JobBusy | None) -> MeterContext:
     nvml = FakeNvml(Clock())
     nvml.fail("nvmlInit", 9)
     around = {"root": machine.root, "environ": machine.environ, "nvml": nvml, **machine.around}
-    return MeterContext(BARE_METAL, job, **around)
+    return MeterContext(dataclasses.replace(BARE_METAL, **machine.host), job, **around)
 
 
 @pytest.mark.parametrize("name", MACHINES)

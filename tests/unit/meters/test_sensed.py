@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from amd_machines import AmdMachine
+from amd_machines import NAVI, AmdMachine
 from fake_machines import MACHINES, FakeMachine, amd, grace, intel, jetson_nano, perf, raspberry_pi
 from proc_tree import ProcTree
 from zeusd_server import zeusd
 
+from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters import sensed
 from eco2ai_callbacks.meters.candidate import MeterContext, Opened
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
 from eco2ai_callbacks.meters.discovery import CANDIDATES, Discovery, discover
+from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeGpu, FakeNvml, HwmonTree, PowercapTree
+from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeGpu, FakeNvml, HwmonTree, PowercapTree, fake_platform
 
 # The sources that are named on any machine.
 EVERYWHERE = {"NVML", "RAPL", "CPU model", "RAM model"}
@@ -56,7 +59,8 @@ def test_a_machine_without_such_hardware_names_none_of_them(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_machine_s_quick_look_finds_what_it_has(name: str, tmp_path: Path) -> None:
     machine = MACHINES[name][0](tmp_path)
-    around = context(tmp_path, **machine.around)
+    host = dataclasses.replace(BARE_METAL, **machine.host)
+    around = dataclasses.replace(context(tmp_path, **machine.around), host=host)
     named = [c.name for c in CANDIDATES if c.name not in EVERYWHERE and c.present(around)]
     assert bool(named) is (name != "accelerators that nothing reads")
 
@@ -140,3 +144,30 @@ def test_a_jetson_s_gpu_is_hidden_and_named_as_others_are(tmp_path: Path) -> Non
     assert reasons["Jetson"] == "no GPU is selected: CUDA_VISIBLE_DEVICES hides them all"
     with pytest.raises(SettingsError, match="1 is no GPU of this machine"):
         list(sensed.open_jetson(Settings(gpus=(1,)), around))
+
+
+def test_a_run_counts_a_sensor_and_names_the_node_s_beside_it(tmp_path: Path) -> None:
+    """A GPU at 100 W and then 300 W for 2 s: 400 J; the node's 412 W are in no sum."""
+    machine, clock = AmdMachine(tmp_path), Clock()
+    _, chip = machine.add(0x03, unique="a" * 16, target=NAVI, watts=100.0)
+    machine.tree.add_chip("power_meter", power1_average=412_000_000, power1_oem_info="Chassis")
+    around = context(tmp_path, clock=clock)
+
+    def find(settings: Settings, _: MeterContext, guard: Guard) -> Discovery:
+        gpus = [candidate for candidate in CANDIDATES if candidate.name in ("amdgpu", "node sensors")]
+        return discover(settings, around, guard, gpus)
+
+    platform = fake_platform(clock, discover=find)
+    log = tmp_path / "eco2ai.jsonl"
+    with Tracker(platform=platform, region="FR", log_file=log, console=False, sample_s=60.0, heartbeat_s=0.0) as run:
+        clock.advance(2.0)
+        machine.tree.set(chip, "power1_average", 300.0)
+        usage = run.mark(epoch=0)
+    assert usage.joules == {f"gpu:GPU-{'a' * 16}": 400.0}
+    start, mark, _ = records(log)
+    sources = {source["name"]: source for source in start["sources"]}
+    assert sources["amdgpu"]["methods"] == {f"gpu:GPU-{'a' * 16}": "amdgpu-power"}
+    assert sources["amdgpu"]["measured"] == ["amdgpu-power"]
+    assert sources["node sensors"]["status"] == "displaced"
+    assert "power_meter Chassis 412 W" in sources["node sensors"]["reason"]
+    assert mark["joules"] == {f"gpu:GPU-{'a' * 16}": 400.0}
