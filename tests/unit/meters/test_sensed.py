@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from amd_machines import NAVI, AmdMachine
 from fake_machines import MACHINES, FakeMachine, amd, grace, intel, jetson_nano, perf, raspberry_pi
+from logcheck import rows
 from proc_tree import ProcTree
 from zeusd_server import zeusd
 
@@ -19,7 +20,6 @@ from eco2ai_callbacks.meters import sensed
 from eco2ai_callbacks.meters.candidate import MeterContext, Opened
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
 from eco2ai_callbacks.meters.discovery import CANDIDATES, Discovery, discover
-from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeGpu, FakeNvml, HwmonTree, PowercapTree, fake_platform
 
@@ -164,7 +164,7 @@ def test_a_run_counts_a_sensor_and_names_the_node_s_beside_it(tmp_path: Path) ->
         machine.tree.set(chip, "power1_average", 300.0)
         usage = run.mark(epoch=0)
     assert usage.joules == {f"gpu:GPU-{'a' * 16}": 400.0}
-    start, mark, _ = records(log)
+    start, mark, _ = rows(log)
     sources = {source["name"]: source for source in start["sources"]}
     assert sources["amdgpu"]["methods"] == {f"gpu:GPU-{'a' * 16}": "amdgpu-power"}
     assert sources["amdgpu"]["measured"] == ["amdgpu-power"]
