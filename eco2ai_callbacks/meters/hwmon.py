@@ -50,6 +50,8 @@ CHIPS: dict[str, Cover] = {
 _KINDS = (("energy", "input"), ("power", "average"), ("power", "input"))
 _FILE = re.compile(r"(energy|power)(\d+)_(input|average)")
 _MICRO = 1e6
+# A socket of NVIDIA's Grace and its parts, which the source of that name reads.
+_GRACE = re.compile(r"(Grace|CPU|SysIO) Power Socket \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +140,17 @@ def chip_folders(root: Path, name: str) -> tuple[Path, ...]:
 
 
 def beside(root: Path) -> str:
-    """Return the sensors of the whole node with what they show now, as one clause; empty where there are none.
+    """Return the power sensors that no source reads, with what they show now, as one clause; empty where none are.
 
-    Their energy holds that of the components. So it is reported beside the figures, and never added to them.
+    They are those of the whole node, which contain the components, and those of supplies whose labels are the board
+    maker's own. So they are reported beside the figures, and never added to them.
 
     Args:
         root: The root of the file system.
     """
     shown: list[str] = []
     for sensor in sensors(root):
-        if sensor.cover != "node" or sensor.energy:
+        if sensor.energy or sensor.cover == "gpu" or _GRACE.fullmatch(sensor.label):
             continue
         try:
             shown.append(f"{sensor.chip} {sensor.label} {sensor.read():.0f} W")

@@ -203,15 +203,13 @@ def open_pmic(settings: Settings, context: MeterContext) -> Iterator[Opened]:
 
 
 def has_node_sensors(context: MeterContext) -> bool:
-    """Return whether there are sensors that cover the whole node."""
+    """Return whether there are sensors of the node, or of a board's supplies, that no source reads."""
     return bool(hwmon.beside(context.root))
 
 
 def name_node_sensors(settings: Settings, context: MeterContext) -> Iterator[Opened]:  # noqa: ARG001
-    """Name the sensors of the whole node: they are reported beside the figures, and never added."""
-    raise MeterUnavailable(
-        f"beside the figures, not added to them: {hwmon.beside(context.root)} (of the node, now)", wanted=False
-    )
+    """Name the sensors that no source reads: they are reported beside the figures, and never added."""
+    raise MeterUnavailable(f"beside the figures, not added to them: {hwmon.beside(context.root)} (now)", wanted=False)
     yield  # a generator, as the others
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import math
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from amd_machines import AmdMachine, metrics
 from fake_machines import MAC
 from proc_tree import ProcTree
+from zeusd_server import Daemon, zeusd
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host.machine import Host
@@ -64,6 +67,7 @@ class Sensors:
         self.tree.write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B\0")
         self.events = PerfTree(root)
         self.apple = FakeApple()
+        self.daemon: Daemon | None = None
 
     def work(self, seconds: float) -> None:
         """Let time pass in which everything works."""
@@ -74,6 +78,8 @@ class Sensors:
         self.tree.set(self.cpu, "energy1_input", 1.0 + 20.0 * self.joules)
         self.apple.gpu, self.apple.cpu = 100.0 + 100.0 * self.joules, 100.0 + 20.0 * self.joules
         self.apple.dram = 100.0 + 2.0 * self.joules
+        if self.daemon is not None:
+            self.daemon.cpu_uj = {0: round(1e6 + 20e6 * self.joules)}
         self.events.advance("energy-pkg", 0, 20.0 * seconds)
         self.events.advance("energy-ram", 0, 2.0 * seconds)
 
@@ -96,7 +102,9 @@ class Machine:
         self.dram = self.powercap.add_dram(self.package)
         self.nvml = FakeNvml(self.clock, FakeGpu("GPU-a"), FakeGpu("GPU-b", name="NVIDIA GH200 480GB"))
         self.powered = FakeNvml(self.clock, FakeGpu("GPU-c", counter=False))
-        self.sensors = Sensors(base / "sensors")
+        self.base = base
+        self.sensors: Sensors | None = None
+        self.opened = contextlib.ExitStack()
         self.ticks = 0
         self.work(0.0)
         self.job = JobBusy(100, self.proc.root)
@@ -112,7 +120,8 @@ class Machine:
             self.proc.memory(pid, resident=100_000, shared=1000)
         self.powercap.advance(self.package, 40.0 * seconds)
         self.powercap.advance(self.dram, 4.0 * seconds)
-        self.sensors.work(seconds)
+        if self.sensors is not None:
+            self.sensors.work(seconds)
 
     def share(self, host: Host, **settings: object) -> CpuShare:
         model = model_for(host, **settings)  # type: ignore[arg-type]
@@ -137,11 +146,19 @@ class Machine:
     def sensed(self, name: str, covers: str) -> Meter:
         """A source that only some machines have, as discovery opens it."""
         candidate = next(candidate for candidate in CANDIDATES if candidate.name == name)
-        sensors = self.sensors
+        sensors = self.sensors = self.sensors or Sensors(self.base / "sensors")
+        environ = {}
+        if name == "zeusd" and sensors.daemon is None:
+            # A path of a socket has 107 characters at most.
+            folder = self.opened.enter_context(tempfile.TemporaryDirectory())
+            sensors.daemon = self.opened.enter_context(zeusd(Path(folder) / "s"))
+            sensors.work(0.0)
+        if sensors.daemon is not None:
+            environ["ZEUSD_SOCK_PATH"] = str(sensors.daemon.path)
         host = dataclasses.replace(BARE_METAL, **MAC) if name == "IOReport" else BARE_METAL
         around = {"amdsmi": sensors.smi, "events": sensors.events, "pmic": sensors.pmic, "apple": sensors.apple}
         context = MeterContext(
-            host, self.job, self.proc.root, sensors.root, {}, self.clock, nvml=FakeNvml(self.clock), **around
+            host, self.job, self.proc.root, sensors.root, environ, self.clock, nvml=FakeNvml(self.clock), **around
         )
         assert candidate.present(context)
         return next(meter for meter, _ in candidate.open(Settings(), context) if covers in meter.covers)
@@ -179,6 +196,7 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "perf": lambda machine: machine.sensed("perf", "cpu"),
     "perf dram": lambda machine: machine.sensed("perf", "ram"),
     "amd_energy": lambda machine: machine.sensed("amd_energy", "cpu"),
+    "zeusd": lambda machine: machine.sensed("zeusd", "cpu"),
     "Grace": lambda machine: machine.sensed("Grace", "cpu"),
     "Raspberry Pi PMIC": lambda machine: machine.sensed("Raspberry Pi PMIC", "cpu"),
     "Raspberry Pi PMIC dram": lambda machine: machine.sensed("Raspberry Pi PMIC", "ram"),
@@ -187,8 +205,10 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    with machine.opened:
+        yield machine
 
 
 @pytest.fixture(params=OPENERS)
@@ -280,7 +300,7 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["Jetson"] == {"gpu:GPU-jetson-0": pytest.approx(100.0)}
     assert read["IOReport"] == {"gpu:GPU-apple": pytest.approx(100.0)}
     # The job keeps two of the four busy threads busy.
-    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "Grace", "Raspberry Pi PMIC"):
+    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "zeusd", "Grace", "Raspberry Pi PMIC"):
         assert 20.0 * 2 / 12 < read[name]["cpu"] <= 10.001
     assert read["perf dram"] == read["IOReport dram"] == {"ram": pytest.approx(2.0)}
     assert read["Raspberry Pi PMIC dram"] == {"ram": pytest.approx(2.0)}

@@ -265,7 +265,7 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
         grace,
         (
             "used  Grace (cpu + ram) -> grace-power: Grace Power Socket 0, power every 0.5 s",
-            "-   node sensors: beside the figures, not added to them: power_meter Module Power Socket 0 600 W",
+            "-   node sensors: beside the figures, not added to them: power_meter Module Power Socket 0 600 W (now)",
             "-   RAM model: not needed: Grace covers it",
         ),
     ),
@@ -286,7 +286,7 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
     "zeusd gone": (zeusd_gone, ("-   zeusd: unreadable: ", "the daemon must run with the API group")),
     "node sensor alone": (
         node_alone,
-        ("-   node sensors: beside the figures, not added to them: power_meter Chassis 412 W (of the node, now)",),
+        ("-   node sensors: beside the figures, not added to them: power_meter Chassis 412 W (now)",),
     ),
     "accelerators that nothing reads": (
         unreadable_accelerators,
