@@ -146,4 +146,7 @@ class SensorMeter:
         self._closed = True
 
     def _how(self, tally: Tally) -> str:
-        return "energy counter" if tally.source.counter else f"power every {self._sample_s:g} s"
+        power = f"power every {self._sample_s:g} s"
+        if not tally.source.counter:
+            return power
+        return "energy counter" if tally.power is None else f"{power}, its energy counter once they agree"

@@ -15,6 +15,9 @@ FAILED_READS, FAILED_S = 10, 60.0
 # A device that runs draws power: its counter has moved after so many seconds, whatever its step. It is this project's
 # figure, and that of the processors' counters too.
 STILL_S = 10.0
+# A counter whose unit nobody here has checked on the hardware must agree with the power for so long, within a factor
+# that no step of either exceeds in that time, and that every wrong unit does. This project's figures.
+PROOF_S, PROOF_FACTOR = 10.0, 2.0
 # Counters are updated in steps of this much at most: a step that is that much too long is none (drivers cache what
 # they show for up to a second: Linux, smu_cmn.c).
 STEP_S = 1.0
@@ -73,15 +76,15 @@ class Source:
 class Tally:
     """The energy of one sensor since it was opened.
 
-    A counter that has not moved yet is not trusted: with another sensor of its device to fall back on, that is sampled
-    too, and takes the counter's place where it stands still.
+    Where the device shows its power too, that counts at first. The counter takes its place once both agree, and never
+    where it stands still or counts in another unit than it should.
 
     Args:
         origin: The source, as failures begin with it.
         label: The device, as failures name it.
         source: What is read.
         clock: Monotonic seconds.
-        fallback: The power of the same device, for a counter that stands still.
+        power: The power of the same device, as long as the counter has not agreed with it.
         value: The last figure: joules of the counter, else watts.
         time: When that was.
         joules: What was used since it was opened.
@@ -95,7 +98,7 @@ class Tally:
     label: str
     source: Source
     clock: Callable[[], float]
-    fallback: Tally | None = None
+    power: Tally | None = None
     value: float = 0.0
     time: float = 0.0
     joules: float = 0.0
@@ -110,19 +113,27 @@ class Tally:
     _misses: int = 0
     _missed_since: float = 0.0
     _still_s: float = 0.0
+    # When the comparison of counter and power began, with what both showed.
+    _proof: tuple[float, float, float] | None = None
+
+    @property
+    def counting(self) -> Source:
+        """What counts now."""
+        return self.source if self.power is None else self.power.source
 
     @property
     def sampled(self) -> bool:
         """Whether power is sampled now: it must be read in short periods."""
-        return not self.retired and (not self.source.counter or self.fallback is not None)
+        return not (self.retired or self.counting.counter)
 
     def open(self) -> Tally:
         """Take the first figure and return the tally; raises ``OSError`` or ``ValueError`` where there is none."""
         self.value, self.time = self._figure()
         if not self.source.counter:
             self.power_w = self._highest_w = self.value
-        if self.fallback is not None:
-            self.power_w = self.fallback.power_w
+        if self.power is not None:
+            self.power_w = self.power.power_w
+            self._proof = self.time, self.value, self.power.joules
         return self
 
     def method(self, share: float = 1.0, scope: Scope = "device", part: str = "", note: str = "") -> Method:
@@ -134,16 +145,17 @@ class Tally:
             part: The part in words.
             note: What else limits the attribution.
         """
+        source, gaps = self.counting, self._gaps if self.power is None else self.power._gaps
         return Method(
-            self.source.method,
-            *self.source.band,
-            self.power_w * share * self.source.step_s if self.source.counter else 0.0,
-            counter=self.source.counter and not self.source.estimate,
-            sensor=not (self.source.counter or self.source.estimate),
+            source.method,
+            *source.band,
+            self.power_w * share * source.step_s if source.counter else 0.0,
+            counter=source.counter and not source.estimate,
+            sensor=not (source.counter or source.estimate),
             scope=scope,
             part=part,
             note=note,
-            gap_j=(self._gaps.below_j * share, self._gaps.above_j * share),
+            gap_j=(gaps.below_j * share, gaps.above_j * share),
         )
 
     def update(self, sample_s: float) -> bool:
@@ -154,6 +166,8 @@ class Tally:
         """
         if self.retired:
             return False
+        if self.power is not None:
+            return self._prove(self.power, sample_s)
         if self.source.counter and self.source.off():
             self.behind = True
             return True
@@ -166,7 +180,7 @@ class Tally:
         before, seconds = self.value, time - self.time
         self.behind, self._misses, self.value, self.time = False, 0, value, time
         if self.source.counter:
-            self._count(value - before, seconds, sample_s)
+            self._count(value - before, seconds)
         else:
             self._integrate(before, value, seconds, sample_s)
         self._read_before = True
@@ -190,7 +204,49 @@ class Tally:
             since, before_j = time, self.joules
         self._mean_from = since, before_j
 
-    def _count(self, step_j: float, seconds: float, sample_s: float) -> None:
+    def _prove(self, power: Tally, sample_s: float) -> bool:
+        """Count the power, and decide whether the counter can take its place."""
+        gaps_s = power._gaps.seconds
+        alive = power.update(sample_s)
+        self.joules, self.power_w, self.behind = power.joules, power.power_w, power.behind and alive
+        self.failures |= power.failures
+        if self.source.off():
+            self._proof = None
+            return True
+        try:
+            value, time = self._figure()
+        except (OSError, ValueError):
+            value, time = -1.0, power.time
+        if not alive or power.behind:
+            # The counter alone is left, or the next read tells.
+            if not alive and value >= 0:
+                self._settle(power, value, time)
+            self.retired = not alive and value < 0
+            return not self.retired
+        if self._proof is None or power._gaps.seconds > gaps_s:
+            self._proof = (time, value, power.joules) if value >= 0 else None
+            return True
+        since, first, before_j = self._proof
+        if time - since < PROOF_S:
+            return True
+        shown_j, used_j = max(0.0, value - first), power.joules - before_j
+        if used_j / PROOF_FACTOR <= shown_j <= used_j * PROOF_FACTOR and shown_j > 0:
+            self._settle(power, value, time)
+            return True
+        what = f"its energy counter shows {shown_j:.0f} J where its power gives {used_j:.0f} J"
+        self.fail("proof", f"{what} in {time - since:.0f} s, its power is sampled instead")
+        self.source = power.source
+        self._settle(power, power.value, power.time)
+        return True
+
+    def _settle(self, power: Tally, value: float, time: float) -> None:
+        """Go on from what the power has counted so far."""
+        self.power, self.value, self.time = None, value, time
+        self._gaps, self._highest_w, self._read_before = power._gaps, power._highest_w, True
+        self._mean_from = time, self.joules
+        self.failures.pop("retired", None)
+
+    def _count(self, step_j: float, seconds: float) -> None:
         source = self.source
         possible_j = source.most_w * (seconds + STEP_S)
         if step_j < 0 and source.modulus_j is not None and step_j + source.modulus_j <= possible_j:
@@ -201,25 +257,10 @@ class Tally:
             self.fail("jump", "its energy counter jumped, what it used since the read before is not counted")
         else:
             self.joules += step_j
-        if self.fallback is not None:
-            self.fallback.update(sample_s)
-        if step_j:
-            self._still_s, self.fallback = 0.0, None
-            return
-        self._still_s += seconds
-        if self._still_s < STILL_S or source.rests:
-            return
-        if self.fallback is not None and self.fallback.joules > 0:
-            self._take_over(self.fallback)
-        else:
+        self._still_s = 0.0 if step_j else self._still_s + seconds
+        if self._still_s >= STILL_S and not source.rests:
             self.behind = True
             self.fail("still", f"its energy counter has not moved for {self._still_s:.0f} s, nothing is counted")
-
-    def _take_over(self, power: Tally) -> None:
-        """Go on with the power sensor, whose figure so far takes the place of the counter's."""
-        self.fail("still", f"its energy counter has not moved for {self._still_s:.0f} s, its power is sampled instead")
-        self.source, self.joules, self.value, self.time = power.source, power.joules, power.value, power.time
-        self._gaps, self._highest_w, self.fallback = power._gaps, power._highest_w, None
 
     def _integrate(self, before_w: float, value_w: float, seconds: float, sample_s: float) -> None:
         step_j = (before_w + value_w) / 2.0 * seconds

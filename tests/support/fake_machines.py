@@ -179,7 +179,7 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
     "AMD by its library": (
         amd_by_library,
         (
-            "used  AMD SMI (gpu) -> amdsmi-energy: 0: AMD INSTINCT MI210 (energy counter, whole device)",
+            "used  AMD SMI (gpu) -> amdsmi-power: 0: AMD INSTINCT MI210 (power every 0.5 s, its energy counter once",
             "-   amdgpu: not needed: AMD SMI covers it",
         ),
     ),

@@ -196,44 +196,101 @@ def test_a_counter_that_stands_still_is_missing_and_not_zero(clock: Clock) -> No
     assert tally.joules == 100.0
 
 
-def test_power_takes_the_place_of_a_counter_that_never_moves(clock: Clock) -> None:
-    """10 s at 200 W by power, while the counter stands at 4000 J: 2000 J, by power from then on."""
-    stuck, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
-    tally = opened(clock, stuck, counter=True)
-    tally.fallback = opened(clock, watts)
-    assert tally.sampled
-    for _ in range(10):
+def beside_power(clock: Clock, counter: Figure, watts: Figure) -> Tally:
+    power = opened(clock, watts)
+    return Tally("hwmon", "GPU 0", source(counter, counter=True), clock, power).open()
+
+
+def test_a_counter_counts_once_it_has_agreed_with_the_power(clock: Clock) -> None:
+    """Ten seconds at 200 W count 2000 J by power; the counter, at 180 W, counts from there on: 90 J in 0.5 s."""
+    counter, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = beside_power(clock, counter, watts)
+    for seconds in range(1, 11):
+        assert tally.sampled
+        assert not tally.method().counter
         clock.advance(1.0)
+        counter.value = 4000.0 + 180.0 * seconds
         tally.update(1.0)
-    assert tally.joules == 2000.0
-    assert not tally.method().counter
-    clock.advance(1.0)
-    tally.update(1.0)
-    assert tally.joules == 2200.0
-    assert "its power is sampled instead" in tally.failures["still"]
-
-
-def test_a_counter_that_has_moved_needs_no_power_beside_it(clock: Clock) -> None:
-    figure, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
-    tally = opened(clock, figure, counter=True)
-    tally.fallback = opened(clock, watts)
-    clock.advance(1.0)
-    figure.value = 4180.0
-    tally.update(1.0)
+        assert tally.joules == 200.0 * seconds
     assert not tally.sampled
-    assert tally.joules == 180.0
+    clock.advance(0.5)
+    counter.value = 4000.0 + 180.0 * 10.5
+    tally.update(1.0)
+    assert tally.joules == 2090.0
+    assert tally.method().counter
+    assert tally.failures == {}
 
 
-def test_a_counter_and_a_power_that_both_fail_count_nothing(clock: Clock) -> None:
-    stuck, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
-    tally = opened(clock, stuck, counter=True)
-    tally.fallback = opened(clock, watts)
-    watts.value = OSError(5, "Input/output error")
-    for _ in range(10):
+@pytest.mark.parametrize(
+    ("factor", "shown"), [(0.0, "0 J"), (0.4, "800 J"), (2.5, "5000 J")], ids=["stuck", "too slow", "too fast"]
+)
+def test_a_counter_that_disagrees_is_never_used(clock: Clock, factor: float, shown: str) -> None:
+    """Eleven seconds at 200 W are 2200 J, whatever the counter shows."""
+    counter, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = beside_power(clock, counter, watts)
+    for seconds in range(1, 12):
+        clock.advance(1.0)
+        counter.value = 4000.0 + 200.0 * factor * seconds
+        tally.update(1.0)
+    assert tally.joules == 2200.0
+    assert tally.sampled
+    assert not tally.method().counter
+    assert tally.failures["proof"] == (
+        f"hwmon: GPU 0: its energy counter shows {shown} where its power gives 2000 J in 10 s, "
+        "its power is sampled instead"
+    )
+
+
+def test_a_counter_is_compared_over_times_with_samples_alone(clock: Clock) -> None:
+    counter, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = beside_power(clock, counter, watts)
+    clock.advance(1.0)
+    tally.update(1.0)
+    clock.advance(60.0)  # what the counter has moved meanwhile is not what two samples of power tell
+    counter.value = 50_000.0
+    tally.update(1.0)
+    for seconds in range(1, 11):
+        clock.advance(1.0)
+        counter.value = 50_000.0 + 200.0 * seconds
+        tally.update(1.0)
+    assert tally.method().counter
+    assert set(tally.failures) == {"gap"}
+
+
+def test_a_counter_counts_alone_where_the_power_is_lost(clock: Clock) -> None:
+    counter, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = beside_power(clock, counter, watts)
+    assert tally.power is not None
+    tally.power.retired = True
+    clock.advance(1.0)
+    counter.value = 4100.0
+    assert tally.update(1.0)
+    assert tally.method().counter
+    clock.advance(1.0)
+    counter.value = 4150.0
+    tally.update(1.0)
+    assert tally.joules == 50.0
+
+
+def test_a_device_without_counter_and_power_is_given_up(clock: Clock) -> None:
+    counter, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = beside_power(clock, counter, watts)
+    assert tally.power is not None
+    counter.value = OSError(5, "Input/output error")
+    tally.power.retired = True
+    assert not tally.update(1.0)
+    assert tally.retired
+
+
+def test_a_counter_that_cannot_be_read_while_it_is_compared_is_not_used(clock: Clock) -> None:
+    counter, watts = Figure(clock, 4000.0), Figure(clock, 200.0)
+    tally = beside_power(clock, counter, watts)
+    counter.value = OSError(5, "Input/output error")
+    for _ in range(11):
         clock.advance(1.0)
         tally.update(1.0)
-    assert tally.behind
-    assert tally.method().counter
+    assert tally.joules == 2200.0
+    assert not tally.method().counter
 
 
 def test_a_first_figure_that_is_none_raises(clock: Clock) -> None:

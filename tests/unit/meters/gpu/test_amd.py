@@ -49,30 +49,38 @@ def test_a_card_that_shows_its_power_of_the_moment_alone_is_sampled_by_it(machin
     assert list(meter.read().values()) == [200.0]
 
 
-def test_the_accumulator_counts_where_it_moves(machine: AmdMachine, clock: Clock) -> None:
-    """65536 x 90 steps of 2^-16 J are 90 J; power is not sampled any longer then."""
+def test_the_accumulator_counts_once_it_agrees_with_the_power(machine: AmdMachine, clock: Clock) -> None:
+    """Ten seconds at 150 W are 1500 J by power; then 65536 x 90 steps of 2^-16 J are 90 J more."""
     device, _ = machine.add(0x03, unique="4b2c1a9f8d3e6f7a", joules=5000.0)
+    channel = "gpu:GPU-4b2c1a9f8d3e6f7a"
     meter = opened(machine, clock)
     assert meter.max_gap_s == 0.5
-    clock.advance(0.5)
-    machine.tree.write(device / "gpu_metrics", metrics(5090.0))
-    assert meter.read() == {"gpu:GPU-4b2c1a9f8d3e6f7a": 90.0}
-    assert meter.max_gap_s == float("inf")
-    assert meter.methods["gpu:GPU-4b2c1a9f8d3e6f7a"].name == "amdgpu-energy"
-
-
-def test_power_counts_where_the_accumulator_is_stuck(machine: AmdMachine, clock: Clock) -> None:
-    """10 s at 150 W: 1500 J."""
-    machine.add(0x03, unique="4b2c1a9f8d3e6f7a", joules=5000.0)
-    meter = opened(machine, clock)
-    for _ in range(20):
+    assert "power every 0.5 s, its energy counter once they agree" in meter.detail
+    for half_seconds in range(1, 21):
         clock.advance(0.5)
+        machine.tree.write(device / "gpu_metrics", metrics(5000.0 + 75.0 * half_seconds))
+        meter.read()
+    assert meter.max_gap_s == float("inf")
+    assert meter.methods[channel].name == "amdgpu-energy"
+    clock.advance(0.5)
+    machine.tree.write(device / "gpu_metrics", metrics(6590.0))
+    assert meter.read() == {channel: 1590.0}
+    assert meter.failures == ()
+
+
+@pytest.mark.parametrize("unit", [0.0, 15.3], ids=["stuck", "another unit"])
+def test_power_counts_where_the_accumulator_disagrees(machine: AmdMachine, clock: Clock, unit: float) -> None:
+    """10 s at 150 W: 1500 J."""
+    device, _ = machine.add(0x03, unique="4b2c1a9f8d3e6f7a", joules=5000.0)
+    meter = opened(machine, clock)
+    for half_seconds in range(1, 21):
+        clock.advance(0.5)
+        machine.tree.write(device / "gpu_metrics", metrics(5000.0 + 75.0 * unit * half_seconds))
         meter.read()
     assert meter.read() == {"gpu:GPU-4b2c1a9f8d3e6f7a": 1500.0}
     assert meter.methods["gpu:GPU-4b2c1a9f8d3e6f7a"].name == "amdgpu-power"
-    assert meter.failures == (
-        "amdgpu: GPU 0 (AMD INSTINCT MI210): its energy counter has not moved for 10 s, its power is sampled instead",
-    )
+    (failure,) = meter.failures
+    assert failure.endswith("J where its power gives 1500 J in 10 s, its power is sampled instead")
 
 
 @pytest.mark.parametrize("gpus", ["0", "1", "0,1"], ids=["first", "second", "both"])

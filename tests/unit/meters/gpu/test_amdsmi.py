@@ -37,8 +37,8 @@ def opened(machine: AmdMachine, clock: Clock, *gpus: FakeAmdGpu) -> SensorMeter:
 
 
 def test_the_accumulator_counts_steps_of_the_stated_size(machine: AmdMachine, clock: Clock) -> None:
-    """From 1000 J to 1250 J in steps of 15.259 µJ."""
-    board = FakeAmdGpu(A, joules=1000.0)
+    """From 1000 J to 1250 J in steps of 15.259 µJ, of a board whose power is not known."""
+    board = FakeAmdGpu(A, watts=None, joules=1000.0)
     meter = opened(machine, clock, board)
     clock.advance(1.0)
     board.joules = 1250.0
@@ -64,7 +64,7 @@ def test_an_older_library_calls_the_steps_by_another_name(machine: AmdMachine, c
         def amdsmi_get_energy_count(self, handle: FakeAmdGpu) -> dict[str, float]:
             return {"power": (handle.joules or 0.0) * 1e6, "counter_resolution": 1.0}
 
-    board = FakeAmdGpu(A, joules=10.0)
+    board = FakeAmdGpu(A, watts=None, joules=10.0)
     meter = open_amd("all", root=machine.root, environ={}, clock=clock, sources=amdsmi.load(Older([board])))
     clock.advance(1.0)
     board.joules = 110.0

@@ -29,10 +29,10 @@ def test_a_counter_comes_before_power_and_power_before_nothing() -> None:
     opening = Opening("amd", "test", GPUS, lambda gpu: offered[gpu.uuid], Clock())
     sensed = opening.open([GpuPart(gpu) for gpu in GPUS])
     assert [(one.device.uuid, one.method.name, one.part) for one in sensed] == [
-        ("GPU-0", "energy", ""),
+        ("GPU-0", "power", ""),  # until the counter has agreed with it
         ("GPU-1", "power", "without its card"),
     ]
-    assert sensed[0].tally.fallback is not None
+    assert sensed[0].tally.source.method == "energy"
     assert opening.refused == ["GPU 2 (MI250X): it shows neither its energy nor its power"]
 
 
