@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -24,6 +24,9 @@ from eco2ai_callbacks.meters.gpu.cross_check import compare
 from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.settings import NAMES, Settings, resolve, stray_variables
 
+# Makes what meters are opened with; a test calls the command with one of its own.
+Around = Callable[[Host, JobBusy | None], MeterContext]
+
 
 @dataclass(frozen=True, slots=True)
 class _Exam:
@@ -38,10 +41,11 @@ class _Exam:
 @click.command()
 @click.option("--gpu", is_flag=True, help="Compare each GPU's energy counter with its power for 30 seconds.")
 @click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(1, 600), help="How long --gpu looks.")
-def doctor(gpu: bool, seconds: float) -> None:
+@click.pass_obj
+def doctor(around: Around | None, gpu: bool, seconds: float) -> None:
     """Show what can be measured here, why the rest cannot, and every setting with where it came from."""
     try:
-        exam = _examine()
+        exam = _examine(around or MeterContext)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
     for text in (*_machine(exam), *_sources(exam), *_place(exam), *_settings(exam)):
@@ -51,12 +55,12 @@ def doctor(gpu: bool, seconds: float) -> None:
             click.echo(text)
 
 
-def _examine() -> _Exam:
+def _examine(around: Around) -> _Exam:
     settings = resolve()
     check(settings)
     host = read_host()
     job = JobBusy() if settings.scope == "process" else None
-    found = discover(settings, MeterContext(host, job), Guard())
+    found = discover(settings, around(host, job), Guard())
     for meter in found.meters:
         meter.close()
     return _Exam(host, settings, found, grid_for(settings))
@@ -71,22 +75,40 @@ def _machine(exam: _Exam) -> Iterator[str]:
     yield f"  {host.system}, {host.kind}, {name}, {host.threads} threads{sockets}{usable}"
     for line in state(read_store(), read_machine(host), date.today()):
         yield f"  calibration: {line}"
-    if exam.found.not_covered:
-        yield f"  not covered, for nothing here can read it: {', '.join(exam.found.not_covered)}"
+    yield from not_covered_lines(exam.found)
+
+
+def not_covered_lines(found: Discovery) -> Iterator[str]:
+    """Return the line that names hardware which no meter reads, where there is any.
+
+    Args:
+        found: What was found on the machine.
+    """
+    if found.not_covered:
+        yield f"  not covered, for nothing here can read it: {', '.join(found.not_covered)}"
 
 
 def _sources(exam: _Exam) -> Iterator[str]:
     yield click.style("Sources", bold=True)
-    for source in exam.found.sources:
+    yield from source_lines(exam.found)
+    if wrong := nvml_binding.complaint():
+        yield f"  {wrong}; to have NVIDIA's own:"
+        yield f"          {nvml_binding.command()}"
+
+
+def source_lines(found: Discovery) -> Iterator[str]:
+    """Return a line for each source, with the commands that would enable it.
+
+    Args:
+        found: What was found on the machine.
+    """
+    for source in found.sources:
         mark = click.style("used", fg="green") if source.used else "  - "
         what = f" -> {', '.join(sorted(set((source.methods or {}).values())))}" if source.used else ""
         covers = f" ({' + '.join(source.covers)})" if source.covers else ""
         yield f"  {mark}  {source.name}{covers}{what}: {source.reason}"
         for line in (source.hint or "").splitlines():
             yield f"          {line}"
-    if wrong := nvml_binding.complaint():
-        yield f"  {wrong}; to have NVIDIA's own:"
-        yield f"          {nvml_binding.command()}"
 
 
 def _place(exam: _Exam) -> Iterator[str]:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
-from eco2ai_callbacks.errors import MeterUnavailable, SettingsError
+from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.host.machine import Host
-from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.cpu.sources import CpuSources, unseen
-from eco2ai_callbacks.meters.gpu.nvml import open_nvml
-from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
+from eco2ai_callbacks.meters import openers, sensed
+from eco2ai_callbacks.meters.candidate import Candidate, MeterContext, Opened
+from eco2ai_callbacks.meters.cpu.sources import unseen
 from eco2ai_callbacks.meters.gpu.unsupported import unsupported
 from eco2ai_callbacks.meters.meter import Device, Meter
-from eco2ai_callbacks.meters.ram import RamModel
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import component_of
+
+__all__ = ["CANDIDATES", "Candidate", "Discovery", "MeterContext", "Opened", "Source", "Status", "discover"]
 
 # used: its figures count. displaced: another source or a setting takes its place. unavailable: it cannot be used here.
 # failed: opening it raised an unexpected error.
@@ -81,98 +77,24 @@ class Discovery:
     not_covered: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MeterContext:
-    """What meters are opened with.
-
-    Args:
-        host: The machine.
-        job: Busy time and members of the job's process tree; ``None`` where all of the machine is measured.
-        proc: Where procfs is mounted.
-        root: The root of the file system, below which devices are searched.
-        environ: The environment, for the variables that hide GPUs.
-        clock: Monotonic seconds.
-        gpu_uuids: UUIDs of the GPUs that the framework trains on, where it reports them.
-        nvml: A replacement for ``pynvml``, in tests.
-    """
-
-    host: Host
-    job: JobBusy | None
-    proc: Path = Path("/proc")
-    root: Path = Path("/")
-    environ: Mapping[str, str] | None = None
-    clock: Callable[[], float] = time.monotonic
-    gpu_uuids: tuple[str, ...] | None = None
-    nvml: Nvml | None = None
-
-
-# An open meter, and what it reads in one clause.
-Opened = tuple[Meter, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A source that may work on this machine.
-
-    Args:
-        name: The source, as ``doctor`` and failures name it.
-        domains: What it reads: ``cpu``, ``ram``, ``gpu:nvidia``, ... A source is not opened where another one covers
-            one of its domains. GPUs of different vendors are different domains.
-        open: Opens its meters; raises ``MeterUnavailable`` where there are none.
-
-    Example:
-        >>> Candidate("none", frozenset({"gpu:none"}), lambda settings, context: ()).name
-        'none'
-    """
-
-    name: str
-    domains: frozenset[str]
-    open: Callable[[Settings, MeterContext], Iterable[Opened]]
-
-
-def _open_nvml(settings: Settings, context: MeterContext) -> Iterator[Opened]:
-    job = context.job
-    try:
-        meter = open_nvml(
-            settings.gpus,
-            sample_s=settings.sample_s,
-            environ=os.environ if context.environ is None else context.environ,
-            job_pids=(lambda: job.pids) if job else tuple,
-            used_by_framework=context.gpu_uuids,
-            clock=context.clock,
-            library=context.nvml,
-        )
-    except SettingsError as error:
-        raise SettingsError(
-            f"gpus={settings.gpus!r} (from {settings.origin.get('gpus', 'argument')}): {error}"
-        ) from None
-    yield meter, meter.detail
-
-
-def _open_rapl(settings: Settings, context: MeterContext) -> Iterator[Opened]:
-    yield from _cpu(settings, context).counters()
-
-
-def _open_cpu_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
-    yield from _cpu(settings, context).model()
-
-
-def _cpu(settings: Settings, context: MeterContext) -> CpuSources:
-    return CpuSources(settings, context.host, context.job, context.proc, context.clock, context.root)
-
-
-def _open_ram_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
-    pids = (lambda job=context.job: job.pids) if context.job else None
-    model = RamModel(settings.ram_w_per_gib, pids, context.proc, context.clock)
-    yield model, model.detail
-
-
 # The best source of a domain comes first. A new meter is one more line.
 CANDIDATES: tuple[Candidate, ...] = (
-    Candidate("NVML", frozenset({"gpu:nvidia"}), _open_nvml),
-    Candidate("RAPL", frozenset({"cpu"}), _open_rapl),
-    Candidate("CPU model", frozenset({"cpu"}), _open_cpu_model),
-    Candidate("RAM model", frozenset({"ram"}), _open_ram_model),
+    Candidate("NVML", frozenset({"gpu:nvidia"}), openers.open_nvml),
+    Candidate("AMD SMI", frozenset({"gpu:amd"}), sensed.open_amdsmi, sensed.has_amdsmi),
+    Candidate("amdgpu", frozenset({"gpu:amd"}), sensed.open_amd, sensed.has_amd),
+    Candidate("Intel GPU", frozenset({"gpu:intel"}), sensed.open_intel, sensed.has_intel),
+    Candidate("Jetson", frozenset({"gpu:nvidia"}), sensed.open_jetson, sensed.has_jetson),
+    Candidate("IOReport", frozenset({"gpu:apple", "cpu"}), sensed.open_apple, sensed.has_apple),
+    Candidate("RAPL", frozenset({"cpu"}), openers.open_rapl),
+    Candidate("perf", frozenset({"cpu"}), sensed.open_perf, sensed.has_perf),
+    Candidate("amd_energy", frozenset({"cpu"}), sensed.open_amd_energy, sensed.has_amd_energy),
+    Candidate("zeusd", frozenset({"cpu"}), sensed.open_zeusd, sensed.has_zeusd),
+    Candidate("Grace", frozenset({"cpu"}), sensed.open_grace, sensed.has_grace),
+    Candidate("Jetson CPU", frozenset({"cpu"}), sensed.open_jetson_cpu, sensed.has_jetson),
+    Candidate("Raspberry Pi PMIC", frozenset({"cpu"}), sensed.open_pmic, sensed.has_pmic),
+    Candidate("CPU model", frozenset({"cpu"}), openers.open_cpu_model),
+    Candidate("RAM model", frozenset({"ram"}), openers.open_ram_model),
+    Candidate("node sensors", frozenset({"node"}), sensed.name_node_sensors, sensed.has_node_sensors),
 )
 
 
@@ -222,7 +144,9 @@ class _Search:
         self.covered: dict[str, str] = {}
 
     def open(self, candidate: Candidate) -> None:
-        """Open a source, unless another one covers one of its domains."""
+        """Open a source, unless another one covers one of its domains, or the machine has nothing of the kind."""
+        if not candidate.present(self._context):
+            return
         displacing = sorted({self.covered[domain] for domain in candidate.domains & self.covered.keys()})
         if displacing:
             reason = f"not needed: {' and '.join(displacing)} covers it"

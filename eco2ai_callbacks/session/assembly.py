@@ -21,7 +21,7 @@ from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source
-from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices
+from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices, used_hip_devices
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.metrics import model_card
 from eco2ai_callbacks.metrics.run_facts import facts_of
@@ -85,7 +85,7 @@ def open_session(
     speaks = rank == 0 and not context.quiet
     if grid.warning and speaks:
         guard.call("logging", lambda: logger.warning("%s", grid.warning), None)
-    uuids = guard.call("CUDA", used_devices, None)
+    uuids = guard.call("CUDA", lambda: used_devices() or used_hip_devices(), None)
     around = MeterContext(
         host,
         JobBusy(context.pid, foreign=presence.siblings) if settings.scope == "process" else None,

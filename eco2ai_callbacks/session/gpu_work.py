@@ -29,8 +29,8 @@ class GpuWork:
 
     def name_late_devices(self) -> None:
         """Record the devices that the framework first used after the start: their energy is missing."""
-        # The ids that torch gives do not distinguish a slice from its board.
-        if self._measured and not any(uuid.startswith("MIG-") for uuid in self._measured):
+        # The ids that torch gives do not distinguish a slice from its board, and are not those of a Jetson module.
+        if self._measured and not any(uuid.startswith(("MIG-", "GPU-jetson-")) for uuid in self._measured):
             self._guard.call("CUDA", self._name, None)
 
     def _name(self) -> None:

@@ -25,9 +25,13 @@ class Steps:
         lifetime: Lets the session close a window.
 
     Example:
-        >>> for batch in data:  # doctest: +SKIP
-        ...     train(batch)
-        ...     logger.log(run.step(samples=len(batch)))
+        >>> from eco2ai_callbacks import Tracker
+        >>> with Tracker(every_n_steps=100, log_file=None, console=False) as run:
+        ...     for batch in ([1, 2], [3, 4]):
+        ...         train()
+        ...         figures = run.step(samples=len(batch))
+        >>> figures  # no window of 100 steps has ended
+        {}
     """
 
     def __init__(self, settings: Settings, guard: Guard, lifetime: Lifetime) -> None:

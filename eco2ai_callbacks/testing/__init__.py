@@ -12,11 +12,29 @@ Example:
 
 from __future__ import annotations
 
+from eco2ai_callbacks.testing.amdsmi import FakeAmdGpu, FakeAmdSmi
+from eco2ai_callbacks.testing.apple import FakeApple
 from eco2ai_callbacks.testing.clock import Clock
 from eco2ai_callbacks.testing.hosts import BARE_METAL, CLOUD_VM
+from eco2ai_callbacks.testing.hwmon import HwmonTree
 from eco2ai_callbacks.testing.meters import FakeMeter
 from eco2ai_callbacks.testing.nvml import FakeGpu, FakeNvml
+from eco2ai_callbacks.testing.perf import PerfTree
 from eco2ai_callbacks.testing.platform import fake_platform
 from eco2ai_callbacks.testing.powercap import PowercapTree
 
-__all__ = ["BARE_METAL", "CLOUD_VM", "Clock", "FakeGpu", "FakeMeter", "FakeNvml", "PowercapTree", "fake_platform"]
+__all__ = [
+    "BARE_METAL",
+    "CLOUD_VM",
+    "Clock",
+    "FakeAmdGpu",
+    "FakeAmdSmi",
+    "FakeApple",
+    "FakeGpu",
+    "FakeMeter",
+    "FakeNvml",
+    "HwmonTree",
+    "PerfTree",
+    "PowercapTree",
+    "fake_platform",
+]

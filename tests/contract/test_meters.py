@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import math
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from amd_machines import AmdMachine, metrics
+from fake_machines import MAC
 from proc_tree import ProcTree
+from zeusd_server import Daemon, zeusd
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.host.machine import Host
@@ -18,16 +23,72 @@ from eco2ai_callbacks.meters.cpu.busy import JobBusy, MachineBusy
 from eco2ai_callbacks.meters.cpu.model import model_for
 from eco2ai_callbacks.meters.cpu.rapl import open_rapl
 from eco2ai_callbacks.meters.cpu.sources import CpuSources
+from eco2ai_callbacks.meters.discovery import CANDIDATES, MeterContext
 from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.meters.ram import RamModel
 from eco2ai_callbacks.settings import Settings
-from eco2ai_callbacks.testing import BARE_METAL, CLOUD_VM, Clock, FakeGpu, FakeMeter, FakeNvml, PowercapTree
+from eco2ai_callbacks.testing import (
+    BARE_METAL,
+    CLOUD_VM,
+    Clock,
+    FakeAmdGpu,
+    FakeAmdSmi,
+    FakeApple,
+    FakeGpu,
+    FakeMeter,
+    FakeNvml,
+    PerfTree,
+    PowercapTree,
+)
 from eco2ai_callbacks.usage import Method, component_of
 
 NAMELESS = dataclasses.replace(BARE_METAL, cpu_name="", cpu_vendor="")
 CONTAINER = dataclasses.replace(BARE_METAL, allowed_threads=4.0)
+
+
+class Sensors:
+    """A machine with every sensor that some machine has: 20 W in a processor, 2 W in the memory, 100 W in a GPU."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.joules = 0.0
+        amd = AmdMachine(root)
+        self.amd, _ = amd.add(0x03, unique="a" * 16, watts=100.0, joules=1000.0)
+        self.tree = amd.tree
+        self.smi = FakeAmdSmi([FakeAmdGpu("0000:03:00.0", watts=100.0)])
+        card = self.tree.add_pci("0000:04:00.0", "0x8086", "0x56c0", "0x038000")
+        self.intel = self.tree.add_chip("xe", card, energy1_input=1_000_000, energy1_label="card")
+        rails = {"in1_label": "VDD_GPU_SOC", "in1_input": 20_000, "curr1_input": 5000}
+        self.tree.add_chip("ina3221", **rails, in2_label="VDD_CPU_CV", in2_input=20_000, curr2_input=1000)
+        self.cpu = self.tree.add_chip("amd_energy", energy1_input=1_000_000, energy1_label="Esocket0")
+        self.tree.add_chip("power_meter", power1_average=20_000_000, power1_oem_info="Grace Power Socket 0")
+        self.tree.write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B\0")
+        self.events = PerfTree(root)
+        self.apple = FakeApple()
+        self.daemon: Daemon | None = None
+
+    def work(self, seconds: float) -> None:
+        """Let time pass in which everything works."""
+        self.joules += seconds
+        self.tree.write(self.amd / "gpu_metrics", metrics(1000.0 + 100.0 * self.joules))
+        self.smi.gpus[0].joules = 1000.0 + 100.0 * self.joules
+        self.tree.set(self.intel, "energy1_input", 1.0 + 100.0 * self.joules)
+        self.tree.set(self.cpu, "energy1_input", 1.0 + 20.0 * self.joules)
+        self.apple.gpu, self.apple.cpu = 100.0 + 100.0 * self.joules, 100.0 + 20.0 * self.joules
+        self.apple.dram = 100.0 + 2.0 * self.joules
+        if self.daemon is not None:
+            self.daemon.cpu_uj = {0: round(1e6 + 20e6 * self.joules)}
+        self.events.advance("energy-pkg", 0, 20.0 * seconds)
+        self.events.advance("energy-ram", 0, 2.0 * seconds)
+
+    def pmic(self) -> str:
+        """What a Raspberry Pi's firmware prints."""
+        rails = {"VDD_CORE": (25.0, 0.8), "DDR_VDD2": (1.0, 1.0), "DDR_VDDQ": (2.0, 0.5)}
+        return "".join(
+            f" {name}_A current(1)={amperes}A\n {name}_V volt(2)={volts}V\n" for name, (amperes, volts) in rails.items()
+        )
 
 
 class Machine:
@@ -41,6 +102,9 @@ class Machine:
         self.dram = self.powercap.add_dram(self.package)
         self.nvml = FakeNvml(self.clock, FakeGpu("GPU-a"), FakeGpu("GPU-b", name="NVIDIA GH200 480GB"))
         self.powered = FakeNvml(self.clock, FakeGpu("GPU-c", counter=False))
+        self.base = base
+        self.sensors: Sensors | None = None
+        self.opened = contextlib.ExitStack()
         self.ticks = 0
         self.work(0.0)
         self.job = JobBusy(100, self.proc.root)
@@ -56,6 +120,8 @@ class Machine:
             self.proc.memory(pid, resident=100_000, shared=1000)
         self.powercap.advance(self.package, 40.0 * seconds)
         self.powercap.advance(self.dram, 4.0 * seconds)
+        if self.sensors is not None:
+            self.sensors.work(seconds)
 
     def share(self, host: Host, **settings: object) -> CpuShare:
         model = model_for(host, **settings)  # type: ignore[arg-type]
@@ -76,6 +142,26 @@ class Machine:
 
     def gpus(self, nvml: FakeNvml) -> Meter:
         return open_nvml("all", environ={}, job_pids=tuple, clock=self.clock, library=nvml)
+
+    def sensed(self, name: str, covers: str) -> Meter:
+        """A source that only some machines have, as discovery opens it."""
+        candidate = next(candidate for candidate in CANDIDATES if candidate.name == name)
+        sensors = self.sensors = self.sensors or Sensors(self.base / "sensors")
+        environ = {}
+        if name == "zeusd" and sensors.daemon is None:
+            # A path of a socket has 107 characters at most.
+            folder = self.opened.enter_context(tempfile.TemporaryDirectory())
+            sensors.daemon = self.opened.enter_context(zeusd(Path(folder) / "s"))
+            sensors.work(0.0)
+        if sensors.daemon is not None:
+            environ["ZEUSD_SOCK_PATH"] = str(sensors.daemon.path)
+        host = dataclasses.replace(BARE_METAL, **MAC) if name == "IOReport" else BARE_METAL
+        around = {"amdsmi": sensors.smi, "events": sensors.events, "pmic": sensors.pmic, "apple": sensors.apple}
+        context = MeterContext(
+            host, self.job, self.proc.root, sensors.root, environ, self.clock, nvml=FakeNvml(self.clock), **around
+        )
+        assert candidate.present(context)
+        return next(meter for meter, _ in candidate.open(Settings(), context) if covers in meter.covers)
 
     def ram(self) -> Meter:
         return RamModel(0.375, lambda: self.job.pids, self.proc.root, self.clock)
@@ -99,13 +185,30 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "RAM model": Machine.ram,
     "RAM model of the machine": lambda machine: RamModel(0.375, None, machine.proc.root, machine.clock),
     "RAPL dram, once a host": lambda machine: ExclusiveMeter(machine.rapl_dram(), lambda channel: None, machine.clock),
+    "AMD SMI": lambda machine: machine.sensed("AMD SMI", "gpu"),
+    "amdgpu": lambda machine: machine.sensed("amdgpu", "gpu"),
+    "Intel GPU": lambda machine: machine.sensed("Intel GPU", "gpu"),
+    "Jetson": lambda machine: machine.sensed("Jetson", "gpu"),
+    "Jetson CPU": lambda machine: machine.sensed("Jetson CPU", "cpu"),
+    "IOReport": lambda machine: machine.sensed("IOReport", "gpu"),
+    "IOReport CPU": lambda machine: machine.sensed("IOReport", "cpu"),
+    "IOReport dram": lambda machine: machine.sensed("IOReport", "ram"),
+    "perf": lambda machine: machine.sensed("perf", "cpu"),
+    "perf dram": lambda machine: machine.sensed("perf", "ram"),
+    "amd_energy": lambda machine: machine.sensed("amd_energy", "cpu"),
+    "zeusd": lambda machine: machine.sensed("zeusd", "cpu"),
+    "Grace": lambda machine: machine.sensed("Grace", "cpu"),
+    "Raspberry Pi PMIC": lambda machine: machine.sensed("Raspberry Pi PMIC", "cpu"),
+    "Raspberry Pi PMIC dram": lambda machine: machine.sensed("Raspberry Pi PMIC", "ram"),
     "FakeMeter": lambda machine: FakeMeter(machine.clock, {"cpu": 10.0, "gpu:GPU-a": 100.0}, name="NVML"),
 }
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    with machine.opened:
+        yield machine
 
 
 @pytest.fixture(params=OPENERS)
@@ -157,8 +260,8 @@ def test_a_meter_says_how_long_it_may_go_unread(meter: Meter) -> None:
 
 
 def test_a_meter_has_a_name_and_no_failures_where_nothing_fails(machine: Machine, meter: Meter) -> None:
-    assert meter.name in ("RAPL", "NVML", "CPU model", "RAM model")
-    machine.work(1.0)
+    assert meter.name in {candidate.name for candidate in CANDIDATES}
+    machine.work(0.5)
     meter.read()
     assert meter.failures == ()
 
@@ -190,6 +293,17 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["RAPL dram"] == read["RAPL dram, once a host"] == {"ram": pytest.approx(4.0)}
     assert read["NVML energy"] == {"gpu:GPU-a": pytest.approx(100.0), "gpu:GPU-b": pytest.approx(100.0)}
     assert read["NVML power"] == {"gpu:GPU-c": pytest.approx(100.0)}
+    gpu = f"gpu:GPU-{'a' * 16}"
+    assert read["AMD SMI"] == {gpu: pytest.approx(100.0, abs=1e-3)}
+    assert read["amdgpu"] == {gpu: pytest.approx(100.0)}
+    assert read["Intel GPU"] == {"gpu:GPU-pci-0000:04:00.0": pytest.approx(100.0)}
+    assert read["Jetson"] == {"gpu:GPU-jetson-0": pytest.approx(100.0)}
+    assert read["IOReport"] == {"gpu:GPU-apple": pytest.approx(100.0)}
+    # The job keeps two of the four busy threads busy.
+    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "zeusd", "Grace", "Raspberry Pi PMIC"):
+        assert 20.0 * 2 / 12 < read[name]["cpu"] <= 10.001
+    assert read["perf dram"] == read["IOReport dram"] == {"ram": pytest.approx(2.0)}
+    assert read["Raspberry Pi PMIC dram"] == {"ram": pytest.approx(2.0)}
     curve = 0.64 * (4 / 12) ** 0.55
     assert read["CPU model bare"] == {"cpu": pytest.approx(65 * (curve / 2 + 0.10 * 2 / 12))}
     assert read["CPU model of the machine"] == {"cpu": pytest.approx(65 * (curve + 0.10))}

@@ -122,11 +122,21 @@ INSIDE: dict[str, list[set[str]]] = {
         {"scalars", "front_matter", "sci"},
     ],
     "distributed": [{"__init__"}, {"job", "process_group"}, {"messages", "ownership", "launcher"}],
-    "meters": [{"__init__"}, {"discovery"}, {"exclusive", "cpu", "gpu", "ram"}, {"meter"}],
+    "meters": [
+        {"__init__"},
+        {"discovery"},
+        {"sensed"},
+        {"openers"},
+        {"candidate"},
+        {"exclusive", "cpu", "gpu", "ram", "jetson", "apple"},
+        {"sensor_meter"},
+        {"tally", "hwmon"},
+        {"gaps", "meter"},
+    ],
     "meters.cpu": [
         {"__init__"},
         {"sources"},
-        {"rapl", "attribution", "part", "calibrated"},
+        {"rapl", "attribution", "part", "calibrated", "sensor_cpu", "perf", "amd_energy", "grace", "pmic", "zeusd"},
         {"model_check"},
         {"floor"},
         {"model"},
@@ -137,10 +147,11 @@ INSIDE: dict[str, list[set[str]]] = {
     ],
     "meters.gpu": [
         {"__init__"},
-        {"nvml", "cross_check", "unsupported", "torch_cuda"},
-        {"nvml_board"},
-        {"nvml_driver"},
-        {"selection", "nvml_binding", "sharing", "aside", "gaps"},
+        {"amdsmi"},
+        {"nvml", "cross_check", "unsupported", "torch_cuda", "amd", "intel"},
+        {"nvml_board", "pci_opening", "amd_devices", "amd_selection"},
+        {"nvml_driver", "pci_selection"},
+        {"selection", "nvml_binding", "sharing", "aside", "amd_metrics", "framework_devices"},
     ],
     "calibration": [
         {"__init__"},
@@ -337,17 +348,8 @@ assert not ours, ours
 
 def test_three_modules_open_sockets() -> None:
     opening = (
-        "httpx",
-        "socket",
-        "ssl",
-        "http",
-        "urllib",
-        "opentelemetry",
-        "requests",
-        "aiohttp",
-        "asyncio",
-        "ftplib",
-        "smtplib",
+        *("httpx", "socket", "ssl", "http", "urllib", "opentelemetry", "requests", "aiohttp", "asyncio"),
+        *("ftplib", "smtplib"),
     )
     found = {
         str(path.relative_to(PACKAGE))
@@ -356,17 +358,25 @@ def test_three_modules_open_sockets() -> None:
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] in opening for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in opening)
     }
-    assert found == {"calibration/http_meter.py", "carbon/live/fetch.py", "sinks/otel_meter.py"}
+    assert found == {
+        *("calibration/http_meter.py", "carbon/live/fetch.py", "meters/cpu/zeusd.py", "sinks/otel_meter.py"),
+    }
 
 
 @pytest.mark.parametrize(
-    ("meter", "folder"), [("ram", "ram"), ("cpu.rapl", "cpu"), ("cpu.model", "cpu"), ("gpu.nvml", "gpu")]
+    ("meter", "folder"),
+    [
+        *(("ram", "ram"), ("cpu.rapl", "cpu"), ("cpu.model", "cpu"), ("cpu.perf", "cpu"), ("cpu.pmic", "cpu")),
+        *(("gpu.nvml", "gpu"), ("gpu.amd", "gpu"), ("gpu.intel", "gpu"), ("jetson", "jetson")),
+    ],
 )
 def test_importing_one_meter_loads_no_other(meter: str, folder: str) -> None:
     prefix = "eco2ai_callbacks.meters."
     loaded = {name.removeprefix(prefix) for name in imports_of(prefix + meter) if name.startswith(prefix)}
     assert meter in loaded
-    assert {name.partition(".")[0] for name in loaded} <= {folder, "meter"}  # `meter` is the protocol
+    # `meter` is the protocol; the others are what sensors of any device have in common.
+    shared = {"meter", "gaps", "tally", "hwmon", "sensor_meter"}
+    assert {name.partition(".")[0] for name in loaded} <= {folder} | shared
 
 
 def test_the_root_names_the_three_imports_of_the_callback() -> None:

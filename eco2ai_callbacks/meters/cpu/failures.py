@@ -6,9 +6,14 @@ from eco2ai_callbacks.meters.cpu.powercap import Zone
 
 
 class ZoneFailures:
-    """Sentences about zones, one per zone and kind of failure, with the number of times."""
+    """Sentences about zones, one per zone and kind of failure, with the number of times.
 
-    def __init__(self) -> None:
+    Args:
+        source: What they begin with.
+    """
+
+    def __init__(self, source: str = "RAPL") -> None:
+        self._source = source
         self._seen: dict[tuple[str, str], tuple[int, float, str]] = {}
 
     def add(self, zone: Zone, clause: str, then: str = "", lost_s: float = 0.0) -> None:
@@ -27,7 +32,7 @@ class ZoneFailures:
     def sentences(self) -> tuple[str, ...]:
         """The sentences, in the order in which their kinds appeared."""
         return tuple(
-            f"RAPL: {label} {clause}"
+            f"{self._source}: {label} {clause}"
             + (f" ({times} times)" if times > 1 else "")
             + (f", {lost_s:.1f} s" if lost_s else "")
             + then

@@ -101,6 +101,10 @@ class Zone:
             raise BeyondRangeError("beyond its range")
         return int(text)
 
+    def unreadable(self, zones: Sequence[Zone], error: OSError | ValueError) -> MeterUnavailable:
+        """Return the exception for a machine none of whose packages can be read; :func:`unreadable` has the words."""
+        return unreadable(zones, self, error)
+
     def counts(self) -> bool:
         """Return whether the counter can be read and counts.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.counters import Counter, Counters
+from eco2ai_callbacks.meters.cpu.failures import ZoneFailures
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
 from eco2ai_callbacks.meters.cpu.model_check import ModelCheck
-from eco2ai_callbacks.meters.cpu.powercap import DRAM, PACKAGE, describe, locate, unreadable
+from eco2ai_callbacks.meters.cpu.powercap import DRAM, PACKAGE, Zone, describe, locate
 from eco2ai_callbacks.meters.cpu.steps import UJ_PER_J
 from eco2ai_callbacks.meters.meter import Device, MachineCpu
 from eco2ai_callbacks.usage import Method
@@ -38,17 +39,23 @@ class RaplCpu:
         method: Their accuracy.
         floor: Splits off the idle energy; without one all is active.
         model: The model; it must cover what the counters cover.
+        name: The source's name.
 
     Attributes:
         left_out: The counters of the memory, with the reason, where none of them is used.
     """
 
-    name = "RAPL"
     covers: frozenset[str] = frozenset({"cpu"})
 
     def __init__(
-        self, counters: Counters, method: Method, floor: IdleFloor | None = None, model: MachineCpu | None = None
+        self,
+        counters: Counters,
+        method: Method,
+        floor: IdleFloor | None = None,
+        model: MachineCpu | None = None,
+        name: str = "RAPL",
     ) -> None:
+        self.name = name
         self._counters = counters
         self._method = method
         self._model = model
@@ -158,16 +165,18 @@ class RaplDram:
 
     Args:
         counters: The counters of the packages' memory.
+        name: The source's name.
+        method: The method's name.
     """
 
-    name = "RAPL"
     covers: frozenset[str] = frozenset({"ram"})
     devices: tuple[Device, ...] = ()
-    # The error is a constant that differs between machines and matters most at idle (Desrochers, Paradis and Weaver,
-    # MEMSYS 2016); 20 % is this project's figure for it.
-    methods: Mapping[str, Method] = {"ram": Method("rapl", 0.8, 1.2, counter=True)}
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, name: str = "RAPL", method: str = "rapl") -> None:
+        self.name = name
+        # The error is a constant that differs between machines and matters most at idle (Desrochers, Paradis and
+        # Weaver, MEMSYS 2016); 20 % is this project's figure for it.
+        self.methods: Mapping[str, Method] = {"ram": Method(method, 0.8, 1.2, counter=True)}
         self._counters = counters
         self._energy_uj = 0
         self.max_gap_s: float = counters.max_gap_s
@@ -221,7 +230,32 @@ def open_rapl(
         41.5
         >>> cpu.close()
     """
-    zones = locate(root, host)
+    return of_zones(locate(root, host), host, clock, boottime, floor=floor, model=model)
+
+
+def of_zones(
+    zones: Sequence[Zone],
+    host: Host,
+    clock: Callable[[], float] = time.monotonic,
+    boottime: Callable[[], float] | None = None,
+    *,
+    floor: IdleFloor | None = None,
+    model: MachineCpu | None = None,
+    name: str = "RAPL",
+    method: str = "rapl",
+) -> tuple[RaplCpu, RaplDram | None]:
+    """Open these counters of packages and memory, whoever shows them; arguments as for :func:`open_rapl`.
+
+    Args:
+        zones: The counters, readable or not.
+        host: The machine.
+        clock: Monotonic seconds.
+        boottime: Seconds that include the time in suspend.
+        floor: Splits off the idle energy.
+        model: Takes the place of lost counters.
+        name: The source, as failures begin with it.
+        method: The method's name.
+    """
     if boottime is None:
         boottime = _boottime if clock is time.monotonic else clock
 
@@ -232,17 +266,20 @@ def open_rapl(
         model = None  # its figure holds the memory, which another meter counts
     amd = host.cpu_vendor in _AMD
     substitute = f"the {model.name}" if model else ""
-    packages = Counters((zone for zone in zones if zone.name == PACKAGE), amd, clock, slept, substitute)
+    packages = Counters(
+        (zone for zone in zones if zone.name == PACKAGE), amd, clock, slept, substitute, ZoneFailures(name)
+    )
     if not packages:
         refused = sorted(packages.refused, key=lambda pair: not isinstance(pair[1], PermissionError))
-        raise unreadable(zones, *refused[0])
+        zone, error = refused[0]
+        raise zone.unreadable(zones, error)
     # AMD's figure is a model in the processor rather than a measurement, so its band is the wider one.
     low, high = _GUEST_BAND if host.virtual else (0.85, 1.15) if amd else (0.95, 1.05)
-    memory = Counters((zone for zone in zones if zone.name == DRAM), False, clock, slept)
+    memory = Counters((zone for zone in zones if zone.name == DRAM), False, clock, slept, failures=ZoneFailures(name))
     note = "as the hypervisor shows it" if host.virtual else ""
-    cpu = RaplCpu(packages, Method("rapl", low, high, counter=True, note=note), floor, model)
+    cpu = RaplCpu(packages, Method(method, low, high, counter=True, note=note), floor, model, name)
     if memory:
-        return cpu, RaplDram(memory)
+        return cpu, RaplDram(memory, name, method)
     cpu.left_out = ", ".join(f"{zone.label} ({describe(error)})" for zone, error in memory.refused)
     return cpu, None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,8 @@ from eco2ai_callbacks.meters.cpu.busy import BusyTime, JobBusy, MachineBusy
 from eco2ai_callbacks.meters.cpu.floor import IdleFloor
 from eco2ai_callbacks.meters.cpu.guest import shown_threads_per_core
 from eco2ai_callbacks.meters.cpu.model import model_for
-from eco2ai_callbacks.meters.cpu.powercap import locate
-from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.cpu.powercap import Zone, locate
+from eco2ai_callbacks.meters.meter import MachineCpu, Meter
 from eco2ai_callbacks.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +47,45 @@ class CpuSources:
 
     def counters(self) -> Iterator[tuple[Meter, str]]:
         """Open the energy counters; raises ``MeterUnavailable`` where there are none or a job's part is unknown."""
+        root = self.settings.powercap_root
+        yield from self.counted(lambda: locate(root, self.host), "RAPL", "rapl", f"in {root}")
+
+    def counted(
+        self, zones: Callable[[], Sequence[Zone]], name: str, method: str, where: str
+    ) -> Iterator[tuple[Meter, str]]:
+        """Open counters of all packages and their memory; raises as :meth:`counters` does.
+
+        Args:
+            zones: Finds the counters, readable or not.
+            name: The source, as failures begin with it.
+            method: The method's name.
+            where: Where the counters are, after the words for what they are.
+        """
+        self._usable()
+        host, floor = self.host, IdleFloor(self.host.threads)
+        found = zones()
+        from eco2ai_callbacks.meters.cpu.rapl import of_zones  # most virtual machines have no counters
+
+        cpu, dram = of_zones(found, host, self.clock, floor=floor, model=self._whole_model(), name=name, method=method)
+        share = CpuShare(cpu, self._machine_busy(), host.threads, self.job, self.clock, floor)
+        yield share, f"energy counters {where}" + (f"; {cpu.left_out} not used" if cpu.left_out else "")
+        if dram is not None:
+            yield dram, f"memory counters {where}"
+
+    def sensed(self, open_cpu: Callable[[IdleFloor], MachineCpu], detail: str) -> Iterator[tuple[Meter, str]]:
+        """Open a sensor of the power of all packages; raises as :meth:`counters` does.
+
+        Args:
+            open_cpu: Opens it, with what splits off the idle energy.
+            detail: What it reads.
+        """
+        self._usable()
+        floor = IdleFloor(self.host.threads)
+        cpu = open_cpu(floor)
+        yield CpuShare(cpu, self._machine_busy(), self.host.threads, self.job, self.clock, floor), detail
+
+    def _usable(self) -> None:
+        """Raise where a setting asks for another source, or a job's part of a counter is not known."""
         settings, host = self.settings, self.host
         if settings.cpu_model == "paper":
             raise MeterUnavailable("not used: the setting cpu_model='paper' asks for eco2AI's formula", wanted=False)
@@ -56,22 +95,15 @@ class CpuSources:
             raise MeterUnavailable(
                 f"not used: under {view} the load is the container's and the counter is the machine's", wanted=False
             )
-        if not _lists(settings.powercap_root):
-            locate(settings.powercap_root, host)  # says why there are none
-        from eco2ai_callbacks.meters.cpu.rapl import open_rapl  # most virtual machines have no counters
 
-        floor = IdleFloor(host.threads)
+    def _whole_model(self) -> MachineCpu:
+        """Return the model that takes a lost counter's place."""
         # Of the whole machine, as the counters are: the job's part is computed from either in the same way.
         calibrated, _ = self._calibrated()
-        model = calibrated or model_for(
-            host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads
+        settings = self.settings
+        return calibrated or model_for(
+            self.host, scope="machine", cpu_tdp_w=settings.cpu_tdp_w, cpu_threads=settings.cpu_threads
         )
-        root = settings.powercap_root
-        cpu, dram = open_rapl(root, host, self.clock, floor=floor, model=model)
-        share = CpuShare(cpu, self._machine_busy(), host.threads, self.job, self.clock, floor)
-        yield share, f"energy counters in {root}" + (f"; {cpu.left_out} not used" if cpu.left_out else "")
-        if dram is not None:
-            yield dram, f"memory counters in {root}"
 
     def model(self) -> Iterator[tuple[Meter, str]]:
         """Open the model, which works on any machine."""
@@ -117,14 +149,6 @@ class CpuSources:
         if not self.host.sandbox:
             return MachineBusy(self.proc)
         return JobBusy(topmost(os.getpid(), self.proc), self.proc, clock=self.clock)
-
-
-def _lists(folder: Path) -> bool:
-    """Return whether a folder has anything in it that may be seen."""
-    try:
-        return bool(os.listdir(folder))  # noqa: PTH208 - names are enough
-    except OSError:
-        return False
 
 
 def unseen(host: Host, scope: str) -> tuple[str, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from eco2ai_callbacks.meters.gaps import UNKNOWN_FACTOR, UNKNOWN_W, Gaps, is_gap
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
-from eco2ai_callbacks.meters.gpu.gaps import UNKNOWN_FACTOR, UNKNOWN_W, Gaps, is_gap
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.gpu.selection import Gpu, Part
 from eco2ai_callbacks.usage import Method

@@ -36,8 +36,27 @@ def used_devices(modules: Mapping[str, Any] = sys.modules) -> list[str] | None:
         ``None`` where torch is not loaded, uses none, or reports no UUIDs of NVIDIA's (before 2.5; AMD's devices).
     """
     cuda = _initialised_cuda(modules)
-    if cuda is None or getattr(getattr(modules["torch"], "version", None), "hip", None):
-        return None
+    return None if cuda is None or _is_hip(modules) else _uuids(cuda)
+
+
+def used_hip_devices(modules: Mapping[str, Any] = sys.modules) -> list[str] | None:
+    """Return the UUIDs of AMD's devices that torch uses in this process, as HIP spells them.
+
+    Args:
+        modules: The loaded modules.
+
+    Returns:
+        ``None`` where torch is not loaded or not made for AMD's devices, uses none, or reports no UUIDs.
+    """
+    cuda = _initialised_cuda(modules)
+    return _uuids(cuda) if cuda is not None and _is_hip(modules) else None
+
+
+def _is_hip(modules: Mapping[str, Any]) -> bool:
+    return bool(getattr(getattr(modules["torch"], "version", None), "hip", None))
+
+
+def _uuids(cuda: Any) -> list[str] | None:
     uuids = [getattr(cuda.get_device_properties(index), "uuid", None) for index in _in_use(cuda)]
     if not uuids or None in uuids:
         return None

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks.meters.gpu.framework_devices import framework_devices
+
 # PCI vendor ids (pci.ids); AMD's GPUs have another one than its processors, with the NPUs inside them.
 _INTEL, _AMD_CPU, _HABANA, _GOOGLE, _NVIDIA, _AMD = "0x8086", "0x1022", "0x1da3", "0x1ae0", "0x10de", "0x1002"
 # Every Intel processor with graphics has them in this slot; GPUs for training are elsewhere on the bus.
@@ -28,8 +30,15 @@ _JETSON = ("dev/nvhost-gpu", "dev/nvgpu/igpu0")
 # PCI classes: processing accelerators; 3D controllers, which are GPUs without a display; and the other display
 # controllers (pci.ids).
 _ACCELERATOR, _GPU_ONLY, _DISPLAY = "0x1200", "0x0302", "0x03"
-# Makers whose devices have rules of their own.
-_OWN_RULES = frozenset({_HABANA, _GOOGLE, _NVIDIA, _AMD})
+# Makers whose devices have rules of their own above; what those rules overlook is named by its class: domain and name.
+_KNOWN = {
+    _HABANA: ("hpu:intel", "Intel Gaudi (HPU)"),
+    _GOOGLE: ("tpu:google", "Google TPU"),
+    _NVIDIA: ("gpu:nvidia", "NVIDIA GPU"),
+    _AMD: ("gpu:amd", "AMD GPU"),
+}
+# Where NVIDIA's driver is loaded, its library tells what it cannot read; a container sees this too.
+_NVIDIA_DRIVER = ("dev/nvidiactl", "proc/driver/nvidia")
 _DIGITS = frozenset("0123456789")
 # The bus of the processor itself: the energy of an NPU there is the processor's.
 _PROCESSOR_BUS = "0000:00:"
@@ -70,7 +79,7 @@ def unsupported(
     system, machine = system or platform.system(), machine or platform.machine()
     found: dict[str, tuple[str, bool]] = {
         "gpu:amd": ("AMD GPU (ROCm)", _amd(root)),
-        "gpu:intel": ("Intel GPU (XPU)", _intel(root) or _torch_uses(modules, "xpu")),
+        "gpu:intel": ("Intel GPU (XPU)", _intel(root)),
         "gpu:apple": ("Apple GPU (MPS)", system == "Darwin" and machine == "arm64"),
         "tpu:google": ("Google TPU", _tpu(root)),
         "hpu:intel": ("Intel Gaudi (HPU)", any(_matching(root, "dev/hl[0-9]*")) or _HABANA in _vendors(root, "accel")),
@@ -79,7 +88,10 @@ def unsupported(
     }
     for domain, name, _, files in _DRIVERS:
         found[domain] = name, any(path for pattern in files for path in _matching(root, pattern))
-    found |= {domain: (name, True) for domain, name in _on_the_bus(root)}
+    present = {domain for domain, (_, there) in found.items() if there}
+    for domain, name in (*_on_the_bus(root), *_off_the_bus(root), *framework_devices(modules)):
+        if domain not in present:
+            found[domain] = name, True
     return tuple(name for domain, (name, present) in found.items() if present and domain not in covered)
 
 
@@ -111,14 +123,28 @@ def _tpu(root: Path) -> bool:
 
 def _on_the_bus(root: Path) -> Iterator[tuple[str, str]]:
     """Yield domain and name of the PCI devices that compute, of makers that have no rule of their own."""
-    known = {vendor: (domain, name) for domain, name, vendor, _ in _DRIVERS}
+    drivers = {vendor: (domain, name) for domain, name, vendor, _ in _DRIVERS}
     for slot in _matching(root, "sys/bus/pci/devices/*"):
         kind, vendor = _text(slot / "class")[:6], _text(slot / "vendor")
-        if not vendor or vendor in _OWN_RULES or not _computes(slot, kind, vendor):
+        if not vendor or not _computes(slot, kind, vendor):
+            continue
+        if vendor == _NVIDIA and any((root / path).exists() for path in _NVIDIA_DRIVER):
             continue
         ids = f"{vendor.removeprefix('0x')}:{_text(slot / 'device').removeprefix('0x')}"
         what = "processing accelerator" if kind == _ACCELERATOR else "GPU"
-        yield known.get(vendor, (f"pci:{ids}", f"{what} (PCI {ids})"))
+        if vendor in _KNOWN:
+            domain, name = _KNOWN[vendor]
+            yield domain, f"{name} (PCI {ids})"
+        else:
+            yield drivers.get(vendor, (f"pci:{ids}", f"{what} (PCI {ids})"))
+
+
+def _off_the_bus(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield domain and name of the accelerators that the kernel runs and that are on no PCI bus."""
+    for device in _matching(root, "sys/class/accel/accel*/device"):
+        if not _text(device / "vendor"):
+            driver = (device / "driver").resolve().name if (device / "driver").exists() else device.parent.name
+            yield f"accel:{driver}", f"accelerator (driver {driver})"
 
 
 def _computes(slot: Path, kind: str, vendor: str) -> bool:
@@ -133,19 +159,14 @@ def _computes(slot: Path, kind: str, vendor: str) -> bool:
         return vendor != _AMD_CPU and not (vendor == _INTEL and slot.name.startswith(_PROCESSOR_BUS))
     if not kind.startswith(_DISPLAY) or vendor in _DISPLAY_ONLY or vendor == _INTEL:
         return False
+    if vendor in _KNOWN:
+        return kind == _GPU_ONLY  # with a display it is a part of the processor, or there for pictures
     # Drivers that can render or compute without a display offer a render node (Linux: drm-uapi).
     return kind == _GPU_ONLY or any(_matching(slot, "drm/renderD*"))
 
 
 def _vendors(root: Path, kind: str) -> frozenset[str]:
     return frozenset(_text(path) for path in _matching(root, f"sys/class/{kind}/*/device/vendor"))
-
-
-def _torch_uses(modules: Mapping[str, Any], backend: str) -> bool:
-    """Return whether torch is loaded and has initialised a backend."""
-    part = getattr(modules.get("torch"), backend, None)
-    is_initialised = getattr(part, "is_initialized", None)
-    return bool(is_initialised is not None and is_initialised())
 
 
 def _matching(root: Path, pattern: str) -> list[Path]:

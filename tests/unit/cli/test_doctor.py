@@ -8,16 +8,22 @@ import time
 from datetime import date, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from calibrations import CPU_ENTRY, CPU_FIT, write
 from click.testing import CliRunner
+from fake_machines import MACHINES, FakeMachine
+from proc_tree import ProcTree
 
 from eco2ai_callbacks.calibration.machine import read_machine
 from eco2ai_callbacks.calibration.store import user_file
 from eco2ai_callbacks.cli import main
+from eco2ai_callbacks.cli.doctor import not_covered_lines, source_lines
 from eco2ai_callbacks.host.machine import read_host
-from eco2ai_callbacks.settings import NAMES
-from eco2ai_callbacks.testing import FakeGpu, FakeNvml
+from eco2ai_callbacks.meters.cpu.busy import JobBusy
+from eco2ai_callbacks.meters.discovery import MeterContext, discover
+from eco2ai_callbacks.settings import NAMES, Settings
+from eco2ai_callbacks.testing import BARE_METAL, Clock, FakeGpu, FakeNvml
 
 
 def run(*args: str, env: dict[str, str] | None = None) -> tuple[int, str]:
@@ -102,3 +108,35 @@ def test_doctor_says_where_there_is_no_gpu_to_compare(monkeypatch: pytest.Monkey
     code, text = run("doctor", "--gpu")
     assert code == 0
     assert [line.strip() for line in text.splitlines()][-2:] == ["GPU counters against power, 30 s", "no NVIDIA driver"]
+
+
+def looked_at(machine: FakeMachine, job: JobBusy | None) -> MeterContext:
+    nvml = FakeNvml(Clock())
+    nvml.fail("nvmlInit", 9)
+    around = {"root": machine.root, "environ": machine.environ, "nvml": nvml, **machine.around}
+    return MeterContext(dataclasses.replace(BARE_METAL, **machine.host), job, **around)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_machine_s_sources_are_named_or_the_fix(name: str, tmp_path: Path) -> None:
+    make, expected = MACHINES[name]
+    proc = ProcTree(tmp_path)
+    proc.put(100, 1)
+    context = dataclasses.replace(looked_at(make(tmp_path), JobBusy(100, proc.root)), proc=proc.root)
+    found = discover(Settings(powercap_root=tmp_path / "none"), context)
+    text = click.unstyle("\n".join((*not_covered_lines(found), *source_lines(found))))
+    for line in expected:
+        assert line in text
+    assert "failed" not in {source.status for source in found.sources}
+    for meter in found.meters:
+        meter.close()
+
+
+def test_doctor_itself_shows_them(tmp_path: Path) -> None:
+    make, expected = MACHINES["perf refused"]
+    machine = make(tmp_path)
+    env = {"ECO2AI_POWERCAP_ROOT": str(tmp_path / "none")}
+    done = CliRunner().invoke(main, ["doctor"], env=env, obj=lambda _, job: looked_at(machine, job))
+    assert done.exit_code == 0, done.output
+    for line in expected:
+        assert line in done.output

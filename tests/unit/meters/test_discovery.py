@@ -14,7 +14,7 @@ from proc_tree import ProcTree
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
-from eco2ai_callbacks.meters.cpu import sources as cpu_sources
+from eco2ai_callbacks.meters.cpu import rapl
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
 from eco2ai_callbacks.meters.discovery import (
     CANDIDATES,
@@ -390,7 +390,7 @@ def test_a_counter_that_fails_leaves_its_component_to_the_model(
     def broken(*_: Any) -> Any:
         raise KeyError("zone")
 
-    monkeypatch.setattr(cpu_sources, "open_rapl", broken)
+    monkeypatch.setattr(rapl, "of_zones", broken)
     assert used(machine.discover(BARE_METAL)) == [("CPU model", "cpu"), ("RAM model", "ram")]
 
 

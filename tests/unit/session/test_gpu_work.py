@@ -34,6 +34,7 @@ def test_an_error_of_the_work_is_recorded_and_goes_no_further(monkeypatch: pytes
         (["GPU-a"], None, []),
         ([], ["GPU-b"], []),  # none is measured, or the user has named them
         (["MIG-a"], ["GPU-b"], []),  # torch names the board, not the slice
+        (["GPU-jetson-1421022105432"], ["GPU-b"], []),  # nor a Jetson module by its serial number
     ],
 )
 def test_devices_that_came_into_use_too_late_are_named(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices
+from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices, used_hip_devices
 
 
 class Cuda:
@@ -89,6 +89,14 @@ def test_devices_without_uuids_are_not_named() -> None:
     assert used_devices(loaded(cuda, hip="6.2")) is None
     cuda.uuids = {}
     assert used_devices(loaded(cuda)) is None
+
+
+def test_amd_s_devices_are_named_apart() -> None:
+    cuda = Cuda({0: 1})
+    assert used_hip_devices(loaded(cuda, hip="6.2")) == ["GPU-8932f937-d72c"]
+    assert used_hip_devices(loaded(cuda)) is None
+    assert used_hip_devices({}) is None
+    assert used_hip_devices(loaded(Cuda({}), hip="6.2")) is None
 
 
 def test_an_error_of_the_work_is_raised() -> None:

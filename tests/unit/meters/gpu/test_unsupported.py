@@ -176,7 +176,6 @@ def test_what_computes_on_the_bus_is_named_whoever_made_it(
         ("0x030000", "0x0731", False),
         ("0x030000", "0x8086", True),
         ("0x030000", "0x10de", True),
-        ("0x030200", "0x10de", False),
         ("0x020000", "0x15b3", False),
         ("0x088000", "0xabcd", False),
         ("0x120000", "0x1022", False),
@@ -185,7 +184,7 @@ def test_what_computes_on_the_bus_is_named_whoever_made_it(
     ],
     ids=[
         *("virtio", "virtio without vga", "bochs", "qxl", "cirrus", "vmware", "virtualbox", "hyper-v", "hyper-v 3d"),
-        *("aspeed", "matrox", "ibmc", "display without driver", "intel", "nvidia", "nvidia 3d", "network", "other"),
+        *("aspeed", "matrox", "ibmc", "display without driver", "intel", "nvidia", "network", "other"),
         *("npu of a processor", "no vendor", "no class"),
     ],
 )
@@ -238,3 +237,53 @@ def test_looking_imports_nothing(tmp_path: Path) -> None:
     before = set(sys.modules)
     unsupported(tmp_path)
     assert set(sys.modules) == before
+
+
+def on_the_bus(root: Path, slot: str, vendor: str, kind: str) -> None:
+    link(root, f"sys/bus/pci/devices/{slot}", pci(root, slot, vendor, "0x20b2"))
+    put(root, f"sys/devices/pci0000:00/{slot}/class", f"{kind}\n")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind", "named"),
+    [
+        ("0x10de", "0x030200", "NVIDIA GPU (PCI 10de:20b2)"),
+        ("0x1002", "0x120000", "AMD GPU (PCI 1002:20b2)"),
+        ("0x1da3", "0x120000", "Intel Gaudi (HPU) (PCI 1da3:20b2)"),
+        ("0x1ae0", "0x120000", "Google TPU (PCI 1ae0:20b2)"),
+        ("0x10de", "0x040300", None),
+        ("0x1002", "0x030000", None),
+    ],
+    ids=["nvidia", "amd", "gaudi", "tpu", "sound", "display"],
+)
+def test_a_card_whose_driver_is_missing_is_named_by_its_class(
+    tmp_path: Path, vendor: str, kind: str, named: str | None
+) -> None:
+    on_the_bus(tmp_path, "0000:81:00.0", vendor, kind)
+    assert look(tmp_path) == (() if named is None else (named,))
+
+
+@pytest.mark.parametrize("driver", ["dev/nvidiactl", "proc/driver/nvidia/version"], ids=["host", "container"])
+def test_nvidia_s_own_driver_answers_for_its_cards(tmp_path: Path, driver: str) -> None:
+    on_the_bus(tmp_path, "0000:81:00.0", "0x10de", "0x030200")
+    put(tmp_path, driver)
+    assert look(tmp_path) == ()
+
+
+def test_an_accelerator_on_no_bus_is_named_by_its_driver(tmp_path: Path) -> None:
+    driver = tmp_path / "sys/bus/platform/drivers/rocket"
+    driver.mkdir(parents=True)
+    link(tmp_path, "sys/devices/platform/npu/driver", driver)
+    link(tmp_path, "sys/class/accel/accel0/device", tmp_path / "sys/devices/platform/npu")
+    assert look(tmp_path) == ("accelerator (driver rocket)",)
+
+
+def test_what_the_framework_computes_on_is_named_though_no_file_shows_it(tmp_path: Path) -> None:
+    begun = SimpleNamespace(is_initialized=lambda: True)
+    inside = SimpleNamespace(_get_privateuse1_backend_name=lambda: "newchip")
+    modules = {"torch": SimpleNamespace(_C=inside, newchip=begun)}
+    assert look(tmp_path, modules) == ("newchip device (torch)",)
+    put(tmp_path, "dev/davinci0")
+    modules["torch"]._C._get_privateuse1_backend_name = lambda: "npu"
+    modules["torch"].npu = begun
+    assert look(tmp_path, modules) == ("Huawei Ascend NPU",)

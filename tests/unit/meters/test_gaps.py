@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2ai_callbacks.meters.gpu.gaps import Gaps, is_gap
+from eco2ai_callbacks.meters.gaps import Gaps, is_gap
 
 
 @pytest.mark.parametrize(
