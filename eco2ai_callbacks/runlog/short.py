@@ -107,7 +107,12 @@ class Standing:
 
     def note(self, draft: Draft) -> None:
         """Take a draft whose line was made, and after whose line this holds."""
-        if draft.plain and draft.methods.keys() == self.methods.keys() and draft.spread == self.spread:
+        if (
+            draft.plain
+            and _is_bare(draft.template)
+            and draft.methods.keys() == self.methods.keys()
+            and draft.spread == self.spread
+        ):
             self._like = draft
 
     @property
@@ -206,6 +211,13 @@ def _after(record: Record, before: Standing, changes: Mapping[str, Any]) -> Stan
         for name, held in zip(BY_CHANNEL, map(dict, before.channels), strict=True)
     )
     return Standing(_standing(record), channels)
+
+
+def _is_bare(template: Record) -> bool:
+    """Return whether what all records of a session have in common is nothing that a line states by itself."""
+    return all(
+        name == "event" or value == no for name, value, no in zip(OWN, _own(template), _OWN_DEFAULTS, strict=True)
+    )
 
 
 def _plain_members(draft: Draft) -> dict[str, Any]:
