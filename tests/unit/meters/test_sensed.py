@@ -162,3 +162,9 @@ def test_a_run_counts_a_sensor_and_names_the_node_s_beside_it(tmp_path: Path) ->
     assert sources["node sensors"]["status"] == "displaced"
     assert "power_meter Chassis 412 W" in sources["node sensors"]["reason"]
     assert mark["joules"] == {f"gpu:GPU-{'a' * 16}": 400.0}
+
+
+def test_a_chip_of_processors_without_sockets_says_so(tmp_path: Path) -> None:
+    HwmonTree(tmp_path).add_chip("amd_energy", energy1_input=1, energy1_label="Ecore000")
+    reasons = {source.name: source.reason for source in found(tmp_path, context(tmp_path)).sources}
+    assert reasons["amd_energy"] == "absent: the chip amd_energy shows no socket"

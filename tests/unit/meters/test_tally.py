@@ -327,3 +327,18 @@ def test_a_counter_of_a_device_that_is_off_waits_until_it_is_on(clock: Clock) ->
     tally.update(0.5)
     assert tally.joules == 100.0
     assert tally.failures == {}
+
+
+def test_a_counter_is_compared_anew_after_its_device_was_off(clock: Clock) -> None:
+    """5 s at 200 W, off for 10 s, 11 s at 200 W: the counter is judged by the last ten alone."""
+    counter, watts, state = Figure(clock, 4000.0), Figure(clock, 200.0), {"off": False}
+    power = Tally("hwmon", "GPU 0", Source("power", watts, False, (0.9, 1.1), 1e3, off=lambda: state["off"]), clock)
+    energy = Source("energy", counter, True, (0.9, 1.1), 1e3, off=lambda: state["off"])
+    tally = Tally("hwmon", "GPU 0", energy, clock, power.open()).open()
+    for second in range(26):
+        state["off"] = 5 <= second < 15
+        clock.advance(1.0)
+        counter.value = OSError(1, "asleep") if state["off"] else 200.0 * second
+        tally.update(1.0)
+    assert tally.method().name == "energy"
+    assert tally.failures == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -101,3 +102,30 @@ def test_what_does_not_speak_http_is_refused(tmp_path_factory: pytest.TempPathFa
             client.locate(path)
     with pytest.raises(MeterUnavailable, match="No such file"):
         client.locate(path.with_name("none"))
+
+
+def test_a_daemon_that_reads_nothing_after_all_is_refused(daemon: Daemon) -> None:
+    zones = client.locate(daemon.path)
+    daemon.say = 500, b""
+    with pytest.raises(MeterUnavailable, match=r"unreadable: .*the daemon answers 500") as caught:
+        of_zones(zones, BARE_METAL, Clock(), name="zeusd", method="rapl-zeusd")
+    assert "API group" in (caught.value.hint or "")
+
+
+def test_an_answer_of_another_protocol_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("z") / "s"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def talk() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"220 ready\r\n")
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        with pytest.raises(MeterUnavailable, match="no answer of HTTP"):
+            client.locate(path)
+        thread.join()
