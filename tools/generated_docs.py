@@ -107,7 +107,8 @@ def _commands(command: click.Command, context: click.Context) -> Iterator[str]:
     # A list, not a table: in one, Markdown's dialects read a | inside of code in different ways. Without --help, which
     # click adds to each command when it is first asked for.
     for record in filter(None, (each.get_help_record(context) for each in command.params)):
-        yield f"- `{record[0]}`: {_cell(record[1])}"
+        # What stands in brackets is a bound or a default, and no link.
+        yield f"- `{record[0]}`: {_cell(record[1]).replace('[', chr(92) + '[')}"
     yield ""
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
