@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,26 @@ def test_the_root_holds_what_users_import_and_the_ground() -> None:
     public = {"__init__", "__main__", "auto", "lightning", "transformers", "keras", "accelerate", "tracker", "eco2ai"}
     ground = {"record", "usage", "bands", "plain", "guard", "errors"}
     assert {path.stem for path in PACKAGE.glob("*.py")} == public | ground
+
+
+# A test that imports a framework, in its own code or in that of a process.
+NEEDS_FRAMEWORK = re.compile(
+    r"""(importorskip|import_module)\(["'](%s)|^ *(import|from) (%s)\b|\binstalled\("""
+    % (("lightning|pytorch_lightning|transformers|keras|accelerate|torch",) * 2),
+    re.MULTILINE,
+)
+# These have environments of their own.
+APART = {"test_ray.py"}
+
+
+@pytest.mark.parametrize("folder", ["contract", "system"])
+def test_the_environment_with_all_frameworks_runs_each_test_that_needs_one(folder: str):
+    tests = UNIT.parent
+    needing = {
+        path.name
+        for path in (tests / folder).glob("test_*.py")
+        if path != Path(__file__) and NEEDS_FRAMEWORK.search(path.read_text(encoding="utf-8"))
+    }
+    assert len(needing - APART) > (0 if folder == "contract" else 5)
+    tox = (tests.parent / "tox.ini").read_text(encoding="utf-8")
+    assert needing - APART <= set(re.findall(rf"tests/{folder}/(test_\w+\.py)", tox.partition("[testenv]")[0]))
