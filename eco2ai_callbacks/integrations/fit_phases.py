@@ -26,6 +26,8 @@ class FitPhases:
     def __init__(self) -> None:
         self._tracker: Tracker | None = None
         self._stepped = False
+        # Whether steps cannot be told from waiting.
+        self._blind = False
         self._counted: list[_Counted] = []
 
     def begin(self, tracker: Tracker) -> None:
@@ -35,7 +37,7 @@ class FitPhases:
             tracker: Measures the fit.
         """
         self._let_go()
-        self._tracker, self._stepped = tracker, False
+        self._tracker, self._stepped, self._blind = tracker, False, False
         tracker.phase.expect(*_ALL)
         tracker.phase.switch(SETUP)
 
@@ -51,7 +53,7 @@ class FitPhases:
             name: The phase.
         """
         if self._stepped and self._tracker is not None:
-            self._tracker.phase.switch(name)
+            self._tracker.phase.switch(OTHER if self._blind and name in (DATA, TRAIN) else name)
 
     def step_ended(self, name: str = DATA) -> None:
         """Count what follows a step under a phase.
@@ -71,10 +73,13 @@ class FitPhases:
             name: The phase.
         """
         if (tracker := self._tracker) is not None:
-            self._put(tracker, _Counted(owner, method, lambda call: _in_phase(tracker.phase, name, call)))
+            self._put(tracker, owner, method, lambda call: _in_phase(tracker.phase, name, call))
 
     def count_steps(self, owner: Any, method: str, stepped: Callable[[], object]) -> None:
         """Count the calls of an object's method as training steps, until the fit ends.
+
+        Where there is no such method, as in a loop of the program's own, waiting cannot be told from steps: both are
+        ``other``.
 
         Args:
             owner: The object.
@@ -89,8 +94,10 @@ class FitPhases:
             self.step_ended()
             return result
 
-        if (tracker := self._tracker) is not None:
-            self._put(tracker, _Counted(owner, method, step))
+        tracker = self._tracker
+        if tracker is not None and not self._put(tracker, owner, method, step):
+            self._blind = self._stepped = True
+            self.turn(OTHER)
 
     def end(self) -> None:
         """End the fit."""
@@ -98,9 +105,18 @@ class FitPhases:
         self._let_go()
         self._tracker = None
 
-    def _put(self, tracker: Tracker, counted: _Counted) -> None:
-        if tracker.guard.call("phases", counted.put, False):
+    def _put(self, tracker: Tracker, owner: Any, method: str, around: Callable[[Callable[[], Any]], Any]) -> bool:
+        """Put something around the calls of a method; return whether there is one."""
+
+        def put() -> bool:
+            if not callable(getattr(owner, method, None)):
+                return False
+            counted = _Counted(owner, method, around)
+            counted.put()
             self._counted.append(counted)
+            return True
+
+        return tracker.guard.call("phases", put, False)
 
     def _let_go(self) -> None:
         for counted in self._counted:
@@ -132,10 +148,9 @@ class _Counted:
     def __reduce__(self) -> tuple[Any, ...]:
         return (_same, (self._before,)) if self._own else (getattr, (self._owner, self._method))
 
-    def put(self) -> bool:
+    def put(self) -> None:
         """Take the method's place."""
         setattr(self._owner, self._method, self)
-        return True
 
     def remove(self) -> None:
         """Leave it, unless somebody else has put something there since."""

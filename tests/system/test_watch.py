@@ -70,6 +70,9 @@ def terminal(*command: str) -> Iterator[Terminal]:
     mine, its = pty.openpty()
     fcntl.ioctl(mine, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     env = os.environ | {"TERM": "xterm-256color", "PYTHONPATH": os.pathsep.join(sys.path)}
+    # Where these are set, they hold whatever size the terminal has.
+    for name in ("COLUMNS", "LINES"):
+        env.pop(name, None)
     process = subprocess.Popen([sys.executable, *command], stdin=its, stdout=its, stderr=its, env=env)
     os.close(its)
     try:

@@ -78,6 +78,30 @@ def test_calls_count_as_steps_and_checkpoints_and_the_methods_are_given_back(clo
     run.stop()
 
 
+@pytest.mark.parametrize("method", ["none", "missing"])
+def test_without_a_method_to_count_a_program_s_own_loop_is_no_wait_and_goes_on(clock: Clock, method: str) -> None:
+    run, fit, model = tracker(clock), FitPhases(), Model()
+    model.none = None  # type: ignore[attr-defined]
+    fit.begin(run)
+    clock.advance(1.0)
+    fit.count_steps(model, method, bool)
+    fit.count(model, method, CHECKPOINT)
+    assert vars(model) == {"none": None}
+    fit.turn(DATA)
+    clock.advance(2.0)
+    fit.turn(VALIDATION)
+    clock.advance(4.0)
+    fit.turn(TRAIN)
+    clock.advance(8.0)
+    assert lengths(run) == {SETUP: 1.0, "other": 10.0, VALIDATION: 4.0}
+    assert run.guard.failures == ()
+    fit.begin(run)  # the next fit can be told again
+    fit.step_ended()
+    clock.advance(16.0)
+    assert lengths(run)[DATA] == 16.0
+    run.stop()
+
+
 def test_an_object_s_own_function_is_given_back_and_another_s_is_left(clock: Clock) -> None:
     run, fit, model = tracker(clock), FitPhases(), Model()
     own = model.step = lambda value: value * 2  # type: ignore[method-assign]
