@@ -191,7 +191,10 @@ class Table:
         values[row] = value if held != held else held + value
 
     def _set(self, row: int, column: Column, value: float) -> None:
-        if column in self._columns or len(self._columns) < MOST_COLUMNS or not column[1]:
+        values = self._columns.get(column)
+        if values is not None and len(values) == row:
+            values.append(value)
+        elif values is not None or len(self._columns) < MOST_COLUMNS or not column[1]:
             self._column(row, column)[row] = value
 
     def _value(self, row: int, column: Column, missing: float) -> float:

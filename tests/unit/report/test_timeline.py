@@ -53,6 +53,20 @@ def test_a_long_run_is_put_together_and_loses_no_energy() -> None:
     assert line.intervals[0].begins == BEGIN.timestamp()
 
 
+def test_what_is_read_stays_as_it_was_while_more_is_added() -> None:
+    line, other = Timeline(), Timeline()
+    for second in range(MOST_INTERVALS + 1):
+        line.add(figures(second))
+    before = line.intervals
+    said = [(each.seconds, dict(each.joules)) for each in before]
+    other.plus(line)
+    for second in range(MOST_INTERVALS + 1, 2 * MOST_INTERVALS):
+        line.add(figures(second))
+        other.add(figures(second))
+    assert [(each.seconds, dict(each.joules)) for each in before] == said
+    assert line.intervals == other.intervals
+
+
 def test_a_pause_is_no_interval_of_low_power() -> None:
     line = Timeline()
     for second in (*range(MOST_INTERVALS), *range(10**6, 10**6 + MOST_INTERVALS)):
