@@ -83,13 +83,14 @@ class Table:
         columns = self._columns
         for column, value in _added(figures):
             values = columns.get(column)
-            if values is None or len(values) < row:
-                self._plus(row, column, value)
-            elif len(values) == row:
+            rows = 0 if values is None else len(values)
+            if values is not None and rows == row:
                 values.append(value)
-            else:
+            elif values is not None and rows > row:
                 held = values[row]
                 values[row] = value if held != held else held + value
+            else:
+                self._plus(row, column, value)
         if record.event == "epoch":
             self._set(row, ("closed", "", ""), 1.0)
         if figures.began is not None:
