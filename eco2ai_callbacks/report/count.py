@@ -48,9 +48,9 @@ class RunAdder:
         portion = self.portions.get(place)
         if portion is None:
             portion = self.portions[place] = PortionAdder()
-        portion.add(record)
+        figures = portion.add(record)
         if record.event != "start":
-            self.table(record.rank).add(record)
+            self.table(record.rank).add(figures)
 
     def table(self, rank: int) -> Table:
         """Return the epochs of a rank."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.fields import moment, number, text
-from eco2ai_callbacks.report.of_record import beside_of, grams_band_of, measured_of
-from eco2ai_callbacks.report.sums import OTHER, Part, Source, Sum, Summed, parts_of
-from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
+from eco2ai_callbacks.report.fields import mapping, number, text
+from eco2ai_callbacks.report.of_record import OTHER, Figures, Source
+from eco2ai_callbacks.report.sums import Part, Sum, Summed
+from eco2ai_callbacks.usage import Usage
 
 # Columns that a table of epochs has at most, for stages, channels and metrics. A log that names a new metric in every
 # epoch must not fill the memory.
@@ -74,49 +74,34 @@ class Table:
     def __len__(self) -> int:
         return len(self.keys[0])
 
-    def add(self, record: Record) -> None:
+    def add(self, figures: Figures) -> None:
         """Add a record that counts to its epoch."""
+        record = figures.record
         row = self.row(record.epoch, record.attempt)
         if row is None:
             return
-        self._plus(row, ("seconds", "", ""), record.seconds)
-        total = 0.0
-        for channel, joules in record.joules.items():
-            self._plus(row, ("joules", channel, ""), joules)
-            total += joules
-        for (channel, method), part in parts_of(record):
-            self._plus(row, ("part", channel, method), part.joules)
-            self._plus(row, ("low", channel, method), part.low)
-            self._plus(row, ("high", channel, method), part.high)
-        stage = record.stage
-        self._plus(row, ("stage_s", stage, ""), record.seconds)
-        self._plus(row, ("stage_j", stage, ""), total)
-        low, high = grams_band_of(record)
-        for name, value in (
-            ("grams", None if record.co2_kg is None else record.co2_kg * GRAMS_PER_KG),
-            ("cost", record.cost),
-            ("measured", measured_of(record)),
-            ("grams_low", low),
-            ("grams_high", high),
-            ("samples", number(record.samples)),
-            ("tokens", number(record.tokens)),
-        ):
-            if value is not None:
-                self._plus(row, (name, "", ""), value)
+        columns = self._columns
+        for column, value in _added(figures):
+            values = columns.get(column)
+            rows = 0 if values is None else len(values)
+            if values is not None and rows == row:
+                values.append(value)
+            elif values is not None and rows > row:
+                held = values[row]
+                values[row] = value if held != held else held + value
+            else:
+                self._plus(row, column, value)
         if record.event == "epoch":
             self._set(row, ("closed", "", ""), 1.0)
-        for name, value in beside_of(record).items():
-            self._plus(row, ("beside", name, ""), value)
-        started = self._columns.get(("started", "", ""))
-        if started is None or len(started) <= row or started[row] != started[row]:
-            label = moment(record.start)
-            if label is not None:
-                self._set(row, ("started", "", ""), label.timestamp())
+        if figures.began is not None:
+            started = columns.get(("started", "", ""))
+            if started is None or len(started) <= row or started[row] != started[row]:
+                self._set(row, ("started", "", ""), figures.began)
         self.note(record)
 
     def note(self, record: Record) -> None:
         """Take the numbers that were logged with an epoch."""
-        if not isinstance(record.metrics, Mapping):
+        if not record.metrics or not mapping(record.metrics):
             return
         row = self.row(record.epoch, record.attempt)
         if row is not None:
@@ -207,7 +192,10 @@ class Table:
         values[row] = value if held != held else held + value
 
     def _set(self, row: int, column: Column, value: float) -> None:
-        if column in self._columns or len(self._columns) < MOST_COLUMNS or not column[1]:
+        values = self._columns.get(column)
+        if values is not None and len(values) == row:
+            values.append(value)
+        elif values is not None or len(self._columns) < MOST_COLUMNS or not column[1]:
             self._column(row, column)[row] = value
 
     def _value(self, row: int, column: Column, missing: float) -> float:
@@ -223,3 +211,35 @@ class Table:
         if len(values) <= row:
             values.extend([_NAN] * (row + 1 - len(values)))
         return values
+
+
+def _added(figures: Figures) -> list[tuple[Column, float]]:
+    """Return what a record adds to the columns of its epoch, in the order in which they are made."""
+    record = figures.record
+    stage, seconds = record.stage, record.seconds
+    found: list[tuple[Column, float]] = [(("seconds", "", ""), seconds)]
+    total = 0.0
+    for channel, joules in record.joules.items():
+        found.append((("joules", channel, ""), joules))
+        total += joules
+    for (channel, method), joules, low, high in figures.parts:
+        found += (
+            (("part", channel, method), joules),
+            (("low", channel, method), low),
+            (("high", channel, method), high),
+        )
+    found += ((("stage_s", stage, ""), seconds), (("stage_j", stage, ""), total))
+    low, high = figures.grams_band
+    found += ((("grams_low", "", ""), low), (("grams_high", "", ""), high))
+    for name, value in (
+        ("grams", figures.grams),
+        ("cost", record.cost),
+        ("measured", figures.measured_j),
+        ("samples", None if record.samples is None else number(record.samples)),
+        ("tokens", None if record.tokens is None else number(record.tokens)),
+    ):
+        if value is not None:
+            found.append(((name, "", ""), value))
+    for name, value in figures.beside.items():
+        found.append((("beside", name, ""), value))
+    return found

@@ -14,12 +14,15 @@ _YEARS = range(1971, 9000)
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return a mapping; an empty one where the value is none."""
-    return value if isinstance(value, Mapping) else {}
+    # What lines hold comes first, here and below: the check of an abstract class takes longer than all others.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def number(value: object) -> float | None:
     """Return a finite number; ``None`` where the value is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         found = float(value)
@@ -30,7 +33,7 @@ def number(value: object) -> float | None:
 
 def band(value: object) -> tuple[float, float] | None:
     """Return the two ends of a band; ``None`` where the value is none."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+    if (type(value) is not tuple and not isinstance(value, tuple | list)) or len(value) != 2:
         return None
     low, high = number(value[0]), number(value[1])
     return None if low is None or high is None else (low, high)

@@ -17,7 +17,7 @@ from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import TABLE, NoLog, Selection, selected
 from eco2ai_callbacks.runlog.line_check import is_torn
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.read import lines, raw_lines
+from eco2ai_callbacks.runlog.read import lines, raw_lines, segments
 
 # Bytes of all logs together from which on processes of their own pay: starting one takes about as long as reading this.
 PARALLEL_FROM = 16 * 2**20
@@ -143,7 +143,7 @@ def count_log(log: Path, *, known: Spans | None = None, progress: Progress | Non
     found = LogCount()
     size = size_of(log)
     seen = 0
-    for record in records_of(log):
+    for record in records_of(log, so_far=False):
         spans = known.get((record.run, record.writer), ()) if known else ()
         if any(first <= record.seq <= last for first, last in spans):
             found.count.copies += 1
@@ -162,15 +162,23 @@ def count_log(log: Path, *, known: Spans | None = None, progress: Progress | Non
     return found
 
 
-def records_of(log: Path) -> Iterator[Record]:
-    """Return the records of a log, or those that another tool's CSV file holds."""
+def records_of(log: Path, *, so_far: bool = True) -> Iterator[Record]:
+    """Return the records of a log, or those that another tool's CSV file holds.
+
+    Args:
+        log: The log.
+        so_far: Whether the records have what they say of their epoch and their run so far; see :class:`.Restorer`.
+    """
     if log.suffix == TABLE:
         reader = reader_of(log)
         if reader is not None:
             yield from reader.records(log)
         return
-    for line in lines(log):
-        yield line.record
+    if so_far:
+        for line in lines(log):
+            yield line.record
+    else:
+        yield from segments(log)
 
 
 def _is_foreign(log: Path) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from eco2ai_callbacks.phases.times import OTHER
-from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import text
+from eco2ai_callbacks.report.of_record import Figures
 from eco2ai_callbacks.report.sums import Part, Sum
 from eco2ai_callbacks.runlog.tally import carried_usage
-from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
+from eco2ai_callbacks.usage import Usage
 
 # Phases that are kept apart; a session names no more than some dozens.
 _MOST = 64
@@ -24,17 +24,20 @@ class PhaseSums:
         # Seconds, joules, grams and cost.
         self._held: dict[str, list[float]] = {}
 
-    def add(self, record: Record) -> None:
+    def add(self, figures: Figures) -> None:
         """Add a record that counts."""
+        record = figures.record
         if record.event == "start":
             carried = carried_usage(record.carried or {})
             self._plus("carried", carried.seconds, carried.total_j or 0.0, carried.grams or 0.0, carried.cost or 0.0)
             return
-        grams, cost = (record.co2_kg or 0.0) * GRAMS_PER_KG, record.cost or 0.0
-        phases = record.phases or {OTHER: (record.seconds, math.fsum(record.joules.values()))}
-        whole = math.fsum(joules for _, joules in phases.values())
-        for name, (seconds, joules) in phases.items():
-            share = joules / whole if whole else 1 / len(phases)
+        grams, cost = figures.grams or 0.0, record.cost or 0.0
+        if not record.phases:
+            self._plus(OTHER, record.seconds, math.fsum(record.joules.values()), grams, cost)
+            return
+        whole = math.fsum(joules for _, joules in record.phases.values())
+        for name, (seconds, joules) in record.phases.items():
+            share = joules / whole if whole else 1 / len(record.phases)
             self._plus(name, seconds, joules, grams * share, cost * share)
 
     def plus(self, other: PhaseSums) -> None:
@@ -67,10 +70,12 @@ class PhaseSums:
             )
         return found
 
-    def _plus(self, name: str, *values: float) -> None:
+    def _plus(self, name: str, seconds: float, joules: float, grams: float, cost: float) -> None:
         held = self._held.get(name)
         if held is None:
             key = text(name) if len(self._held) < _MOST else OTHER
             held = self._held.setdefault(key, [0.0, 0.0, 0.0, 0.0])
-        for place, value in enumerate(values):
-            held[place] += value
+        held[0] += seconds
+        held[1] += joules
+        held[2] += grams
+        held[3] += cost

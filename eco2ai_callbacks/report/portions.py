@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import text
+from eco2ai_callbacks.report.of_record import OTHER, Deriver, Figures
 from eco2ai_callbacks.report.phase_sums import PhaseSums
 from eco2ai_callbacks.report.runs import Portion
-from eco2ai_callbacks.report.sums import OTHER, Adder
+from eco2ai_callbacks.report.sums import Adder
 from eco2ai_callbacks.report.timeline import Timeline
 
 # Stages, and days, of a portion that are kept apart. A run of ten years has 3,653 days.
@@ -18,25 +19,28 @@ _DAY = 10
 class PortionAdder:
     """The running sums of one rank on one host inside one other run, or inside none."""
 
-    __slots__ = ("days", "phases", "power", "stages", "sum")
+    __slots__ = ("_deriver", "days", "phases", "power", "stages", "sum")
 
     def __init__(self) -> None:
+        self._deriver = Deriver()
         self.sum: Adder = Adder()
         self.stages: dict[str, Adder] = {}
         self.phases = PhaseSums()
         self.days: dict[str, Adder] = {}
         self.power: Timeline = Timeline()
 
-    def add(self, record: Record) -> None:
-        """Add a record that counts."""
-        self.sum.add(record)
+    def add(self, record: Record) -> Figures:
+        """Add a record that counts; return what it adds to a sum, for the sums that others hold."""
+        figures = self._deriver.figures(record)
+        self.sum.add(figures)
         if record.event == "start" and not record.carried:
-            return
+            return figures
         stage = "carried" if record.event == "start" else record.stage
-        _of(self.stages, stage, _MOST_STAGES).add(record)
-        self.phases.add(record)
-        _of(self.days, record.start[:_DAY], _MOST_DAYS).add(record)
-        self.power.add(record)
+        _of(self.stages, stage, _MOST_STAGES).add(figures)
+        self.phases.add(figures)
+        _of(self.days, record.start[:_DAY], _MOST_DAYS).add(figures)
+        self.power.add(figures)
+        return figures
 
     def plus(self, other: PortionAdder) -> None:
         """Add what another log holds of it."""

@@ -6,20 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eco2ai_callbacks.record import Record, banded
-from eco2ai_callbacks.report.fields import band, mapping, text
-from eco2ai_callbacks.report.of_record import beside_of, grams_band_of, measured_of, plus
+from eco2ai_callbacks.record import banded
+from eco2ai_callbacks.report.of_record import OTHER, Figures, Source, plus
 from eco2ai_callbacks.runlog.tally import Tally
 from eco2ai_callbacks.usage import Method, Usage, component_of, sum_parallel
 
 # Channels and methods that are kept apart. A machine has some dozens; a log that names a new one in every line must
 # not fill the memory.
 MOST_CHANNELS = 256
-OTHER = "other"
 
 Band = tuple[float, float]
-# Channel and measuring method.
-Source = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,31 +225,29 @@ class Adder:
         self._low = self._high = 0.0
         self._beside: Mapping[str, float] = {}
 
-    def add(self, record: Record) -> None:
+    def add(self, figures: Figures) -> None:
         """Add a record that counts: a mark, a ``start`` that carries usage over, or a writer's last heartbeat."""
+        record, parts = figures.record, self._parts
         joules = record.joules
-        if self._parts and len(self._parts) >= MOST_CHANNELS:
-            joules = capped(joules, {channel for channel, _ in self._parts})
+        if len(parts) >= MOST_CHANNELS:
+            joules = capped(joules, {channel for channel, _ in parts})
         self._tally.add(record.writer, record.event, record.seconds, joules, record.co2_kg, record.cost, record.carried)
-        for source, part in parts_of(record):
-            if len(self._parts) >= MOST_CHANNELS and source not in self._parts:
-                source = (OTHER, OTHER)
-            held = self._parts.get(source)
+        for source, part_j, low_j, high_j in figures.parts:
+            held = parts.get(source)
             if held is None:
-                self._parts[source] = [part.joules, part.low, part.high, part.seconds]
-            else:
-                held[0] += part.joules
-                held[1] += part.low
-                held[2] += part.high
-                held[3] += part.seconds
-        measured = measured_of(record)
-        if measured is not None:
-            self._measured = (self._measured or 0.0) + measured
-        low, high = grams_band_of(record)
+                key = source if len(parts) < MOST_CHANNELS else (OTHER, OTHER)
+                held = parts.setdefault(key, [0.0, 0.0, 0.0, 0.0])
+            held[0] += part_j
+            held[1] += low_j
+            held[2] += high_j
+            held[3] += record.seconds
+        if figures.measured_j is not None:
+            self._measured = (self._measured or 0.0) + figures.measured_j
+        low, high = figures.grams_band
         self._low += low
         self._high += high
-        if record.beside:
-            self._beside = plus(self._beside, beside_of(record))
+        if figures.beside:
+            self._beside = plus(self._beside, figures.beside)
 
     def plus(self, other: Adder) -> None:
         """Add what another file holds of the same process."""
@@ -281,12 +275,3 @@ def capped(joules: Mapping[str, float], known: set[str]) -> Mapping[str, float]:
     found = {channel: value for channel, value in joules.items() if channel in known}
     found[OTHER] = found.get(OTHER, 0.0) + sum(value for channel, value in joules.items() if channel not in known)
     return found
-
-
-def parts_of(record: Record) -> Iterable[tuple[Source, Part]]:
-    """Return the energy of a record by channel and method, where it holds a band."""
-    bands, methods = mapping(record.band), mapping(record.method)
-    for channel, joules in record.joules.items():
-        edges = band(bands.get(channel))
-        if edges is not None:
-            yield (channel, text(methods.get(channel)) or OTHER), Part(joules, *edges, record.seconds)

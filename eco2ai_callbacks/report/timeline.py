@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.fields import moment
+from eco2ai_callbacks.report.of_record import Figures
 from eco2ai_callbacks.usage import component_of
 
 # Intervals that are kept: a chart has no more pixels to show. Beyond, neighbours are put together.
@@ -37,63 +36,83 @@ class Interval:
         return sum(self.joules.values()) / self.seconds if self.seconds > 0 else 0.0
 
 
+class _Open:
+    """An interval to which more may be added: an :class:`Interval` for each record would take longer than its sums."""
+
+    __slots__ = ("begins", "ends", "joules", "seconds")
+
+    def __init__(self, begins: float, seconds: float, ends: float, joules: dict[str, float]) -> None:
+        self.begins = begins
+        self.seconds = seconds
+        self.ends = ends
+        self.joules = joules
+
+    def add(self, begins: float, seconds: float, ends: float, joules: Mapping[str, float]) -> None:
+        """Put another interval to this one."""
+        held = self.joules
+        for name, value in joules.items():
+            key = name if name in held or len(held) < _MOST_COMPONENTS else "other"
+            held[key] = held.get(key, 0.0) + value
+        self.seconds += seconds
+        if begins < self.begins:
+            self.begins = begins
+        if ends > self.ends:
+            self.ends = ends
+
+
 class Timeline:
     """The intervals of one process, in the order of its records."""
 
     __slots__ = ("_intervals", "_least")
 
     def __init__(self) -> None:
-        self._intervals: list[Interval] = []
+        self._intervals: list[_Open] = []
         self._least = 0.0
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
         """The intervals, in the order of their times."""
-        return tuple(sorted(self._intervals, key=lambda each: each.begins))
+        ordered = sorted(self._intervals, key=lambda each: each.begins)
+        return tuple(Interval(each.begins, each.seconds, each.ends, dict(each.joules)) for each in ordered)
 
-    def add(self, record: Record) -> None:
+    def add(self, figures: Figures) -> None:
         """Add a record that counts."""
-        if record.seconds <= 0 or not record.joules:
-            return
-        label = moment(record.start)
-        if label is None:
+        record, begins = figures.record, figures.began
+        if record.seconds <= 0 or not record.joules or begins is None:
             return
         joules: dict[str, float] = {}
         for channel, value in record.joules.items():
             name = component_of(channel)
             name = name if name in joules or len(joules) < _MOST_COMPONENTS else "other"
             joules[name] = joules.get(name, 0.0) + value
-        begins = label.timestamp()
-        self._add(Interval(begins, record.seconds, begins + record.seconds, joules))
+        self._add(begins, record.seconds, begins + record.seconds, joules)
 
     def plus(self, other: Timeline) -> None:
         """Add what another file holds of the same process."""
         self._least = max(self._least, other._least)
-        for interval in other.intervals:
-            self._add(interval)
+        for each in other.intervals:
+            self._add(each.begins, each.seconds, each.ends, dict(each.joules))
 
-    def _add(self, new: Interval) -> None:
+    def _add(self, begins: float, seconds: float, ends: float, joules: dict[str, float]) -> None:
         found = self._intervals
+        last = found[-1] if found else None
         # A pause between two sessions is no interval of low power.
-        if found and found[-1].seconds < self._least and abs(new.begins - found[-1].ends) <= max(1.0, self._least):
-            found[-1] = _both(found[-1], new)
-        else:
-            found.append(new)
+        if last is not None and last.seconds < self._least and abs(begins - last.ends) <= max(1.0, self._least):
+            last.add(begins, seconds, ends, joules)
+            return
+        found.append(_Open(begins, seconds, ends, joules))
         if len(found) > MOST_INTERVALS:
-            lengths = sorted(each.seconds for each in found)
-            self._least = max(2 * self._least, 2 * lengths[len(lengths) // 2])
-            self._intervals = []
-            for each in found:
-                last = self._intervals[-1] if self._intervals else None
-                if last is not None and last.seconds < self._least and len(found) > MOST_INTERVALS // 2:
-                    self._intervals[-1] = _both(last, each)
-                else:
-                    self._intervals.append(each)
+            self._shorten()
 
-
-def _both(one: Interval, other: Interval) -> Interval:
-    joules = dict(one.joules)
-    for name, value in other.joules.items():
-        key = name if name in joules or len(joules) < _MOST_COMPONENTS else "other"
-        joules[key] = joules.get(key, 0.0) + value
-    return Interval(min(one.begins, other.begins), one.seconds + other.seconds, max(one.ends, other.ends), joules)
+    def _shorten(self) -> None:
+        """Put neighbours together."""
+        found = self._intervals
+        lengths = sorted(each.seconds for each in found)
+        self._least = max(2 * self._least, 2 * lengths[len(lengths) // 2])
+        kept: list[_Open] = []
+        for each in found:
+            if kept and kept[-1].seconds < self._least:
+                kept[-1].add(each.begins, each.seconds, each.ends, each.joules)
+            else:
+                kept.append(each)
+        self._intervals = kept

@@ -6,6 +6,7 @@ from typing import Any
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.epoch_table import Table
+from eco2ai_callbacks.report.of_record import Deriver
 
 
 def record(epoch: int | None, attempt: int | None = 1, **values: Any) -> Record:
@@ -14,7 +15,7 @@ def record(epoch: int | None, attempt: int | None = 1, **values: Any) -> Record:
 
 
 def table(*records: Record) -> Table:
-    found = Table()
+    found, deriver = Table(), Deriver()
     for each in records:
-        found.add(each)
+        found.add(deriver.figures(each))
     return found

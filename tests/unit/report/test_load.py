@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from sessions import Written
 
+from eco2ai_callbacks.report.counted import CountedRecords
 from eco2ai_callbacks.report.load import load, torn_lines
-from eco2ai_callbacks.report.select import NoLog
+from eco2ai_callbacks.report.select import NoLog, selected
+from eco2ai_callbacks.runlog import restore
 
 
 def session(path: str, run: str, **fields: object) -> None:
@@ -29,6 +31,20 @@ def test_logs_of_many_hosts_are_read_together() -> None:
     assert runs["job"].joules == {"cpu": 3 * 72.0}
     assert runs.records == 12
     assert len(runs.logs) == 4
+
+
+def test_what_records_say_of_the_run_so_far_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    session("eco2ai.jsonl", "run")
+    worked_out: list[object] = []
+    for name in ("full_total", "epoch_total"):
+        work = getattr(restore, name)
+        monkeypatch.setattr(restore, name, lambda *args, work=work: (worked_out.append(args), work(*args))[1])
+    assert load("eco2ai.jsonl")["run"].joules == {"cpu": 72.0}
+    assert not worked_out
+    with selected("eco2ai.jsonl") as selection:
+        records = [each.record for each in CountedRecords(selection)]
+    assert worked_out  # once for each record that is handed out whole
+    assert records[-1].total is not None
 
 
 def test_a_backup_counts_once() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.of_record import Deriver, Figures
 from eco2ai_callbacks.report.phase_sums import PhaseSums
 from eco2ai_callbacks.report.sums import Part, Sum
 from eco2ai_callbacks.usage import Usage
@@ -17,15 +18,16 @@ WHOLE = Sum(
 )
 
 
-def record(**values: Any) -> Record:
+def figures(**values: Any) -> Figures:
     fixed = {"run": "r", "writer": "w", "event": "stage", "stage": "train", "seconds": 2.0}
-    return Record(**fixed | {"joules": {"cpu": 15.0, "ram": 5.0}, "co2_kg": 0.004, "cost": 1.0} | values)
+    used = {"joules": {"cpu": 15.0, "ram": 5.0}, "co2_kg": 0.004, "cost": 1.0}
+    return Deriver().figures(Record(**fixed | used | values))
 
 
 def test_phases_add_up_to_the_whole_with_its_bands() -> None:
     sums = PhaseSums()
-    sums.add(record(phases={"data": (1.5, 5.0), "train": (0.5, 15.0)}))
-    sums.add(record())
+    sums.add(figures(phases={"data": (1.5, 5.0), "train": (0.5, 15.0)}))
+    sums.add(figures())
     found = sums.sums(WHOLE)
     assert {name: (each.seconds, each.usage.total_j) for name, each in found.items()} == {
         "data": (1.5, 5.0),
@@ -41,8 +43,8 @@ def test_phases_add_up_to_the_whole_with_its_bands() -> None:
 
 def test_two_files_add_up_and_what_was_carried_is_of_no_phase() -> None:
     one, other = PhaseSums(), PhaseSums()
-    one.add(record(event="start", joules={}, seconds=0.0, carried={"energy_kwh": 1.0, "co2_kg": 0.5, "seconds": 9.0}))
-    other.add(record(phases={"data": (1.5, 5.0), "train": (0.5, 15.0)}))
+    one.add(figures(event="start", joules={}, seconds=0.0, carried={"energy_kwh": 1.0, "co2_kg": 0.5, "seconds": 9.0}))
+    other.add(figures(phases={"data": (1.5, 5.0), "train": (0.5, 15.0)}))
     one.plus(other)
     one.plus(other)
     found = one.sums(Sum(Usage(13.0, {"carried": 3.6e6, "cpu": 40.0})))
@@ -53,7 +55,7 @@ def test_two_files_add_up_and_what_was_carried_is_of_no_phase() -> None:
 
 def test_where_nothing_was_measured_the_seconds_are_told() -> None:
     sums = PhaseSums()
-    sums.add(record(joules={}, co2_kg=None, cost=None, phases={"data": (2.0, 0.0)}))
+    sums.add(figures(joules={}, co2_kg=None, cost=None, phases={"data": (2.0, 0.0)}))
     assert sums.sums(Sum(Usage(2.0)))["data"].usage == Usage(2.0)
     assert sums.sums(Sum(Usage(2.0, {}, 0.0)))["data"].grams_band == (0.0, 0.0)
 
@@ -61,7 +63,7 @@ def test_where_nothing_was_measured_the_seconds_are_told() -> None:
 def test_phases_without_end_do_not_fill_the_memory() -> None:
     sums = PhaseSums()
     for number in range(200):
-        sums.add(record(phases={f"p{number}": (2.0, 20.0)}))
+        sums.add(figures(phases={f"p{number}": (2.0, 20.0)}))
     found = sums.sums(WHOLE)
     assert len(found) <= 65
     assert sum(each.seconds for each in found.values()) == 400.0

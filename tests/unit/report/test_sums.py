@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.of_record import Deriver, Figures
 from eco2ai_callbacks.report.sums import MOST_CHANNELS, Adder, Sum, in_turn, parallel
 from eco2ai_callbacks.usage import Usage
 
@@ -15,10 +16,14 @@ def record(**values: Any) -> Record:
     return Record(**{"run": "r", "writer": "w", "event": "stage", "seconds": 2.0} | values)
 
 
+def figures(**values: Any) -> Figures:
+    return Deriver().figures(record(**values))
+
+
 def added(*records: Record) -> Sum:
-    adder = Adder()
+    adder, deriver = Adder(), Deriver()
     for each in records:
-        adder.add(each)
+        adder.add(deriver.figures(each))
     return adder.sum
 
 
@@ -77,7 +82,7 @@ def test_each_gpu_counts_its_own_time() -> None:
     adder = Adder()
     for _ in range(2):
         more = Adder()
-        more.add(record(**GPU))
+        more.add(figures(**GPU))
         adder.plus(more)
     assert adder.sum.gpu_seconds == 4.0
     assert added(record(**CPU)).gpu_seconds is None
@@ -99,8 +104,8 @@ def test_what_a_checkpoint_carried_over_counts() -> None:
 
 def test_two_files_parts_add_up() -> None:
     one, other = Adder(), Adder()
-    one.add(record(**CPU, co2_kg=1.0, measured_share=0.5))
-    other.add(record(**GPU, co2_kg=2.0))
+    one.add(figures(**CPU, co2_kg=1.0, measured_share=0.5))
+    other.add(figures(**GPU, co2_kg=2.0))
     both = added(record(**CPU, co2_kg=1.0, measured_share=0.5), record(**GPU, co2_kg=2.0))
     one.plus(other)
     assert one.sum.usage == both.usage

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sessions import Written
 
-from eco2ai_callbacks.runlog.read import lines, records
+from eco2ai_callbacks.runlog.read import lines, records, segments
 from eco2ai_callbacks.runlog.restore import Restorer, frozen
+from eco2ai_callbacks.runlog.short import DEFAULTS
 
 EARLY = Path(__file__).parent / "schema1" / "finished.jsonl"
 
@@ -33,6 +35,24 @@ def test_writers_side_by_side_are_told_apart(log: Path) -> None:
     ]
     assert {r.method["cpu"] for r in records(log)} == {"cpu-model:vm"}
     assert not any(line.unknown for line in lines(log))
+
+
+def test_what_is_said_of_the_run_so_far_can_be_left_out(log: Path) -> None:
+    log.write_bytes(EARLY.read_bytes())
+    early = len(records(log))
+    session = Written(log, carried={"energy_kwh": 1e-3, "co2_kg": 1e-4, "seconds": 5.0})
+    session.mark()
+    session.mark("stage", 1, "validate")
+    session.heartbeat(1)
+    session.note(loss=0.5)
+    session.mark(epoch=1)
+    session.stop()
+    nothing = {
+        name: DEFAULTS[name] for name in ("total", "attempts", "epoch_energy_kwh", "epoch_co2_kg", "epoch_total")
+    }
+    assert any(record.total and record.epoch_total and record.attempts for record in records(log)[early:])
+    assert list(segments(log))[early:] == [replace(record, **nothing) for record in records(log)[early:]]
+    assert list(segments(log))[:early] == records(log)[:early]
 
 
 def test_without_the_first_line_it_is_said_what_is_not_known(log: Path) -> None:
