@@ -46,7 +46,7 @@ def logged(guard: Guard, values: Callable[[], Mapping[Any, Any] | None]) -> dict
 
 def _number(value: Any) -> float | None:
     """Return a finite number as ``float``; ``None`` for all else. A number on a GPU is waited for."""
-    if isinstance(value, bool) or not hasattr(type(value), "__float__") or getattr(value, "ndim", 0):
+    if isinstance(value, bool) or not hasattr(type(value), "__float__") or getattr(value, "ndim", 0) != 0:
         return None
     try:
         number = float(value)
