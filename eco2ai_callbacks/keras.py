@@ -19,8 +19,10 @@ from eco2ai_callbacks.distributed.process_group import (
 )
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
-from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION, FitPhases
+from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION
+from eco2ai_callbacks.integrations.keras_last import LastCallback
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
+from eco2ai_callbacks.integrations.logged import logged
 from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.metrics.scalars import PREFIX, UNITS
 from eco2ai_callbacks.phases.times import OTHER
@@ -85,8 +87,8 @@ class Eco2AICallback(keras.callbacks.Callback):
         if found is not None:
             found.callbacks.remove(self)
             found.callbacks.insert(0, self)
-            others = [each for each in found.callbacks if not isinstance(each, _Last)]
-            found.callbacks[:] = [*others, _Last(self._lifecycle.fit)]
+            others = [each for each in found.callbacks if not isinstance(each, LastCallback)]
+            found.callbacks[:] = [*others, LastCallback(self._lifecycle.fit)]
             for each in found.callbacks:
                 if isinstance(each, keras.callbacks.ProgbarLogger):
                     self._keep_from(each)
@@ -130,7 +132,8 @@ class Eco2AICallback(keras.callbacks.Callback):
             self._lifecycle.fit.turn(TRAIN)  # the mark waits for what the GPU has queued
             samples = tracker.guard.call("samples", self._samples, None)
             planned = (self.params or {}).get("epochs") or 0
-            report = tracker.end_epoch(epoch, samples=samples, planned=planned)
+            metrics = logged(tracker.guard, lambda: logs) or None
+            report = tracker.end_epoch(epoch, samples=samples, planned=planned, metrics=metrics)
             if logs is not None:
                 logs.update(report.scalars)
             self._lifecycle.fit.turn(LOGGING)
@@ -270,28 +273,6 @@ def _sizes() -> tuple[int, int, int] | None:
         return None
     size = int(data.batch_size)
     return size, int(data.partial_batch_size) if data.has_partial_batch else size, int(data.num_batches)
-
-
-class _Last(keras.callbacks.Callback):
-    """The last callback of a list: what the others do at a step's and an epoch's end is over.
-
-    Args:
-        fit: The fit's phases.
-    """
-
-    async_safe = True
-
-    def __init__(self, fit: FitPhases) -> None:
-        super().__init__()
-        self._fit = fit
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Begin to wait for data."""
-        self._fit.turn(DATA)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Begin what lies between two epochs."""
-        self._fit.turn(OTHER)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.integrations.lightning_callbacks import Callback, LastCallback
+from eco2ai_callbacks.integrations.lightning_logged import LoggedEpochs
 from eco2ai_callbacks.integrations.run_facts import log_facts
 from eco2ai_callbacks.phases.times import OTHER
 from eco2ai_callbacks.session.context import Platform
@@ -51,6 +52,7 @@ class Eco2AICallback(Callback):
         self._restored: Checkpoint | None = None
         self._samples: int | None = None
         self._step = 0
+        self._logged = LoggedEpochs()
 
     @classmethod
     def on_platform(cls, platform: Platform, **settings: Unpack[SettingsArgs]) -> Self:
@@ -71,6 +73,7 @@ class Eco2AICallback(Callback):
             tracker = self._begin(trainer, fit=True, done=self._done(trainer, trainer.current_epoch))
             log_facts(tracker, trainer.loggers if trainer.is_global_zero else ())
             self._restored, self._step = None, trainer.global_step
+            self._logged = LoggedEpochs()
             fit = self._lifecycle.fit
             fit.count(trainer, "save_checkpoint", CHECKPOINT)
             for logger in trainer.loggers:
@@ -79,6 +82,7 @@ class Eco2AICallback(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch; the time before it was set-up, or time between two epochs."""
+        self._logged.write(self._lifecycle.tracker, trainer)
         if tracker := self._lifecycle.tracker:
             self._samples = None
             tracker.enter("train", trainer.current_epoch)
@@ -116,8 +120,13 @@ class Eco2AICallback(Callback):
             report = tracker.end_epoch(epoch, samples=self._samples, done=done, planned=planned)
             self._lifecycle.fit.turn(OTHER)
             self._log(tracker, pl_module, report.scalars)
+            self._logged.end(epoch)
             if report.stop:
                 trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what the last epoch has logged."""
+        self._logged.write(self._lifecycle.tracker, trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the run."""
@@ -126,6 +135,7 @@ class Eco2AICallback(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the run as interrupted; its usage until now is kept."""
+        self._logged.write(self._lifecycle.tracker, trainer)
         self._lifecycle.end("interrupted")
         LastCallback.remove(trainer)
 

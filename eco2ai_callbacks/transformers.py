@@ -16,6 +16,7 @@ from eco2ai_callbacks.integrations.callstack import call_of, owner
 from eco2ai_callbacks.integrations.fit_phases import DATA, TRAIN
 from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
 from eco2ai_callbacks.integrations.hf_last import LastCallback
+from eco2ai_callbacks.integrations.hf_logged import LoggedRows, is_closing
 from eco2ai_callbacks.integrations.hf_model_card import add_emissions_to_cards
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
 from eco2ai_callbacks.integrations.run_facts import log_facts
@@ -51,6 +52,7 @@ class Eco2AICallback(TrainerCallback):
         self._born = time.monotonic_ns()
         self._epoch: int | None = None
         self._seen = (0, 0)
+        self._logged = LoggedRows()
         self._evaluating = False
         self._alone = False
 
@@ -71,6 +73,7 @@ class Eco2AICallback(TrainerCallback):
                 return  # named in report_to and given as a callback: only one of the two measures
             surround(handler, self, LastCallback(self._lifecycle, self._after_all, state))
         self._epoch, self._evaluating, self._alone = None, False, False
+        self._logged = LoggedRows()
         checkpoint = Checkpoint.from_dict((state.stateful_callbacks.get(STATE_KEY) or {}).get("attributes", {}))
         tracker = self._begin(args, state, ("train",), checkpoint)
         self._save(state)
@@ -83,6 +86,7 @@ class Eco2AICallback(TrainerCallback):
         if tracker := self._lifecycle.tracker:
             if self._epoch is None and state.is_world_process_zero:  # by now, all reporters are set up
                 log_facts(tracker, getattr(self._handler(), "callbacks", ()))
+            self._logged.write(tracker, self._epoch)
             # The state's epoch is steps divided by steps: a whole number may be short by a rounding error.
             self._epoch = int((state.epoch or 0.0) + 1e-6) if self._epoch is None else self._epoch + 1
             self._seen = (state.global_step, state.num_input_tokens_seen)
@@ -115,6 +119,7 @@ class Eco2AICallback(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """End the run; a row logged in this hook would open a second run in some reporters."""
+        self._logged.write(self._lifecycle.tracker, self._epoch)
         self._save(state)
         self._lifecycle.end()
 
@@ -155,7 +160,8 @@ class Eco2AICallback(TrainerCallback):
         tracker = self._lifecycle.tracker
         if tracker is None or logs is None:
             return
-        if "train_runtime" in logs and "train_loss" in logs:
+        self._logged.add(tracker, state, logs)
+        if is_closing(logs):
             tracker.mark("stage", stage="other")
             found = tracker.figures.totals()
         elif self._evaluating and (key := next((k for k in logs if k.endswith("_runtime")), None)):
@@ -176,6 +182,7 @@ class Eco2AICallback(TrainerCallback):
     ) -> None:
         """Close an evaluation that no row has closed, and end the run of one outside of training."""
         self._finish_evaluation(metrics, "validate")
+        self._logged.add(self._lifecycle.tracker, state, metrics)
         self._save(state)
 
     def on_predict(

@@ -15,7 +15,7 @@ from eco2ai_callbacks import track
 PREFIX = "eco2ai_callbacks."
 # These begin with the import of a framework, or of what an extra installs, which may be missing.
 ADAPTERS = {f"{PREFIX}{name}" for name in ("lightning", "transformers", "keras", "accelerate")}
-ADAPTERS |= {f"{PREFIX}integrations.{name}" for name in ("hf_last", "lightning_callbacks")}
+ADAPTERS |= {f"{PREFIX}integrations.{name}" for name in ("hf_last", "keras_last", "lightning_callbacks")}
 ADAPTERS |= {f"{PREFIX}report.{name}" for name in ("charts", "chart_parts", "page", "pictures")}
 FOUND = [each.name for each in pkgutil.walk_packages(eco2ai_callbacks.__path__, PREFIX)]
 MODULES = ["eco2ai_callbacks", *(name for name in FOUND if name != f"{PREFIX}__main__")]

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "integrations/script": "runs scripts as processes: tests/system/test_script.py",
     "integrations/hf_last": "needs its framework: tests/fits/test_transformers.py",
     "integrations/lightning_callbacks": "needs its framework: tests/fits/test_lightning.py",
+    "integrations/keras_last": "needs its framework: tests/fits/test_keras.py",
     "integrations/hf_model_card": "needs its framework: tests/fits/test_model_card.py",
     "settings/__init__": "hands on the names of its modules",
     "testing/__init__": "hands on the names of its modules",

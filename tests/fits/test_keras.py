@@ -21,7 +21,8 @@ if not os.environ.get("KERAS_BACKEND"):
 keras = pytest.importorskip("keras")
 np = pytest.importorskip("numpy")
 
-from eco2ai_callbacks.errors import SettingsError  # noqa: E402 - after the skips
+from eco2ai_callbacks import load  # noqa: E402 - after the skips
+from eco2ai_callbacks.errors import SettingsError  # noqa: E402
 from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform  # noqa: E402
 
@@ -102,6 +103,9 @@ def test_every_callback_and_history_get_what_the_run_log_holds(data: Any, first:
         written = list(csv.DictReader(file))
     wanted = expected(run)
     assert len(wanted) == 2
+    losses = ["loss", "accuracy"] + ["val_loss", "val_accuracy"] * (validation > 0)
+    for number, epoch in enumerate(load("eco2ai.jsonl")[0].epochs):
+        assert epoch.metrics == {name: history[name][number] for name in losses}
     for number, scalars in enumerate(wanted):
         assert ("eco2ai/val_energy_kwh" in scalars) is (validation > 0)
         for name, value in scalars.items():

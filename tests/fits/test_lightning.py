@@ -25,7 +25,7 @@ PACKAGES = [name for name in ("lightning.pytorch", "pytorch_lightning") if impor
 if not PACKAGES:
     pytest.skip("neither lightning nor pytorch_lightning is installed", allow_module_level=True)
 
-from eco2ai_callbacks import track  # noqa: E402 - after the skips
+from eco2ai_callbacks import load, track  # noqa: E402 - after the skips
 from eco2ai_callbacks.errors import SettingsError  # noqa: E402 - after the skips
 from eco2ai_callbacks.lightning import Eco2AICallback  # noqa: E402
 
@@ -148,6 +148,40 @@ def test_each_epoch_logs_what_the_run_log_holds(pl: ModuleType, first: bool) -> 
         assert seen.keys() == wanted.keys() | forecast
         for name, value in wanted.items():
             assert seen[name] == pytest.approx(single(value), rel=1e-7), name
+
+
+def test_the_run_log_holds_what_each_epoch_logged_and_nothing_is_computed_for_that(pl: ModuleType) -> None:
+    losses: list[dict[str, float]] = []
+
+    class Ahead(pl.Callback):  # type: ignore[name-defined,misc]
+        """Logs for the next epoch before our hook: that is pending until this epoch's end."""
+
+        def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+            self.log("begun", float(trainer.current_epoch), on_epoch=True)
+            pending.append(next(item for item in trainer._results.values() if item.meta.name == "begun"))
+
+    class Behind(pl.Callback):  # type: ignore[name-defined,misc]
+        def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+            assert pending[-1]._computed is None
+
+        def on_validation_end(self, trainer: Any, module: Any) -> None:
+            validated.append(float(trainer.callback_metrics["val_loss"]))
+
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            losses.append({"train_loss": float(trainer.callback_metrics["train_loss"])})
+
+    pending: list[Any] = []
+    validated: list[float] = []
+    fit = trainer(
+        pl, [Ahead(), Eco2AICallback(), Behind()], max_epochs=3, check_val_every_n_epoch=2, num_sanity_val_steps=0
+    )
+    fit.fit(model(pl), loader(64), loader(64))
+    check_whole(rows())
+    assert len(validated) == 1
+    last = [losses[end] for end in (3, 7, 11)]
+    expected: list[dict[str, float]] = [{**each, "begun": float(epoch)} for epoch, each in enumerate(last)]
+    expected[1]["val_loss"] = validated[0]
+    assert [dict(epoch.metrics) for epoch in load("eco2ai.jsonl")[0].epochs] == expected
 
 
 def test_every_attached_logger_gets_the_scalars(pl: ModuleType) -> None:

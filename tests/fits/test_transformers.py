@@ -21,6 +21,7 @@ transformers = pytest.importorskip("transformers")
 
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skips
 
+from eco2ai_callbacks import load  # noqa: E402
 from eco2ai_callbacks.session.lifetime import LOOK_S  # noqa: E402
 from eco2ai_callbacks.sinks.console import amount  # noqa: E402
 from eco2ai_callbacks.transformers import Eco2AICallback  # noqa: E402
@@ -115,6 +116,11 @@ def test_each_epoch_logs_what_the_run_log_holds(first: bool) -> None:
     for epoch, row in enumerate(evaluations):
         assert row["eval_eco2ai/energy_kwh"] == stage_sum(run, "validate", epoch)
         assert row["eval_eco2ai/co2_kg"] == stage_sum(run, "validate", epoch, "co2_kg")
+    losses = [row for row in fit.state.log_history if "loss" in row]
+    for epoch, both in zip(load("eco2ai.jsonl")[0].epochs, zip(losses, evaluations, strict=True), strict=True):
+        logged = {n: v for row in both for n, v in row.items() if n not in ("epoch", "step") and "eco2ai/" not in n}
+        assert epoch.metrics == logged
+        assert {"loss", "eval_loss"} <= logged.keys()
     closing = next(row for row in fit.state.log_history if "train_runtime" in row)
     assert closing["eco2ai/total_energy_kwh"] == run[-2]["total"]["energy_kwh"]
     assert metrics["eco2ai/total_co2_kg"] == run[-2]["total"]["co2_kg"]
@@ -329,6 +335,8 @@ def test_several_evaluations_an_epoch_are_never_mixed_into_training() -> None:
     evaluations = [row for row in fit.state.log_history if "eval_loss" in row]
     assert len(evaluations) == 4
     marks = [row for row in run if row["stage"] == "validate"]
+    logged = [epoch.metrics["eval_loss"] for epoch in load("eco2ai.jsonl")[0].epochs]
+    assert logged == [row["eval_loss"] for row in evaluations][1::2]
     assert [row["eval_eco2ai/energy_kwh"] for row in evaluations] == [mark["energy_kwh"] for mark in marks]
     assert [mark["epoch"] for mark in marks] == [0, 0, 1, 1]
     assert len(epochs(run)) == 2
@@ -438,6 +446,7 @@ def test_evaluation_and_prediction_alone_join_the_last_run() -> None:
     predicted = fit.predict(Texts(16)).metrics
     found = rows()
     check_whole(found)
+    assert not [row for row in found if row["event"] == "metrics"], "no epoch has logged anything"
     assert len(by_run(found)) == 1
     assert metrics["eval_eco2ai/energy_kwh"] == stage_sum(found, "validate", None)
     assert predicted["test_eco2ai/energy_kwh"] == stage_sum(found, "predict", None)

@@ -88,8 +88,11 @@ INSIDE: dict[str, list[set[str]]] = {
     "integrations": [
         {"__init__"},
         {"hf_last"},
-        {"lifecycle", "script", "hf_model_card", "hf_callbacks", "lightning_callbacks", "run_facts"},
-        {"fit_phases"},
+        {
+            *("lifecycle", "script", "hf_model_card", "hf_callbacks", "lightning_callbacks", "keras_last", "run_facts"),
+            *("hf_logged", "lightning_logged"),
+        },
+        {"fit_phases", "logged"},
         {"callstack", "unmeasured"},
     ],
     "eco2ai_compat": [
