@@ -98,7 +98,11 @@ def russia() -> Iterator[Factor]:
 
 
 def google() -> Iterator[Factor]:
-    """Return the provider's own figures."""
+    """Return the provider's own figures, the newest first."""
+    regions = {row["id"] for row in raw("cloud_regions")}
+    for row in raw("google_regions"):
+        if row["id"] in regions:
+            yield Factor(row["id"], f"Google {row['year']}", row["year"], row["g_per_kwh"])
     for row in raw("cloud_regions"):
         if row["level"] == "provider":
             yield Factor(row["id"], "Google 2024", row["year"], row["g_per_kwh"])
