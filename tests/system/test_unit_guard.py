@@ -58,7 +58,7 @@ def test_after():
 def test_a_unit_test_that_starts_a_process_fails_and_the_others_go_on(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
     pytester.makepyfile(TESTS)
-    # In a process of its own: its hook would stay in this one.
+    # In a process of its own, which may start none.
     found = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
     found.assert_outcomes(passed=4, failed=7, errors=9)
     found.stdout.fnmatch_lines(["*test_that_starts*starts a process (subprocess.Popen): it belongs to tests/system"])
