@@ -29,10 +29,8 @@ def record_lines(file: Path) -> Iterator[tuple[int, str, Mapping[str, Any] | Non
 
 def text_lines(file: Path) -> Iterator[tuple[int, str, bytes]]:
     """Return number, text and bytes of each line that is not empty."""
-    for number, data in raw_lines(file):
-        if data:
-            # Bytes that are not UTF-8 stay distinct.
-            yield number, data.decode("utf-8", "backslashreplace"), data
+    # Bytes that are not UTF-8 stay distinct.
+    return ((number, data.decode("utf-8", "backslashreplace"), data) for number, data in raw_lines(file) if data)
 
 
 def record_of(text: str) -> Mapping[str, Any] | None:

@@ -16,11 +16,12 @@ from typing import Any
 # Energy in kWh, CO2 in kg, seconds.
 Figures = tuple[float | None, float | None, float | None]
 
-# Texts without escapes and control characters stand for themselves, and numbers so short are not infinite.
+# Texts without escapes and control characters stand for themselves, and numbers so short are not infinite. No part of
+# a text or a number can belong to what follows it, so nothing is tried again ("+" behind a number of times).
 _PATTERNS: Mapping[type, str] = {
-    str: r'"([^"\\\x00-\x1f]*)"',
-    int: r"(-?(?:0|[1-9][0-9]{0,17}))",
-    float: r"(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,40}(?:[eE][+-]?[0-9]{1,2})?|[eE][+-]?[0-9]{1,2}))",
+    str: r'"([^"\\\x00-\x1f]*+)"',
+    int: r"(-?(?:0|[1-9][0-9]{0,17}+))",
+    float: r"(-?(?:0|[1-9][0-9]{0,17}+)(?:\.[0-9]{1,40}+(?:[eE][+-]?[0-9]{1,2}+)?|[eE][+-]?[0-9]{1,2}+))",
 }
 # What a line holds that has a shape. Others state what holds from then on, or sums of several lines.
 _NAMES = ("run", "writer", "seq", "prev", "stage", "epoch", "attempt")
@@ -50,13 +51,14 @@ class Mark:
     attempt: int
 
     def __init__(self, event: str, texts: tuple[str, ...], channels: tuple[str, ...]) -> None:
+        # One by one: a line is read in the time that a few calls take.
         self.event: str = event
-        self.run, self.writer, seq, self.prev, self.stage, epoch, attempt = texts[:7]
+        self.run, self.writer, seq, self.prev, self.stage, epoch, attempt, energy, co2, seconds, *others = texts
+        total_energy, total_co2, total_seconds, *joules = others
         self.seq, self.epoch, self.attempt = int(seq), int(epoch), int(attempt)
-        energy, co2, seconds, total_energy, total_co2, total_seconds = map(float, texts[7:13])
-        self.own: Figures = energy, co2, seconds
-        self.total: Figures = total_energy, total_co2, total_seconds
-        self.joules: dict[str, float] = dict(zip(channels, map(float, texts[13:]), strict=True))
+        self.own: Figures = float(energy), float(co2), float(seconds)
+        self.total: Figures = float(total_energy), float(total_co2), float(total_seconds)
+        self.joules: dict[str, float] = dict(zip(channels, map(float, joules), strict=True))
 
 
 class Shapes:

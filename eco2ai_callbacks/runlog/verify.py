@@ -182,7 +182,6 @@ class _Check:
         if not run.take(mark, self._records, file):
             return False
         chain.take(mark, line_hash(data))
-        self._unconfirmed.pop(mark.writer, None)
         self._unconfirmed[mark.writer] = file, number, text
         return True
 
