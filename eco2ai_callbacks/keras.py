@@ -13,9 +13,9 @@ from eco2ai_callbacks.distributed.process_group import (
     check_ranks,
     find_group,
     jax_group,
-    torch_agreement,
     torch_group,
     torch_rank,
+    torch_store,
 )
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.integrations.callstack import call_of, local, owner
@@ -61,7 +61,6 @@ class Eco2AICallback(keras.callbacks.Callback):
         self._lifecycle = RunLifecycle(settings)
         self._fitting = False
         self._alone = False
-        self._exchanges = False
         self._epoch = 0
         self._cut_short = False
         # Batches of the epoch so far, and the sizes of its data: of a batch, of the last one, and how many.
@@ -119,7 +118,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         if row and logs is not None:
             logs.update(row)
         params = self.params or {}
-        if not self._exchanges and self._lifecycle.is_over_budget(
+        if self._lifecycle.is_over_budget(
             lambda: self._epoch + (batch + 1) / params["steps"] if params.get("steps") else None,
             lambda: params.get("epochs"),
             self._epoch,
@@ -174,7 +173,6 @@ class Eco2AICallback(keras.callbacks.Callback):
 
     def _begin(self, *, fit: bool, first_epoch: int = 0, calls: tuple[str, ...] = ("fit",)) -> Tracker:
         group = self._group() if fit else None
-        self._exchanges = group is not None
         return self._lifecycle.begin(
             fit=fit,
             checkpoint=self._lifecycle.continued(first_epoch) if first_epoch > 0 else None,
@@ -183,7 +181,7 @@ class Eco2AICallback(keras.callbacks.Callback):
             rank=(group.rank, group.size) if group else torch_rank(),
             quiet=not (self.params or {}).get("verbose", 1),
             gather=group and group.gather,
-            agree=torch_agreement(),
+            store=torch_store(),
         )
 
     def _count(self) -> None:

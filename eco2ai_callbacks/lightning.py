@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from eco2ai_callbacks.distributed.messages import Gather
-from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_agreement, torch_group
+from eco2ai_callbacks.distributed.process_group import has_torch_group, torch_group, torch_store
 from eco2ai_callbacks.integrations.callstack import call_of
 from eco2ai_callbacks.integrations.fit_phases import CHECKPOINT, DATA, LOGGING, TRAIN, VALIDATION
 from eco2ai_callbacks.integrations.lifecycle import RunLifecycle
@@ -103,7 +103,7 @@ class Eco2AICallback(Callback):
         if settings.every_n_steps and (tracker := self._lifecycle.tracker):
             self._count_step(trainer, tracker, found)
         self._lifecycle.fit.step_ended(OTHER)
-        if trainer.world_size == 1 and self._lifecycle.is_over_budget(
+        if self._lifecycle.is_over_budget(
             lambda: trainer.global_step if len(trainer.optimizers) == 1 else None,
             lambda: self._planned(trainer),
             trainer.current_epoch,
@@ -215,7 +215,7 @@ class Eco2AICallback(Callback):
             rank=(trainer.global_rank, trainer.world_size),
             quiet=not trainer.is_global_zero or not logging.getLogger(name).isEnabledFor(logging.INFO),
             gather=_gather(trainer) if fit else None,
-            agree=torch_agreement(),
+            store=torch_store(),
         )
 
     def _done(self, trainer: Trainer, epochs: int) -> float:

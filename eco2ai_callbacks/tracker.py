@@ -109,7 +109,7 @@ class Tracker:
         if not self._lifetime.started:
             self.phase.begin()
             context = replace(context or RunContext(), phases=self.phase).in_group(self._ranks, self.guard)
-            self._job.join(context.gather, context.rank[0] if context.rank else 0, context.meet)
+            self._job.join(context.gather, context.rank, context.meet, context.store)
             run = self._lifetime.start(context)
             self.figures.outlook.begin(continued=run.continued)
         return self

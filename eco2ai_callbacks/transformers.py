@@ -11,7 +11,7 @@ from transformers.integrations import INTEGRATION_TO_CALLBACK, integration_utils
 from transformers.trainer_callback import CallbackHandler
 from transformers.utils import logging
 
-from eco2ai_callbacks.distributed.process_group import torch_agreement, torch_group
+from eco2ai_callbacks.distributed.process_group import torch_group, torch_store
 from eco2ai_callbacks.integrations.callstack import call_of, owner
 from eco2ai_callbacks.integrations.fit_phases import DATA, TRAIN
 from eco2ai_callbacks.integrations.hf_callbacks import amounts, include_in_all, log_row, show_in_table, surround
@@ -209,9 +209,7 @@ class Eco2AICallback(TrainerCallback):
         if control.should_evaluate:
             self._evaluate()
             self._save(state)
-        if args.world_size == 1 and self._lifecycle.is_over_budget(
-            lambda: state.global_step, lambda: state.max_steps, self._epoch
-        ):
+        if self._lifecycle.is_over_budget(lambda: state.global_step, lambda: state.max_steps, self._epoch):
             control.should_training_stop = True
 
     def _leads(self, handler: CallbackHandler) -> bool:
@@ -231,7 +229,7 @@ class Eco2AICallback(TrainerCallback):
             rank=(args.process_index, args.world_size),
             quiet=not state.is_world_process_zero or logging.get_verbosity() >= logging.ERROR,
             gather=group and group.gather,
-            agree=torch_agreement(),
+            store=torch_store(),
         )
 
     def _counts(self, args: TrainingArguments, state: TrainerState, loader: Any) -> tuple[int, int | None]:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import TypeVar
 
-from eco2ai_callbacks.distributed.messages import Gather, Meet, RankStart, RankUsage, remote_failures, sum_ranks
+from eco2ai_callbacks.distributed.messages import (
+    Gather,
+    Meet,
+    RankStart,
+    RankUsage,
+    SharedStore,
+    remote_failures,
+    sum_ranks,
+)
+from eco2ai_callbacks.distributed.step_looks import StepLooks
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.usage import Usage
 
 M = TypeVar("M")
+
+# Seconds between two looks at the budget within an epoch: each reads all meters once.
+LOOK_S = 5.0
 
 
 class JobTotals:
@@ -24,7 +37,12 @@ class JobTotals:
         self._guard = guard
         self._gather: Gather | None = None
         self._meet: Meet | None = None
-        self._rank = 0
+        self._store: SharedStore | None = None
+        self._rank, self._size = 0, 1
+        self._looks: StepLooks | None = None
+        # This rank's usage at the last exchange, and how many there were.
+        self._own = Usage()
+        self._exchanges = 0
         self._pid = os.getpid()
         self._finished = False
         # Of the last exchange; ``total`` and ``ranks`` are None before it, and without one.
@@ -39,18 +57,31 @@ class JobTotals:
 
     @property
     def alone(self) -> bool:
-        """Whether this rank exchanges nothing with others, so that it may decide at any time."""
-        return self._gather is None
+        """Whether there is no other rank, so that this one may decide at any time."""
+        return self._gather is None and self._size == 1
 
-    def join(self, gather: Gather | None, rank: int, meet: Meet | None = None) -> None:
+    @property
+    def leads(self) -> bool:
+        """Whether it is the first rank, or the only one."""
+        return self._rank == 0
+
+    def join(
+        self,
+        gather: Gather | None,
+        rank: tuple[int, int] | None,
+        meet: Meet | None = None,
+        store: SharedStore | None = None,
+    ) -> None:
         """Join the ranks of a job; without it there is only this one.
 
         Args:
             gather: Sends a message to all ranks and returns every rank's; ``None`` without a process group.
-            rank: Number of this rank.
+            rank: Number of this rank and of all; ``None`` where there is only this one.
             meet: Finds out whether all ranks come to the end; ``None`` where they exchange nothing there.
+            store: What the ranks share without waiting; ``None`` where they share nothing.
         """
-        self._gather, self._rank, self._meet, self._pid = gather, rank, meet, os.getpid()
+        self._rank, self._size = rank or (0, 1)
+        self._gather, self._meet, self._store, self._pid = gather, meet, store, os.getpid()
 
     def exchange(self, message: M) -> list[M]:
         """Send a message to all ranks and return every rank's, in the order of the ranks.
@@ -70,6 +101,8 @@ class JobTotals:
         """
         starts = self.exchange(RankStart(failures=self._reasons()) if start is None else start)
         self._guard.add_remote(remote_failures(starts, self._rank))
+        if self._gather is not None and self._store is not None and len(starts) > 1:
+            self._looks = StepLooks(self._store, f"look/{starts[0].token}", len(starts), LOOK_S)
         return starts
 
     def add(self, usage: RankUsage) -> RankUsage:
@@ -83,11 +116,26 @@ class JobTotals:
         messages = self.exchange(dataclasses.replace(usage, failures=self._reasons()) if usage.is_partial else usage)
         self._guard.add_remote(remote_failures(messages, self._rank))
         job = sum_ranks(messages)
-        self.total = job.total
+        self.total, self._own = job.total, usage.total
+        self._exchanges += 1
         self.ranks = sum(1 for message in messages if message.total.joules)
         others = job.total - usage.total
         self.others = Usage(0.0, others.joules, others.grams, others.cost)
         return job
+
+    def look(self, clock: Callable[[], float], so_far: Callable[[], Usage]) -> Usage | None:
+        """Count a step of an epoch that all ranks train together; return the whole job's usage where all look at it.
+
+        The same figure is returned on all ranks at the same step, so that they may decide alike. Never waits for one.
+
+        Args:
+            clock: Returns monotonic seconds.
+            so_far: Returns this rank's usage until now.
+        """
+        if self._looks is None or os.getpid() != self._pid:
+            return None
+        used = self._looks.step(clock, lambda: so_far() - self._own, self._exchanges)
+        return None if used is None else (self.total or Usage()) + used
 
     def finish(self, total: Usage, *, interrupted: bool = False) -> None:
         """Exchange the totals of a run that has ended, once, where all ranks come to its end.

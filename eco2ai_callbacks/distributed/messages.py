@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from eco2ai_callbacks.host.registry import Entry
 from eco2ai_callbacks.phases.shares import Phases
@@ -16,8 +17,19 @@ CARRIED = "carried"
 Gather = Callable[[Any], list[Any]]
 # Called by each rank at its end with whether it can still exchange; returns whether all can. Does not wait for long.
 Meet = Callable[[bool], bool]
-# Returns, for a key and a value, the value that some rank gave first for the key. Waits for no other rank.
-Agree = Callable[[str, str], str]
+
+
+class SharedStore(NamedTuple):
+    """What the ranks of a job share without waiting for each other.
+
+    Args:
+        agree: Returns, for a key and a value, the value that some rank gave first for the key. The empty text gives
+            none: it is returned where no rank has given one.
+        add: Adds a whole number to the one under a key, 0 at first, and returns the sum.
+    """
+
+    agree: Callable[[str, str], str]
+    add: Callable[[str, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +53,13 @@ class RankStart:
         entry: The tracker and the channels that it can read; ``None`` where it could not start.
         known: Usage of earlier sessions of the run in the rank's log.
         failures: Failures so far, one sentence each.
+        token: A name of this start that no other has; rank 0's is the job's.
     """
 
     entry: Entry | None = None
     known: Usage = NO_USAGE
     failures: tuple[str, ...] = ()
+    token: str = field(default_factory=lambda: os.urandom(8).hex(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from eco2ai_callbacks.distributed.messages import Agree, Gather, Meet
+from eco2ai_callbacks.distributed.messages import Gather, Meet, SharedStore
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard, logger
 
@@ -131,8 +131,8 @@ def torch_rank(modules: Mapping[str, Any] = sys.modules) -> tuple[int, int] | No
     return group.get_rank(), group.get_world_size()
 
 
-def torch_agreement(modules: Mapping[str, Any] = sys.modules) -> Agree | None:
-    """Return an agreement in the store of ``torch.distributed``, for ranks that nothing synchronises.
+def torch_store(modules: Mapping[str, Any] = sys.modules) -> SharedStore | None:
+    """Return what ranks share in the store of ``torch.distributed``.
 
     ``None`` where there is one process, no group or no store.
 
@@ -148,7 +148,10 @@ def torch_agreement(modules: Mapping[str, Any] = sys.modules) -> Agree | None:
         # The first one sets it: an absent key is compared as if it held the empty text.
         return str(store().compare_set(f"eco2ai/{key}", "", value).decode())
 
-    return agree
+    def add(key: str, number: int) -> int:
+        return int(store().add(f"eco2ai/{key}", number))
+
+    return SharedStore(agree, add)
 
 
 def _store(group: Any) -> Callable[[], Any] | None:

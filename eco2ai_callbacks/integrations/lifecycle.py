@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from eco2ai_callbacks.carbon import grid
-from eco2ai_callbacks.distributed.messages import Agree, Gather
+from eco2ai_callbacks.distributed.messages import Gather, SharedStore
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.integrations.fit_phases import FitPhases
 from eco2ai_callbacks.metrics.model_card import TrainingType
@@ -109,7 +109,7 @@ class RunLifecycle:
         rank: tuple[int, int] | None = None,
         quiet: bool = False,
         gather: Gather | None = None,
-        agree: Agree | None = None,
+        store: SharedStore | None = None,
     ) -> Tracker:
         """Start the tracker of a fit, or of a validation, test or prediction outside of one.
 
@@ -122,7 +122,7 @@ class RunLifecycle:
             quiet: Whether the console line is left out.
             gather: Sends a message to all ranks, where the framework synchronises them in the fit. It is not used
                 outside of a fit, where a rank may be alone.
-            agree: Gives ranks that nothing synchronises a common run.
+            store: What the ranks share without waiting for each other.
         """
         tracker = self.tracker
         if tracker is None or not tracker.call_is_running:
@@ -142,7 +142,7 @@ class RunLifecycle:
                     call=call,
                     gather=gather if fit else None,
                     alone=not fit,
-                    agree=agree,
+                    store=store,
                 )
             )
         # Else the same call starts again, as in Hugging Face's search for a batch size.

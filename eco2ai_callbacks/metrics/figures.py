@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from eco2ai_callbacks.distributed.job import JobTotals
+from eco2ai_callbacks.distributed.job import LOOK_S, JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.metrics import scalars
@@ -17,9 +18,6 @@ from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.record import band_factors
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage
-
-# Seconds between two looks at the budget within an epoch: each reads all meters once.
-LOOK_S = 5.0
 
 
 class Running(Protocol):
@@ -128,8 +126,8 @@ class JobFigures:
     ) -> str | None:
         """Check the budget within an epoch, every ``LOOK_S`` seconds at most; return the sentence where it is used up.
 
-        Until enough epochs have ended, a forecast by steps is written too. Nothing is checked where ranks exchange
-        their usage: they must decide alike, and nothing of theirs meets here.
+        Called at each step. Until enough epochs have ended, a forecast by steps is written too. Ranks that exchange
+        their usage look at the same steps, and decide alike. Nothing is checked where ranks do not know each other's.
 
         Args:
             done: Returns the progress of the run, as in :meth:`end_epoch`.
@@ -137,17 +135,27 @@ class JobFigures:
             note: Writes a forecast to the log.
         """
         running = self._running
-        if running is None or not self._job.alone or running.clock() - self._looked < LOOK_S:
+        if running is None:
             return None
-        self._looked = running.clock()
-        (total, *bands), reached = running.so_far(), done()
+        if self._job.alone:
+            if running.clock() - self._looked < LOOK_S:
+                return None
+            self._looked = running.clock()
+            total, *bands = running.so_far()
+        else:
+            jobs = self._job.look(running.clock, lambda: running.so_far()[0]) if self.outlook.looks else None
+            if jobs is None:
+                return None
+            own, *bands = running.so_far()
+            total = dataclasses.replace(jobs, seconds=own.seconds)
+        reached = done() if self._job.leads else None
         if reached is not None and total.joules:
             found = self.outlook.forecast_by_steps(reached, planned(), total, *bands)
             if found is not None:
                 note(found.to_dict())
         first = self.outlook.over is None
         over = self.outlook.over_budget(total)
-        if over is not None and first:
+        if over is not None and first and self._job.leads:
             self._guard.call("logging", lambda: logger.warning("%s; the run is to stop", over), None)
         return over
 

@@ -34,6 +34,12 @@ class Outlook:
         """The end of a run that is stopped now: the budget that is used up, else ``finished``."""
         return "finished" if self.over is None else f"budget: {self.over}"
 
+    @property
+    def looks(self) -> bool:
+        """Whether a look within an epoch has a use: a budget may be used up, or no forecast by epochs is there yet."""
+        budgets = self._settings.max_energy_kwh, self._settings.max_co2_kg
+        return any(budget is not None for budget in budgets) or self._progress.epochs < self._settings.forecast_after
+
     def begin(self, *, continued: bool) -> None:
         """Begin a session; the progress of a continued run is unknown until the framework reports it."""
         self._progress = Progress(None if continued else 0.0)

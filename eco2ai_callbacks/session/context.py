@@ -12,7 +12,7 @@ from typing import Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
 from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
-from eco2ai_callbacks.distributed.messages import Agree, Gather, Meet, ProposedRun
+from eco2ai_callbacks.distributed.messages import Gather, Meet, ProposedRun, SharedStore
 from eco2ai_callbacks.distributed.process_group import Ranks, find_group
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
@@ -95,7 +95,7 @@ class RunContext:
         gather: Sends a message to all ranks and returns every rank's; ``None`` where nothing synchronises them.
         meet: Finds out whether all ranks come to the end, where they are to exchange there too.
         alone: Whether it is an evaluation outside of a fit, which a rank may run alone.
-        agree: Gives ranks that nothing synchronises a common run; ``None`` where they share no store.
+        store: What the ranks share without waiting; ``None`` where they share nothing.
         phases: The time spent in each phase.
     """
 
@@ -108,7 +108,7 @@ class RunContext:
     gather: Gather | None = None
     meet: Meet | None = None
     alone: bool = False
-    agree: Agree | None = None
+    store: SharedStore | None = None
     phases: PhaseClock = field(default_factory=PhaseClock, compare=False)
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
@@ -136,8 +136,8 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
         # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
         number = -1 - platform.evaluations() if context.alone else platform.number()
         launched = launched_id(environ, platform.host().hash, number)
-        if context.agree is not None:
-            return ProposedRun(context.agree(f"run/{number}", launched or new_id()))
+        if context.store is not None:
+            return ProposedRun(context.store.agree(f"run/{number}", launched or new_id()))
         if launched is not None:
             return ProposedRun(launched)
     return ProposedRun(new_id())

@@ -124,7 +124,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"forecast", "budget", "model_card", "run_facts"},
         {"scalars", "front_matter", "sci"},
     ],
-    "distributed": [{"__init__"}, {"job", "process_group"}, {"messages", "ownership", "launcher"}],
+    "distributed": [{"__init__"}, {"job", "process_group"}, {"step_looks"}, {"messages", "ownership", "launcher"}],
     "meters": [
         {"__init__"},
         {"discovery"},

@@ -35,6 +35,8 @@ from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.testing import CLOUD_VM
 
 SETTINGS = {"region": "FR", "powercap_root": "nowhere", "heartbeat_s": 0.0}
+# Used up by the first step.
+SMALL = {**SETTINGS, "max_energy_kwh": 1e-12, "log_file": "budget.jsonl", "console": False}
 
 def host():
     return CLOUD_VM
@@ -111,6 +113,14 @@ if __name__ == "__main__":
         enable_progress_bar=False, enable_model_summary=False, callbacks=[Around(begun), ours, begun],
     )
     trainer.fit(Burns(), torch.utils.data.DataLoader(data, batch_size=4))
+    budget = pl.Trainer(
+        accelerator="cpu", devices=ranks, strategy=strategy, max_epochs=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[Eco2AICallback.on_platform(Platform(host=host), **SMALL)],
+    )
+    if strategy == "ddp":
+        budget.fit(Burns(), torch.utils.data.DataLoader(data, batch_size=4))
+        Path(f"budget{budget.global_rank}").write_text(str(budget.global_step))
     leave()
 """
 )
@@ -159,6 +169,12 @@ ours, begun, ended = Eco2AICallback.on_platform(Platform(host=host), **SETTINGS)
 fit = Trainer(Burns(), args, train_dataset=Data(96), eval_dataset=Data(16), callbacks=[ended, ours, begun])
 fit.train()
 found = fit.evaluate()
+args.num_train_epochs, args.eval_strategy = 1, "no"
+args.save_strategy = "no"
+small = Eco2AICallback.on_platform(Platform(host=host), **SMALL)
+budget = Trainer(Burns(), args, train_dataset=Data(96), callbacks=[small])
+budget.train()
+Path(f"budget{args.process_index}").write_text(str(budget.state.global_step))
 tell(args.process_index, cpu_s=ended.at - begun.at, history=fit.state.log_history, evaluated=found)
 leave()
 """
@@ -414,11 +430,21 @@ def check_lightning(ranks: int, printed: str) -> Job:
     return job
 
 
+def check_budget(ranks: int) -> None:
+    """All ranks have stopped at the same step, the first at which they look, within the only epoch of six steps."""
+    assert [Path(f"budget{rank}").read_text() for rank in range(ranks)] == ["2"] * ranks
+    found = full(Path("budget.jsonl").read_text().splitlines())
+    ended = [row["ended"] for row in found if row["event"] == "stop"]
+    assert ended == ended[:1] * ranks
+    assert re.fullmatch(r"budget: the budget of 1e-12 kWh is used up: \S+ kWh", ended[0])
+
+
 def test_lightning_under_torchrun_counts_four_ranks_and_the_boards_that_all_see_once(boards: NvmlStub) -> None:
     pytest.importorskip("torch")
     environ = {**boards.environ, "CUDA_VISIBLE_DEVICES": "0,1,2,3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     printed = torchrun(4, lightning(), "4", "ddp", environ=environ)
     job = check_lightning(4, printed)
+    check_budget(4)
     for uuid in GPUS:
         assert counted_by(uuid).keys() == {0}
         assert counted_by(uuid)[0] == pytest.approx(WATTS * job.total.seconds, rel=0.01)
@@ -463,6 +489,7 @@ def test_transformers_under_torchrun_counts_four_ranks_once() -> None:
     lines = lines_of(printed)
     assert len(lines) == 1
     assert "4 ranks" in lines[0]
+    check_budget(4)
     saved = sorted(Path("out").glob("checkpoint-*/trainer_state.json"), key=lambda path: path.stat().st_mtime)[-1]
     state = json.loads(saved.read_text())["stateful_callbacks"]["eco2ai"]["attributes"]
     assert state["run_id"] == job.run

@@ -25,7 +25,7 @@ def joined(*others: Any, rank: int = 0) -> tuple[JobTotals, Guard, list[Any]]:
         sent.append(message)
         return [*others[:rank], message, *others[rank:]]
 
-    job.join(gather, rank)
+    job.join(gather, (rank, 2))
     return job, guard, sent
 
 
@@ -90,7 +90,7 @@ def ending(answer: bool) -> tuple[JobTotals, list[Any], list[bool]]:
         return able and answer
 
     assert job._gather is not None
-    job.join(job._gather, 0, meet)
+    job.join(job._gather, (0, 2), meet)
     return job, sent, asked
 
 
@@ -121,7 +121,7 @@ def test_what_the_framework_s_collective_raises_is_raised() -> None:
     def gather(message: object) -> list[object]:
         raise ConnectionError("a rank is gone")
 
-    job.join(gather, 0)
+    job.join(gather, (0, 2))
     with pytest.raises(ConnectionError):
         job.add(MINE)
 

@@ -11,9 +11,9 @@ from eco2ai_callbacks.distributed.process_group import (
     all_ask,
     check_ranks,
     jax_group,
-    torch_agreement,
     torch_group,
     torch_rank,
+    torch_store,
 )
 from eco2ai_callbacks.errors import SettingsError
 
@@ -34,15 +34,18 @@ def test_torch_s_default_group_is_used() -> None:
     assert group.gather("told") == [(0, "told"), (1, "told"), (2, "told")]
 
 
-def test_rank_and_agreement_wait_for_nobody() -> None:
+def test_rank_and_store_wait_for_nobody() -> None:
     store = Store()
     one, two = ({"torch": Torch(2, store=store)} for _ in range(2))
     assert torch_rank(one) == (1, 2)
-    agree = torch_agreement(one)
-    again = torch_agreement(two)
-    assert agree is not None
-    assert again is not None
-    assert (agree("run/0", "first"), again("run/0", "second"), again("run/1", "third")) == ("first", "first", "third")
+    here = torch_store(one)
+    there = torch_store(two)
+    assert here is not None
+    assert there is not None
+    assert here.agree("run/0", "") == "", "nobody has given a value"
+    asked = here.agree("run/0", "first"), there.agree("run/0", "second"), there.agree("run/1", "third")
+    assert asked == ("first", "first", "third")
+    assert (here.add("used", 7), there.add("used", 5), here.add("used", 0)) == (7, 12, 12)
 
 
 def test_without_a_group_or_a_store_there_is_nothing_to_agree_in() -> None:
@@ -53,7 +56,7 @@ def test_without_a_group_or_a_store_there_is_nothing_to_agree_in() -> None:
         {"torch": Torch(2)},
         {"torch": Torch(2, initialised=False)},
     ):
-        assert torch_agreement(modules) is None
+        assert torch_store(modules) is None
 
 
 def test_nobody_waits_for_a_rank_that_has_ended_early() -> None:

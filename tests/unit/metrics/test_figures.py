@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from fake_torch import Store, Torch
 
 from eco2ai_callbacks.distributed.job import JobTotals
-from eco2ai_callbacks.distributed.messages import RankUsage
+from eco2ai_callbacks.distributed.messages import RankStart, RankUsage, SharedStore
+from eco2ai_callbacks.distributed.process_group import torch_store
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics.epoch_report import EpochReport, MarkedEpoch
 from eco2ai_callbacks.metrics.figures import JobFigures
@@ -26,7 +28,7 @@ class Rank:
         self.guard, self.order, self.total, self.speaks = Guard(), list[str](), Usage(), speaks
         job = JobTotals(self.guard)
         if others:
-            job.join(self.gather, 0)
+            job.join(self.gather, (0, 2))
         self.others = others
         self.notes: list[Mapping[str, Any]] = []
         self.figures = JobFigures(settings or Settings(), self.guard, job, lambda: self.total)
@@ -131,11 +133,14 @@ def test_an_evaluation_and_the_totals_are_one_exchange_each() -> None:
 class TestLook:
     """Within an epoch."""
 
-    def figures(self, settings: Settings, *, ranks: int = 1) -> tuple[JobFigures, Clock, list[float], Guard]:
+    def figures(
+        self, settings: Settings, *, ranks: int = 1, rank: int = 0, store: SharedStore | None = None
+    ) -> tuple[JobFigures, Clock, list[float], Guard]:
         clock, reads, guard = Clock(), list[float](), Guard()
         job = JobTotals(guard)
         if ranks > 1:
-            job.join(lambda message: [message] * ranks, 0)
+            job.join(lambda message: [message] * ranks, (rank, ranks), store=store)
+            job.exchange_starts(RankStart(token="fit"))
 
         class Steady:
             """1 kWh a second."""
@@ -186,7 +191,33 @@ class TestLook:
         )
         assert figures.look(lambda: 1.0, lambda: 2.0, lambda note: None) is None
 
-    def test_ranks_that_exchange_decide_at_their_epochs_ends_alone(self) -> None:
+    def test_ranks_that_share_a_store_decide_alike_within_an_epoch(self, caplog: pytest.LogCaptureFixture) -> None:
+        store = torch_store({"torch": Torch(2, store=Store())})
+        ranks = [self.figures(Settings(max_energy_kwh=21.0), ranks=2, rank=rank, store=store) for rank in (0, 1)]
+        found: list[list[str | None]] = [[], []]
+        notes: list[list[Mapping[str, Any]]] = [[], []]
+        for step in range(1, 17):
+            for rank, (figures, clock, _, _) in enumerate(ranks):
+                clock.advance(1.0)
+                found[rank].append(figures.look(lambda step=step: step, lambda: 1000, notes[rank].append))  # type: ignore[misc]
+        # Two kWh a second, looked at when the steps 2, 4, 10 and 16 have ended, as used up to the step before.
+        said = "the budget of 21 kWh is used up: 30 kWh"
+        assert found == [[None] * 15 + [said]] * 2
+        assert [figures.outlook.ended for figures, *_ in ranks] == [f"budget: {said}"] * 2
+        assert [record.getMessage() for record in caplog.records] == [f"{said}; the run is to stop"], "one rank says it"
+        assert [note["done"] for note in notes[0]] == [10]
+        assert notes[0][0]["energy_kwh"] == pytest.approx(2000.0, rel=0.2)
+        assert not notes[1]
+
+    def test_ranks_with_neither_a_budget_nor_a_forecast_tell_nothing(self) -> None:
+        store = Store()
+        shared = torch_store({"torch": Torch(2, store=store)})
+        figures, clock, reads, _ = self.figures(Settings(forecast_after=0), ranks=2, store=shared)
+        assert self.steps(figures, clock, 20) == [None] * 20
+        assert not store.held
+        assert not reads
+
+    def test_ranks_that_share_no_store_decide_at_their_epochs_ends_alone(self) -> None:
         figures, clock, reads, _ = self.figures(Settings(max_energy_kwh=1.0), ranks=2)
         assert self.steps(figures, clock, 20) == [None] * 20
         assert not reads

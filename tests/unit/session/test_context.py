@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.distributed.messages import SharedStore
 from eco2ai_callbacks.distributed.process_group import Group
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
@@ -98,13 +99,17 @@ def test_the_platform_s_environment_counts(monkeypatch: pytest.MonkeyPatch) -> N
     assert module.Platform().variables["ECO2AI_TEST"] == "x"
 
 
+def nothing_counts(key: str, number: int) -> int:
+    raise AssertionError(key)
+
+
 def test_ranks_that_nothing_synchronises_agree_on_the_first_one_s_run() -> None:
     held: dict[str, str] = {}
-    context = RunContext(rank=(0, 2), agree=held.setdefault)
+    context = RunContext(rank=(0, 2), store=SharedStore(held.setdefault, nothing_counts))
     one, two = (proposed(replace(context, rank=(rank, 2))) for rank in (0, 1))
     assert one == two
     assert list(held) == ["run/0"]
-    assert proposed(RunContext(rank=(0, 1), agree=held.setdefault)).run != one.run
+    assert proposed(RunContext(rank=(0, 1), store=SharedStore(held.setdefault, nothing_counts))).run != one.run
 
 
 def test_an_evaluation_of_one_rank_does_not_shift_the_numbers_of_its_fits() -> None:
@@ -117,5 +122,6 @@ def test_an_evaluation_of_one_rank_does_not_shift_the_numbers_of_its_fits() -> N
         return value
 
     for alone in (True, False, True, False):
-        propose_run(resolve({"region": "FR"}), platform, RunContext(rank=(0, 2), alone=alone, agree=agree))
+        context = RunContext(rank=(0, 2), alone=alone, store=SharedStore(agree, nothing_counts))
+        propose_run(resolve({"region": "FR"}), platform, context)
     assert asked == ["run/-1", "run/0", "run/-2", "run/1"]
