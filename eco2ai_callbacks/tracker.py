@@ -127,7 +127,7 @@ class Tracker:
         return self.total
 
     def __enter__(self) -> Tracker:
-        with until_entered(self.stop):
+        with until_entered(self, self._lifetime.abandon):
             return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

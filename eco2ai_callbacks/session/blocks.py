@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -22,19 +23,31 @@ class _Block(Generic[T]):
         self.frame = id(frame)
 
 
-# The blocks that this thread or task has entered, of all context managers.
-_ENTERED: ContextVar[tuple[_Block[Any], ...]] = ContextVar("eco2ai_entered", default=())
+# The blocks that this thread or task has entered, of all context managers. They are not kept by this: a run that nobody
+# can stop any more ends by garbage collection.
+_ENTERED: ContextVar[tuple[weakref.ref[_Block[Any]], ...]] = ContextVar("eco2ai_entered", default=())
+
+
+class Stoppable(Protocol):
+    """What can be stopped."""
+
+    def stop(self, ended: str, /) -> object:
+        """End it, given how."""
 
 
 @contextlib.contextmanager
-def until_entered(stop: Callable[[str], object]) -> Iterator[None]:
+def until_entered(run: Stoppable, abandon: Callable[[], object] | None = None) -> Iterator[None]:
     """Stop a run as ``interrupted`` where its block is not entered: nobody else would end it.
 
     Args:
-        stop: Stops the run, given how it ended.
+        run: The run.
+        abandon: Ends it once it is garbage. A signal handler may raise where nothing is protected, such as just before
+            ``__exit__`` stops the run, and nobody is left then who could.
     """
+    if abandon is not None:
+        weakref.finalize(run, abandon).atexit = False
     with contextlib.ExitStack() as interrupted:
-        interrupted.callback(stop, "interrupted")
+        interrupted.callback(run.stop, "interrupted")
         yield
         interrupted.pop_all()
 
@@ -60,7 +73,7 @@ class Blocks(Generic[T]):
         """
         block = _Block(opened, frame)
         self._open.append(block)
-        _ENTERED.set((*_still_open(), block))
+        _ENTERED.set((*_still_open(), weakref.ref(block)))
         return opened
 
     def leave(self, frame: FrameType) -> T | None:
@@ -69,7 +82,7 @@ class Blocks(Generic[T]):
         Args:
             frame: The frame that leaves the block.
         """
-        blocks, entered = tuple(self._open), _ENTERED.get()
+        blocks, entered = tuple(self._open), [block() for block in _ENTERED.get()]
         by_frame = [block for block in blocks if block.frame == id(frame)]
         by_context = [block for block in blocks if block in entered]
         found = by_frame or by_context or blocks
@@ -83,6 +96,6 @@ class Blocks(Generic[T]):
         return opened
 
 
-def _still_open() -> tuple[_Block[Any], ...]:
+def _still_open() -> tuple[weakref.ref[_Block[Any]], ...]:
     """Return the blocks of this thread or task that are still open; another thread may have left some."""
-    return tuple(block for block in _ENTERED.get() if block.opened is not None)
+    return tuple(ref for ref in _ENTERED.get() if (block := ref()) is not None and block.opened is not None)

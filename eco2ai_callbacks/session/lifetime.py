@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
-import sys
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
@@ -17,15 +15,13 @@ from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.session.assembly import PreparedSession, open_session
+from eco2ai_callbacks.session.at_exit import end_at_exit
 from eco2ai_callbacks.session.context import MeasuredCall, Platform, RunContext, propose_run
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
 from eco2ai_callbacks.session.session import Session
 from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage
-
-if TYPE_CHECKING:
-    from multiprocessing.util import Finalize
 
 R = TypeVar("R")
 # Lower and upper end of a band, as factors.
@@ -58,7 +54,7 @@ class Lifetime:
         self._pid: int | None = None
         self._call: MeasuredCall | None = None
         self._closed = False
-        self._finalizer: Finalize | None = None
+        self._at_exit = ExitStack()
         self.session: Session | None = None
 
     def clock(self) -> float:
@@ -249,13 +245,7 @@ class Lifetime:
     def _remember(self) -> None:
         """End the session when the process exits."""
         _OPEN.add(self)
-        atexit.register(self._interrupt)
-        # Children of multiprocessing exit without running the functions that atexit holds.
-        processes = sys.modules.get("multiprocessing.process")
-        if processes is not None and processes.parent_process() is not None:
-            from multiprocessing.util import Finalize
-
-            self._finalizer = Finalize(None, self._interrupt, exitpriority=100)
+        end_at_exit(self._interrupt, self._at_exit)
 
     def _forget(self) -> None:
         """Let go of the tracker, which is over."""
@@ -263,9 +253,7 @@ class Lifetime:
         self._platform.watched.discard(self._close_if_over)
         if self._call is not None:
             self._call.forget()
-        atexit.unregister(self._interrupt)
-        if self._finalizer is not None:
-            self._finalizer.cancel()
+        self._at_exit.close()
 
     def _tick(self) -> None:
         """Read the meters that may not go unread for long, unless the call is over; called by the thread."""
@@ -277,6 +265,11 @@ class Lifetime:
         """End a run whose call has ended by an exception that no hook reported; called by the thread."""
         if self.running and not self.call_is_running:
             self._interrupt()
+
+    def abandon(self) -> None:
+        """End a run that nobody can stop any more, without waiting: garbage collection may call this anywhere."""
+        if self.running and os.getpid() == self._pid:
+            self._worker.post(self._interrupt)
 
     def _close_if_over(self) -> None:
         """End a run whose call is over, or wait for its end; called before another run starts."""

@@ -17,10 +17,7 @@ R = TypeVar("R")
 class Run(Protocol):
     """What measures a block: a tracker."""
 
-    def start(self) -> Self:
-        """Begin to measure."""
-
-    def stop(self, ended: str | None = None) -> Any:
+    def stop(self, ended: str | None = None, /) -> Any:
         """End the run."""
 
     def __enter__(self) -> Self: ...
@@ -44,8 +41,8 @@ class Measured(Generic[T]):
 
     def __enter__(self) -> T:
         tracker = self._tracker()
-        with until_entered(tracker.stop):
-            self._blocks.enter(tracker.start(), sys._getframe(1))
+        with until_entered(tracker):
+            self._blocks.enter(tracker.__enter__(), sys._getframe(1))
             return tracker
 
     def __exit__(

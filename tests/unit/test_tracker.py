@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
 import signal
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -669,6 +672,34 @@ def test_a_tracker_that_is_interrupted_before_its_block_is_entered_leaves_no_run
         raise AssertionError("the block was entered")
     assert [ended for _, ended in stops()] == ["interrupted"]
     assert not [thread for thread in threading.enumerate() if thread.name == "eco2ai"]
+
+
+@pytest.mark.parametrize("kind", ["tracker", "track", "track that was left"])
+def test_a_run_that_nobody_can_stop_any_more_ends_as_interrupted(clock: Clock, meter: FakeMeter, kind: str) -> None:
+    """What stands when a signal handler raises just before ``__exit__`` stops the run, or as it begins to."""
+    if kind == "tracker":
+        tracker(clock, meter).__enter__()
+    else:
+        measured = tracked(clock, meter)
+        measured.__enter__()
+        if kind == "track that was left":
+            assert measured._blocks.leave(sys._getframe(0)) is not None
+        del measured
+    gc.collect()
+    until = time.monotonic() + 30
+    while any(thread.name == "eco2ai" for thread in threading.enumerate()) and time.monotonic() < until:
+        time.sleep(0.001)
+    assert [ended for _, ended in stops()] == ["interrupted"]
+
+
+def test_a_tracker_that_was_started_without_a_block_measures_on_when_it_is_let_go(
+    clock: Clock, meter: FakeMeter
+) -> None:
+    log = tracker(clock, meter).start()._lifetime
+    gc.collect()
+    assert log.running
+    log.end("finished")
+    assert [ended for _, ended in stops()] == ["finished"]
 
 
 def test_a_track_inside_of_itself_measures_both(clock: Clock, meter: FakeMeter) -> None:
