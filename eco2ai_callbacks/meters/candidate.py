@@ -32,6 +32,7 @@ class MeterContext:
         events: A replacement for the kernel's performance events, in tests.
         apple: A replacement for ``zeus_apple_silicon``, in tests.
         pmic: A replacement for what asks a Raspberry Pi's firmware, in tests.
+        emi: A replacement for Windows's energy meters, in tests.
     """
 
     host: Host
@@ -46,6 +47,7 @@ class MeterContext:
     events: Any = None
     apple: Any = None
     pmic: Callable[[], str] | None = None
+    emi: Any = None
 
 
 # An open meter, and what it reads in one clause.

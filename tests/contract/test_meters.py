@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from amd_machines import AmdMachine, metrics
-from fake_machines import MAC
+from emi_devices import FakeEmi
+from fake_machines import MAC, WINDOWS
 from proc_tree import ProcTree
 from zeusd_server import Daemon, zeusd
 
@@ -67,6 +68,7 @@ class Sensors:
         self.tree.write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B\0")
         self.events = PerfTree(root)
         self.apple = FakeApple()
+        self.emi = FakeEmi({"RAPL_Package0_PKG": 1.0, "RAPL_Package0_PP0": 1.0, "RAPL_Package0_DRAM": 1.0})
         self.daemon: Daemon | None = None
 
     def work(self, seconds: float) -> None:
@@ -78,6 +80,8 @@ class Sensors:
         self.tree.set(self.cpu, "energy1_input", 1.0 + 20.0 * self.joules)
         self.apple.gpu, self.apple.cpu = 100.0 + 100.0 * self.joules, 100.0 + 20.0 * self.joules
         self.apple.dram = 100.0 + 2.0 * self.joules
+        self.emi.set("RAPL_Package0_PKG", 1.0 + 20.0 * self.joules)
+        self.emi.set("RAPL_Package0_DRAM", 1.0 + 2.0 * self.joules)
         if self.daemon is not None:
             self.daemon.cpu_uj = {0: round(1e6 + 20e6 * self.joules)}
         self.events.advance("energy-pkg", 0, 20.0 * seconds)
@@ -155,8 +159,9 @@ class Machine:
             sensors.work(0.0)
         if sensors.daemon is not None:
             environ["ZEUSD_SOCK_PATH"] = str(sensors.daemon.path)
-        host = dataclasses.replace(BARE_METAL, **MAC) if name == "IOReport" else BARE_METAL
+        host = dataclasses.replace(BARE_METAL, **{"IOReport": MAC, "EMI": WINDOWS}.get(name, {}))
         around = {"amdsmi": sensors.smi, "events": sensors.events, "pmic": sensors.pmic, "apple": sensors.apple}
+        around["emi"] = sensors.emi
         context = MeterContext(
             host, self.job, self.proc.root, sensors.root, environ, self.clock, nvml=FakeNvml(self.clock), **around
         )
@@ -197,6 +202,8 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "perf dram": lambda machine: machine.sensed("perf", "ram"),
     "amd_energy": lambda machine: machine.sensed("amd_energy", "cpu"),
     "zeusd": lambda machine: machine.sensed("zeusd", "cpu"),
+    "EMI": lambda machine: machine.sensed("EMI", "cpu"),
+    "EMI dram": lambda machine: machine.sensed("EMI", "ram"),
     "Grace": lambda machine: machine.sensed("Grace", "cpu"),
     "Raspberry Pi PMIC": lambda machine: machine.sensed("Raspberry Pi PMIC", "cpu"),
     "Raspberry Pi PMIC dram": lambda machine: machine.sensed("Raspberry Pi PMIC", "ram"),
@@ -300,9 +307,10 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["Jetson"] == {"gpu:GPU-jetson-0": pytest.approx(100.0)}
     assert read["IOReport"] == {"gpu:GPU-apple": pytest.approx(100.0)}
     # The job keeps two of the four busy threads busy.
-    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "zeusd", "Grace", "Raspberry Pi PMIC"):
+    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "zeusd", "EMI", "Grace", "Raspberry Pi PMIC"):
         assert 20.0 * 2 / 12 < read[name]["cpu"] <= 10.001
-    assert read["perf dram"] == read["IOReport dram"] == {"ram": pytest.approx(2.0)}
+    for name in ("perf dram", "EMI dram", "IOReport dram"):
+        assert read[name] == {"ram": pytest.approx(2.0, abs=1e-5)}
     assert read["Raspberry Pi PMIC dram"] == {"ram": pytest.approx(2.0)}
     curve = 0.64 * (4 / 12) ** 0.55
     assert read["CPU model bare"] == {"cpu": pytest.approx(65 * (curve / 2 + 0.10 * 2 / 12))}

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from amd_machines import MI300, NAVI, AmdMachine
+from emi_devices import FakeEmi
 
+from eco2ai_callbacks.meters.cpu import emi
 from eco2ai_callbacks.testing import FakeAmdGpu, FakeAmdSmi, FakeApple, HwmonTree, PerfTree
 
 # What a Raspberry Pi's firmware prints: 2 W in the cores, 0.14 W in the memory.
@@ -20,6 +22,7 @@ PMIC = """ DDR_VDD2_A current(4)=0.10000000A
  DDR_VDDQ_V volt(13)=0.60000000V
  VDD_CORE_V volt(15)=0.80000000V
 """
+WINDOWS = {"system": "Windows"}
 MAC = {"system": "Darwin", "cpu_name": "Apple M3 Max", "cpu_vendor": "Apple"}
 
 
@@ -162,6 +165,40 @@ def node_alone(root: Path) -> FakeMachine:
     return FakeMachine(root)
 
 
+def intel_mac(root: Path) -> FakeMachine:
+    return FakeMachine(root, host={"system": "Darwin", "cpu_name": "Intel(R) Core(TM) i9-9880H CPU @ 2.30GHz"})
+
+
+def windows(root: Path) -> FakeMachine:
+    channels = {"RAPL_Package0_PKG": 5.0, "RAPL_Package0_PP0": 4.0, "RAPL_Package0_DRAM": 1.0}
+    return FakeMachine(root, {"emi": FakeEmi(channels)}, host=WINDOWS)
+
+
+def windows_laptop(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"emi": FakeEmi({"VDDCR_VDD Power": 4.0, "Current Socket Power": 5.0})}, host=WINDOWS)
+
+
+def windows_without_meters(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"emi": FakeEmi()}, host=WINDOWS)
+
+
+def windows_of_batteries(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"emi": FakeEmi({"Battery": 5.0}, {"Display": 1.0}, version=1)}, host=WINDOWS)
+
+
+def windows_refused(root: Path) -> FakeMachine:
+    devices = FakeEmi({"RAPL_Package0_PKG": 5.0})
+    devices.answers[emi.GET_VERSION] = PermissionError(13, "Access is denied")
+    return FakeMachine(root, {"emi": devices}, host=WINDOWS)
+
+
+def accelerators_by_their_files(root: Path) -> FakeMachine:
+    tree = HwmonTree(root)
+    for file in ("neuron0", "hl0", "accel0", "davinci0", "cambricon_dev0", "mtgpu.0", "tenstorrent/0"):
+        tree.write(root / "dev" / file, "")
+    return FakeMachine(root)
+
+
 def unreadable_accelerators(root: Path) -> FakeMachine:
     tree = HwmonTree(root)
     tree.add_pci("0000:81:00.0", "0x1e52", "0x401e", "0x120000")  # Tenstorrent
@@ -287,6 +324,36 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
     "node sensor alone": (
         node_alone,
         ("-   node sensors: beside the figures, not added to them: power_meter Chassis 412 W (now)",),
+    ),
+    "Intel Mac": (intel_mac, ("used  CPU model (cpu) -> cpu-model:", "Core i9-9880H")),
+    "Windows": (
+        windows,
+        (
+            "-   RAPL: absent: not Linux",
+            "used  EMI (cpu) -> emi: energy counters of Windows",
+            "used  EMI (ram) -> emi: memory counters of Windows",
+            "-   RAM model: not needed: EMI covers it",
+        ),
+    ),
+    "Windows on AMD's laptops": (windows_laptop, ("used  EMI (cpu) -> emi: energy counters of Windows",)),
+    "Windows without meters": (
+        windows_without_meters,
+        ("-   EMI: absent: Windows shows no energy meter", "update Windows (from 11 on", "used  CPU model (cpu)"),
+    ),
+    "Windows with meters of other things": (
+        windows_of_batteries,
+        ("-   EMI: absent: no channel is a whole processor: Battery, Display", "update Windows (from 11 on"),
+    ),
+    "Windows that refuses": (
+        windows_refused,
+        ("-   EMI: unreadable: Access is denied", "update Windows (from 11 on", "used  CPU model (cpu)"),
+    ),
+    "accelerators by their files": (
+        accelerators_by_their_files,
+        (
+            *("AWS Neuron", "Intel Gaudi (HPU)", "Google TPU", "Huawei Ascend NPU", "Cambricon MLU"),
+            *("Moore Threads GPU", "Tenstorrent accelerator"),
+        ),
     ),
     "accelerators that nothing reads": (
         unreadable_accelerators,
