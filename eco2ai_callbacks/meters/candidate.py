@@ -27,6 +27,7 @@ class MeterContext:
         environ: The environment, for the variables that hide GPUs.
         clock: Monotonic seconds.
         gpu_uuids: UUIDs of the GPUs that the framework trains on, where it reports them.
+        world_size: Processes of the job, as its launcher says.
         nvml: A replacement for ``pynvml``, in tests.
         amdsmi: A replacement for ``amdsmi``, in tests.
         events: A replacement for the kernel's performance events, in tests.
@@ -42,6 +43,7 @@ class MeterContext:
     environ: Mapping[str, str] | None = None
     clock: Callable[[], float] = time.monotonic
     gpu_uuids: tuple[str, ...] | None = None
+    world_size: int = 1
     nvml: Nvml | None = None
     amdsmi: Any = None
     events: Any = None

@@ -14,6 +14,7 @@ import pytest
 from amd_machines import AmdMachine, metrics
 from emi_devices import FakeEmi
 from fake_machines import MAC, WINDOWS
+from nvml_shapes import Shape, ShapedNvml
 from proc_tree import ProcTree
 from zeusd_server import Daemon, zeusd
 
@@ -106,6 +107,11 @@ class Machine:
         self.dram = self.powercap.add_dram(self.package)
         self.nvml = FakeNvml(self.clock, FakeGpu("GPU-a"), FakeGpu("GPU-b", name="NVIDIA GH200 480GB"))
         self.powered = FakeNvml(self.clock, FakeGpu("GPU-c", counter=False))
+        sliced = FakeGpu("GPU-d", mig_slices=7, mig={"MIG-d": (1, 0, 3), "MIG-e": (2, 0, 4)})
+        in_turns = FakeGpu("GPU-f", pids=(100, 7))
+        self.shaped = ShapedNvml(
+            self.clock, (sliced, Shape(busy={1: 90.0, 2: 0.0})), (in_turns, Shape(processes={100: 60, 7: 20}))
+        )
         self.base = base
         self.sensors: Sensors | None = None
         self.opened = contextlib.ExitStack()
@@ -115,6 +121,7 @@ class Machine:
 
     def work(self, seconds: float) -> None:
         """Let time pass in which everything works."""
+        self.shaped.keep_busy(seconds)
         self.clock.advance(seconds)
         self.ticks += round(200 * seconds)
         self.proc.machine(user=2 * self.ticks)
@@ -147,6 +154,12 @@ class Machine:
     def gpus(self, nvml: FakeNvml) -> Meter:
         return open_nvml("all", environ={}, job_pids=tuple, clock=self.clock, library=nvml)
 
+    def part(self, gpu: str) -> Meter:
+        """A part of a board: a slice of it, or the job's processes' part."""
+        return open_nvml(
+            [gpu], environ={}, job_pids=lambda: (100, 101), clock=self.clock, library=self.shaped, proc=self.base / "no"
+        )
+
     def sensed(self, name: str, covers: str) -> Meter:
         """A source that only some machines have, as discovery opens it."""
         candidate = next(candidate for candidate in CANDIDATES if candidate.name == name)
@@ -178,6 +191,8 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "RAPL dram": Machine.rapl_dram,
     "NVML energy": lambda machine: machine.gpus(machine.nvml),
     "NVML power": lambda machine: machine.gpus(machine.powered),
+    "NVML slice by activity": lambda machine: machine.part("MIG-d"),
+    "NVML processes by activity": lambda machine: machine.part("GPU-f"),
     "CPU model bare": lambda machine: machine.share(BARE_METAL),
     "CPU model cgroup": lambda machine: machine.share(CONTAINER),
     "CPU model vm": lambda machine: machine.share(CLOUD_VM),
@@ -300,6 +315,9 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["RAPL dram"] == read["RAPL dram, once a host"] == {"ram": pytest.approx(4.0)}
     assert read["NVML energy"] == {"gpu:GPU-a": pytest.approx(100.0), "gpu:GPU-b": pytest.approx(100.0)}
     assert read["NVML power"] == {"gpu:GPU-c": pytest.approx(100.0)}
+    # By size 3/7 and alike 1/2; by activity all, and 3/4: the middle.
+    assert read["NVML slice by activity"] == {"gpu:MIG-d": pytest.approx(100.0 * (3 / 7 + 1) / 2)}
+    assert read["NVML processes by activity"] == {"gpu:GPU-f": pytest.approx(100.0 * (1 / 2 + 3 / 4) / 2)}
     gpu = f"gpu:GPU-{'a' * 16}"
     assert read["AMD SMI"] == {gpu: pytest.approx(100.0, abs=1e-3)}
     assert read["amdgpu"] == {gpu: pytest.approx(100.0)}

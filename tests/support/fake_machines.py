@@ -10,9 +10,10 @@ from typing import Any
 
 from amd_machines import MI300, NAVI, AmdMachine
 from emi_devices import FakeEmi
+from nvml_shapes import Shape, ShapedNvml
 
 from eco2ai_callbacks.meters.cpu import emi
-from eco2ai_callbacks.testing import FakeAmdGpu, FakeAmdSmi, FakeApple, HwmonTree, PerfTree
+from eco2ai_callbacks.testing import Clock, FakeAmdGpu, FakeAmdSmi, FakeApple, FakeGpu, HwmonTree, PerfTree
 
 # What a Raspberry Pi's firmware prints: 2 W in the cores, 0.14 W in the memory.
 PMIC = """ DDR_VDD2_A current(4)=0.10000000A
@@ -163,6 +164,23 @@ def zeusd_gone(root: Path) -> FakeMachine:
 def node_alone(root: Path) -> FakeMachine:
     HwmonTree(root).add_chip("power_meter", power1_average=412_000_000, power1_oem_info="Chassis")
     return FakeMachine(root)
+
+
+def nvidia_slice(root: Path) -> FakeMachine:
+    slices = {"MIG-1": (1, 0, 3), "MIG-2": (2, 0, 4)}
+    board = FakeGpu("GPU-h100", "NVIDIA H100 80GB HBM3", mig_slices=7, mig=slices)
+    nvml = ShapedNvml(Clock(), (board, Shape(busy={1: 50.0, 2: 0.0})))
+    return FakeMachine(root, {"nvml": nvml}, {"CUDA_VISIBLE_DEVICES": "MIG-1"})
+
+
+def nvidia_module(root: Path) -> FakeMachine:
+    shape = Shape(domains={2: 45.0, 1: 612.0})
+    return FakeMachine(root, {"nvml": ShapedNvml(Clock(), (FakeGpu("GPU-gb200", "NVIDIA GB200"), shape))})
+
+
+def nvidia_guest(root: Path) -> FakeMachine:
+    board = FakeGpu("GPU-vgpu", "GRID A100-10C", counter=False, power=False)
+    return FakeMachine(root, {"nvml": ShapedNvml(Clock(), (board, Shape(mode=2)))})
 
 
 def intel_mac(root: Path) -> FakeMachine:
@@ -324,6 +342,21 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
     "node sensor alone": (
         node_alone,
         ("-   node sensors: beside the figures, not added to them: power_meter Chassis 412 W (now)",),
+    ),
+    "NVIDIA, a slice by its activity": (
+        nvidia_slice,
+        (
+            "used  NVML (gpu) -> nvml-energy:gpm: 0: NVIDIA H100 80GB HBM3 (energy counter, MIG 3/7 of device, "
+            "estimated by activity); chosen by auto: visible",
+        ),
+    ),
+    "NVIDIA, a module": (
+        nvidia_module,
+        ("not added to them: GPU 0 memory 45 W, GPU 0 module 612 W (at the start)",),
+    ),
+    "NVIDIA, a guest": (
+        nvidia_guest,
+        ("-   NVML: GPU 0 (GRID A100-10C): it is a vGPU, and it tells neither", "measure on the host: the driver of a"),
     ),
     "Intel Mac": (intel_mac, ("used  CPU model (cpu) -> cpu-model:", "Core i9-9880H")),
     "Windows": (
