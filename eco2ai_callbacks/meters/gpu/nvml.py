@@ -142,8 +142,8 @@ class NvmlMeter:
 
     @property
     def max_gap_s(self) -> float:
-        """The sampling period where the power of some board is integrated; infinite otherwise."""
-        return math.inf if all(board.counter or board.retired for board in self._boards) else self._sample_s
+        """The sampling period where power is integrated, or who keeps a board busy is sampled; infinite otherwise."""
+        return self._sample_s if any(division.sampled for division in self._divisions) else math.inf
 
     @property
     def refresh_s(self) -> float:

@@ -52,6 +52,10 @@ class Activity(Protocol):
     def scope(self) -> Scope:
         """Whose energy the parts are."""
 
+    @property
+    def sampled(self) -> bool:
+        """Whether an answer is of the last moments alone, so that it must be asked for in short periods."""
+
     def shares(self, handle: Any) -> Mapping[str, Share] | int | None:
         """Return the share of each part since the last call, or the code that the driver failed with.
 
@@ -74,7 +78,7 @@ class MigActivity:
         clock: Monotonic seconds.
     """
 
-    name = "gpm"
+    name, sampled = "gpm", False
     scope: Scope = "device"
 
     def __init__(self, nvml: Nvml, gpu: Gpu, clock: Callable[[], float]) -> None:
@@ -178,7 +182,7 @@ class ProcessActivity:
         pids: Returns the job's processes, whose ids must be the driver's.
     """
 
-    name = "processes"
+    name, sampled = "processes", True
     scope: Scope = "job"
 
     def __init__(self, nvml: Nvml, uuid: str, pids: Callable[[], Collection[int]]) -> None:

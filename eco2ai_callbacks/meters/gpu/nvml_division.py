@@ -34,6 +34,12 @@ class Division:
     _divided_j: float = 0.0
     _last: Mapping[str, Share] = field(default_factory=dict)
 
+    @property
+    def sampled(self) -> bool:
+        """Whether power or activity is sampled now: it must be read in short periods."""
+        by_activity = self.activity is not None and self.activity.sampled
+        return not self.board.retired and (by_activity or not self.board.counter)
+
     def update(self) -> None:
         """Divide what the board has used since the last call."""
         if self.activity is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def test_a_slice_that_works_while_the_others_rest_has_more_than_its_size(clock: 
     nvml.work(10.0)
     assert meter.read() == pytest.approx({"gpu:MIG-1": 650.0, "gpu:MIG-2": 750.0})
     assert meter.methods["gpu:MIG-1"].gap_j == pytest.approx((350.0, 350.0))
-    assert meter.failures == ()
+    assert (meter.failures, meter.max_gap_s) == ((), math.inf)
     assert "MIG 3/7 of device, estimated by activity" in meter.detail
 
 
@@ -142,6 +143,7 @@ def test_of_a_board_that_others_use_too_the_job_s_part_counts(clock: Clock) -> N
     assert (method.name, method.measured, method.scope) == ("nvml-energy:processes", False, "job")
     assert method.attribution == "job's process tree, shared with other processes, estimated by activity"
     assert method.gap_j == pytest.approx((75.0, 75.0))
+    assert meter.max_gap_s == 0.5  # what the driver tells of processes is of the last moments
     assert (whole.name, whole.scope, whole.attribution) == ("nvml-energy", "device", "whole device")
 
 
