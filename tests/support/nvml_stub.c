@@ -328,7 +328,7 @@ typedef struct {
     unsigned pid;
     unsigned long long time_us;
     unsigned sm, memory, encoder, decoder;
-} Utilization;
+} ProcessBusy;
 typedef struct {
     unsigned field, scope;
     long long time_us, latency_us;
@@ -411,7 +411,7 @@ int nvmlGpmMetricsGet(GpmQuestion *question) {
     }
     return SUCCESS;
 }
-int nvmlDeviceGetProcessUtilization(Device *d, Utilization *rows, unsigned *count, unsigned long long since_us) {
+int nvmlDeviceGetProcessUtilization(Device *d, ProcessBusy *rows, unsigned *count, unsigned long long since_us) {
     int from = 0;
     unsigned room = *count, n = 0;
     CALL(d, NULL);

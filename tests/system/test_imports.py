@@ -134,6 +134,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"exclusive", "cpu", "gpu", "ram", "jetson", "apple"},
         {"sensor_meter"},
         {"tally", "hwmon"},
+        {"source_sum"},
         {"gaps", "meter"},
     ],
     "meters.cpu": [
@@ -391,7 +392,7 @@ def test_importing_one_meter_loads_no_other(meter: str, folder: str) -> None:
     loaded = {name.removeprefix(prefix) for name in imports_of(prefix + meter) if name.startswith(prefix)}
     assert meter in loaded
     # `meter` is the protocol; the others are what sensors of any device have in common.
-    shared = {"meter", "gaps", "tally", "hwmon", "sensor_meter"}
+    shared = {"meter", "gaps", "source_sum", "tally", "hwmon", "sensor_meter"}
     assert {name.partition(".")[0] for name in loaded} <= {folder} | shared
 
 
