@@ -32,7 +32,8 @@ class Source:
         modulus_j: Joules after which the counter wraps; ``None`` where it does not.
         step_s: How old the figure may be: the counter's step.
         estimate: Whether what it shows is computed and not measured.
-        rests: Whether a working device may use nothing for long, so that a counter which does not move is no failure.
+        rests: Whether a working device may use nothing that its sensor shows, so that neither a counter which does not
+            move nor a power of 0 W is a failure.
         off: Returns whether the driver has switched the device off to save power: a read would wake it up.
     """
 
@@ -51,14 +52,14 @@ class Source:
     def value(self) -> float:
         """Return a valid figure; raises ``OSError`` or ``ValueError`` where there is none.
 
-        A device that runs draws something: 0 W is no power but what drivers show that do not know it.
+        A device that runs draws something: 0 W is no power but what drivers show that do not know it, unless it rests.
         """
         if not self.counter and self.off():
             return 0.0
         value = self.read()
         if not math.isfinite(value) or value < 0:
             raise ValueError("not a number")
-        if not self.counter and value == 0:
+        if not self.counter and value == 0 and not self.rests:
             raise ValueError("shows 0 W")
         if not self.counter and value > self.most_w:
             raise ValueError(f"shows more than {self.most_w:.0f} W")
