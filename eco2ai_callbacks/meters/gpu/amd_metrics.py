@@ -11,9 +11,9 @@ STEP_J = 2.0**-16
 # Where the accumulator is, by the table's revision (Linux: kgd_pp_interface.h, gpu_metrics_v1_1 to gpu_metrics_v1_8).
 # The tables of processors with graphics (2.x, 3.x) have none.
 _OFFSETS = {1: 24, 2: 24, 3: 24, 4: 24, 5: 88, 6: 16, 7: 24, 8: 24}
-# In revision 1.9, of MI300 and later, the table is a list: the number of its entries, and of each entry 64 bits that say
-# what it is and its values, without gaps. Of these bits the number of values has 10, what they are 10 and their type 4.
-# (Linux: kgd_pp_interface.h, AMDGPU_METRICS_ENC_ATTR and enum amdgpu_metrics_attr_id; smu_cmn.h)
+# In revision 1.9, of MI300 and later, the table is a list: the number of its entries, and of each entry 64 bits that
+# say what it is and its values, without gaps. Of these bits the number of values has 10, what they are 10 and their
+# type 4. (Linux: kgd_pp_interface.h, AMDGPU_METRICS_ENC_ATTR and enum amdgpu_metrics_attr_id; smu_cmn.h)
 _LIST = 9
 _HEAD, _KIND = struct.Struct("<4xi"), struct.Struct("<Q")
 _ACCUMULATOR, _U64 = 7, 6
