@@ -79,6 +79,7 @@ class FakeWindows:
         self.open: list[str] = []
         self.codes: list[int] = []
         self.refuse = self.fail = False
+        self.refuse_list = 0
         self.classes: list[bytes] = []
         wide = [ctypes.c_wchar_p, word, word, pointer, word, word, pointer]
         self.CM_Get_Device_Interface_List_SizeW = ctypes.CFUNCTYPE(word, pointer, pointer, pointer, word)(self._size)
@@ -96,7 +97,7 @@ class FakeWindows:
     def _size(self, length: int, kind: int, _device: int, flags: int) -> int:
         self.classes.append(ctypes.string_at(kind, 16))
         ctypes.c_uint32.from_address(length).value = len(self._text) // 2
-        return flags
+        return self.refuse_list or flags
 
     def _list(self, kind: int, _device: int, buffer: int, length: int, flags: int) -> int:
         self.classes.append(ctypes.string_at(kind, 16))

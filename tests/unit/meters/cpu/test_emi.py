@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import struct
 import sys
 import time
@@ -193,6 +194,9 @@ def test_a_device_that_comes_while_they_are_listed_is_listed() -> None:
     fake.codes = [0x13]
     with pytest.raises(OSError, match="code 19"):
         windows(fake).paths()
+    fake.refuse_list = 0x1F
+    with pytest.raises(OSError, match="code 31"):
+        windows(fake).paths()
 
 
 def test_a_device_that_cannot_be_opened_or_does_not_answer_is_closed_and_raises() -> None:
@@ -208,7 +212,30 @@ def test_a_device_that_cannot_be_opened_or_does_not_answer_is_closed_and_raises(
     assert devices.ask(path, emi.GET_VERSION, 2) == b"\x02\x00"
 
 
+def test_windows_itself_is_asked_by_default_with_its_own_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, loaded = FakeWindows(FakeEmi(INTEL)), []
+
+    def load(name: str, *, use_last_error: bool) -> FakeWindows:
+        loaded.append((name, use_last_error))
+        return fake
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(ctypes, "WinDLL", load, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: 5, raising=False)
+    monkeypatch.setattr(ctypes, "WinError", lambda code: PermissionError(13, f"error {code}"), raising=False)
+    devices = emi.WindowsDevices()
+    assert loaded == [("cfgmgr32", True), ("kernel32", True)]
+    assert labels(devices) == ["package-0", "package-0 dram"]
+    fake.refuse = True
+    with pytest.raises(MeterUnavailable, match="unreadable: error 5"):
+        emi.locate(devices)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has its own libraries")
 def test_elsewhere_there_are_no_libraries_of_windows() -> None:
     with pytest.raises(OSError, match="cfgmgr32 is a library of Windows"):
         emi.WindowsDevices()
+    fake = FakeWindows(FakeEmi(INTEL))
+    fake.refuse = True
+    with pytest.raises(OSError, match="not Windows"):
+        emi.WindowsDevices(fake, fake).ask("device", emi.GET_VERSION, 2)

@@ -90,6 +90,17 @@ def test_where_it_is_lost_before_the_first_answer_sizes_count(clock: Clock) -> N
     assert meter.read() == pytest.approx({"gpu:MIG-1": 300.0})
 
 
+def test_within_the_first_tenth_of_a_second_sizes_count_and_then_the_last_share(clock: Clock) -> None:
+    nvml = sliced(clock, busy={1: 90.0, 2: 0.0})
+    meter = opened(nvml, clock, ["MIG-1"])
+    nvml.work(0.0625)
+    assert meter.read() == pytest.approx({"gpu:MIG-1": 70.0 * 0.0625 * 3 / 7})
+    nvml.work(10.0)
+    before_j = meter.read()["gpu:MIG-1"]
+    nvml.work(0.0625)
+    assert meter.read() == pytest.approx({"gpu:MIG-1": before_j + 70.0 * 0.0625 * 5 / 7})
+
+
 def test_a_read_that_gives_no_figure_asks_for_no_activity(clock: Clock) -> None:
     nvml = sliced(clock, busy={1: 90.0, 2: 0.0})
     meter = opened(nvml, clock, ["MIG-1"])
