@@ -48,7 +48,7 @@ class Method:
         scope: Whose joules they are: the job's, or those of all processes on the machine or the device.
         part: The part of the scope, where it is not the whole: ``MIG 1/7 of device``.
         note: What else limits the attribution: ``15 W per busy thread``, ``shared with other processes``.
-        gap_j: Joules by which times without a sample widen the band, below and above, since the meter was opened.
+        gap_j: Joules by which times without a sample and unknown shares widen the band, below and above, since opening.
 
     Example:
         >>> Method("nvml-energy", 0.95, 1.05, counter=True, scope="device", part="MIG 1/7 of device").attribution

@@ -27,11 +27,13 @@ class MeterContext:
         environ: The environment, for the variables that hide GPUs.
         clock: Monotonic seconds.
         gpu_uuids: UUIDs of the GPUs that the framework trains on, where it reports them.
+        world_size: Processes of the job, as its launcher says.
         nvml: A replacement for ``pynvml``, in tests.
         amdsmi: A replacement for ``amdsmi``, in tests.
         events: A replacement for the kernel's performance events, in tests.
         apple: A replacement for ``zeus_apple_silicon``, in tests.
         pmic: A replacement for what asks a Raspberry Pi's firmware, in tests.
+        emi: A replacement for Windows's energy meters, in tests.
     """
 
     host: Host
@@ -41,11 +43,13 @@ class MeterContext:
     environ: Mapping[str, str] | None = None
     clock: Callable[[], float] = time.monotonic
     gpu_uuids: tuple[str, ...] | None = None
+    world_size: int = 1
     nvml: Nvml | None = None
     amdsmi: Any = None
     events: Any = None
     apple: Any = None
     pmic: Callable[[], str] | None = None
+    emi: Any = None
 
 
 # An open meter, and what it reads in one clause.

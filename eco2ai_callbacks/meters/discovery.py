@@ -89,6 +89,7 @@ CANDIDATES: tuple[Candidate, ...] = (
     Candidate("perf", frozenset({"cpu"}), sensed.open_perf, sensed.has_perf),
     Candidate("amd_energy", frozenset({"cpu"}), sensed.open_amd_energy, sensed.has_amd_energy),
     Candidate("zeusd", frozenset({"cpu"}), sensed.open_zeusd, sensed.has_zeusd),
+    Candidate("EMI", frozenset({"cpu"}), sensed.open_emi, sensed.has_emi),
     Candidate("Grace", frozenset({"cpu"}), sensed.open_grace, sensed.has_grace),
     Candidate("Jetson CPU", frozenset({"cpu"}), sensed.open_jetson_cpu, sensed.has_jetson),
     Candidate("Raspberry Pi PMIC", frozenset({"cpu"}), sensed.open_pmic, sensed.has_pmic),

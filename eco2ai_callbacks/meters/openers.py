@@ -25,6 +25,7 @@ def open_nvml(settings: Settings, context: MeterContext) -> Iterator[Opened]:
             used_by_framework=context.gpu_uuids,
             clock=context.clock,
             library=context.nvml,
+            alone=context.world_size == 1,
         )
     except SettingsError as error:
         raise SettingsError(

@@ -159,6 +159,20 @@ def open_zeusd(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     )
 
 
+def has_emi(context: MeterContext) -> bool:
+    """Return whether this is Windows, which has an interface for energy meters."""
+    return context.host.system == "Windows"
+
+
+def open_emi(settings: Settings, context: MeterContext) -> Iterator[Opened]:
+    """Open the processor's counters as Windows shows them."""
+    from eco2ai_callbacks.meters.cpu import emi
+
+    yield from cpu_sources(settings, context).counted(
+        lambda: emi.locate(context.emi or emi.WindowsDevices()), emi.NAME, "emi", "of Windows"
+    )
+
+
 def has_grace(context: MeterContext) -> bool:
     """Return whether there are the sensors of Grace processors."""
     if not any(hwmon.chip_folders(context.root, name) for name in ("power_meter", "acpi_power_meter")):

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from eco2ai_callbacks.meters.gaps import UNKNOWN_FACTOR, Gaps, is_gap
+from eco2ai_callbacks.meters.gaps import UNKNOWN_FACTOR
+from eco2ai_callbacks.meters.source_sum import SourceSum
 from eco2ai_callbacks.usage import Method, Scope
 
-# So many failed reads in a row, over so many seconds, and a sensor is given up: as for a GPU by NVML, for marks may be
-# milliseconds apart.
-FAILED_READS, FAILED_S = 10, 60.0
 # A device that runs draws power: its counter has moved after so many seconds, whatever its step. It is this project's
 # figure, and that of the processors' counters too.
 STILL_S = 10.0
 # A counter whose unit nobody here has checked on the hardware must agree with the power for so long, within a factor
 # that no step of either exceeds in that time, and that every wrong unit does. This project's figures.
 PROOF_S, PROOF_FACTOR = 10.0, 2.0
-# Counters are updated in steps of this much at most: a step that is that much too long is none (drivers cache what
-# they show for up to a second: Linux, smu_cmn.c).
-STEP_S = 1.0
-# Shortest interval for a mean power.
-_MEAN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,8 @@ class Source:
         modulus_j: Joules after which the counter wraps; ``None`` where it does not.
         step_s: How old the figure may be: the counter's step.
         estimate: Whether what it shows is computed and not measured.
-        rests: Whether a working device may use nothing for long, so that a counter which does not move is no failure.
+        rests: Whether a working device may use nothing that its sensor shows, so that neither a counter which does not
+            move nor a power of 0 W is a failure.
         off: Returns whether the driver has switched the device off to save power: a read would wake it up.
     """
 
@@ -58,14 +52,14 @@ class Source:
     def value(self) -> float:
         """Return a valid figure; raises ``OSError`` or ``ValueError`` where there is none.
 
-        A device that runs draws something: 0 W is no power but what drivers show that do not know it.
+        A device that runs draws something: 0 W is no power but what drivers show that do not know it, unless it rests.
         """
         if not self.counter and self.off():
             return 0.0
         value = self.read()
         if not math.isfinite(value) or value < 0:
             raise ValueError("not a number")
-        if not self.counter and value == 0:
+        if not self.counter and value == 0 and not self.rests:
             raise ValueError("shows 0 W")
         if not self.counter and value > self.most_w:
             raise ValueError(f"shows more than {self.most_w:.0f} W")
@@ -73,7 +67,7 @@ class Source:
 
 
 @dataclass(slots=True)
-class Tally:
+class Tally(SourceSum):
     """The energy of one sensor since it was opened.
 
     Where the device shows its power too, that counts at first. The counter takes its place once both agree, and never
@@ -85,13 +79,6 @@ class Tally:
         source: What is read.
         clock: Monotonic seconds.
         power: The power of the same device, as long as the counter has not agreed with it.
-        value: The last figure: joules of the counter, else watts.
-        time: When that was.
-        joules: What was used since it was opened.
-        power_w: The mean power of the last second or more.
-        retired: Whether it is no longer read.
-        behind: Whether the last read has given no new figure, so that ``joules`` is older.
-        failures: What failed, one sentence of each kind.
     """
 
     origin: str
@@ -99,19 +86,6 @@ class Tally:
     source: Source
     clock: Callable[[], float]
     power: Tally | None = None
-    value: float = 0.0
-    time: float = 0.0
-    joules: float = 0.0
-    power_w: float = 0.0
-    retired: bool = False
-    behind: bool = False
-    failures: dict[str, str] = field(default_factory=dict)
-    _gaps: Gaps = field(default_factory=Gaps)
-    _highest_w: float = 0.0
-    _read_before: bool = False
-    _mean_from: tuple[float, float] | None = None
-    _misses: int = 0
-    _missed_since: float = 0.0
     _still_s: float = 0.0
     # When the comparison of counter and power began, with what both showed.
     _proof: tuple[float, float, float] | None = None
@@ -174,35 +148,19 @@ class Tally:
         try:
             value, time = self._figure()
         except (OSError, ValueError) as error:
-            self.behind = True
-            self._miss((isinstance(error, OSError) and error.strerror) or str(error))
+            self.miss((isinstance(error, OSError) and error.strerror) or str(error), self.clock())
             return not self.retired
-        before, seconds = self.value, time - self.time
-        self.behind, self._misses, self.value, self.time = False, 0, value, time
         if self.source.counter:
-            self._count(value - before, seconds)
+            self._count(value, time)
         else:
-            self._integrate(before, value, seconds, sample_s)
-        self._read_before = True
-        self._average(time, seconds)
+            self.add_sampled(value, time, sample_s, self.source.band, self._limit_w)
         return not self.retired
-
-    def fail(self, kind: str, what: str) -> None:
-        """Record what failed; a later failure of the same kind takes the place of the earlier."""
-        self.failures[kind] = f"{self.origin}: {self.label}: {what}"
 
     def _figure(self) -> tuple[float, float]:
         """Return a figure and the moment that it belongs to."""
         began = self.clock()
         value = self.source.value()
         return value, (began + self.clock()) / 2
-
-    def _average(self, time: float, seconds: float) -> None:
-        since, before_j = self._mean_from or (time - seconds, 0.0)
-        if time - since >= _MEAN_S:
-            self.power_w = (self.joules - before_j) / (time - since)
-            since, before_j = time, self.joules
-        self._mean_from = since, before_j
 
     def _prove(self, power: Tally, sample_s: float) -> bool:
         """Count the power, and decide whether the counter can take its place."""
@@ -246,38 +204,13 @@ class Tally:
         self._mean_from = time, self.joules
         self.failures.pop("retired", None)
 
-    def _count(self, step_j: float, seconds: float) -> None:
-        source = self.source
-        possible_j = source.most_w * (seconds + STEP_S)
-        if step_j < 0 and source.modulus_j is not None and step_j + source.modulus_j <= possible_j:
-            step_j += source.modulus_j
-        if step_j < 0:
-            self.fail("reset", "its energy counter was reset, what it used since the read before is not counted")
-        elif step_j > possible_j:
-            self.fail("jump", "its energy counter jumped, what it used since the read before is not counted")
-        else:
-            self.joules += step_j
+    def _count(self, value: float, time: float) -> None:
+        seconds = time - self.time
+        step_j = self.add_counted(value, time, self.source.most_w, self.source.modulus_j)
         self._still_s = 0.0 if step_j else self._still_s + seconds
-        if self._still_s >= STILL_S and not source.rests:
+        if self._still_s >= STILL_S and not self.source.rests:
             self.behind = True
             self.fail("still", f"its energy counter has not moved for {self._still_s:.0f} s, nothing is counted")
 
-    def _integrate(self, before_w: float, value_w: float, seconds: float, sample_s: float) -> None:
-        step_j = (before_w + value_w) / 2.0 * seconds
-        self.joules += step_j
-        self._highest_w = max(self._highest_w, before_w, value_w)
-        # What was used between the opening and the first read belongs to no record.
-        if self._read_before and is_gap(seconds, sample_s):
-            limit_w = self.source.limit_w() or min(self.source.most_w, UNKNOWN_FACTOR * self._highest_w)
-            self._gaps.add(step_j, seconds, self.source.band, limit_w)
-            self.fail("gap", str(self._gaps))
-
-    def _miss(self, why: str) -> None:
-        now = self.clock()
-        self._missed_since = self._missed_since if self._misses else now
-        self._misses += 1
-        if self._misses >= FAILED_READS and now - self._missed_since >= FAILED_S:
-            self.retired, self.behind = True, False
-            self.fail("retired", f"{why}, {self._misses} times in a row; its energy is missing from here on")
-        else:
-            self.fail("miss", f"a read failed ({why}), what was used then is in a later read")
+    def _limit_w(self) -> float:
+        return self.source.limit_w() or min(self.source.most_w, UNKNOWN_FACTOR * self._highest_w)

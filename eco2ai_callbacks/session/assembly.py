@@ -93,6 +93,7 @@ def open_session(
         environ=environ,
         clock=platform.clock,
         gpu_uuids=None if uuids is None else tuple(uuids),
+        world_size=world_size,
     )
     with ExitStack() as stack:
         found = platform.discover(settings, around, guard)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from amd_machines import AmdMachine, metrics
-from fake_machines import MAC
+from emi_devices import FakeEmi
+from fake_machines import MAC, WINDOWS
+from nvml_shapes import Shape, ShapedNvml
 from proc_tree import ProcTree
 from zeusd_server import Daemon, zeusd
 
@@ -67,6 +69,7 @@ class Sensors:
         self.tree.write(root / "proc/device-tree/model", "Raspberry Pi 5 Model B\0")
         self.events = PerfTree(root)
         self.apple = FakeApple()
+        self.emi = FakeEmi({"RAPL_Package0_PKG": 1.0, "RAPL_Package0_PP0": 1.0, "RAPL_Package0_DRAM": 1.0})
         self.daemon: Daemon | None = None
 
     def work(self, seconds: float) -> None:
@@ -78,6 +81,8 @@ class Sensors:
         self.tree.set(self.cpu, "energy1_input", 1.0 + 20.0 * self.joules)
         self.apple.gpu, self.apple.cpu = 100.0 + 100.0 * self.joules, 100.0 + 20.0 * self.joules
         self.apple.dram = 100.0 + 2.0 * self.joules
+        self.emi.set("RAPL_Package0_PKG", 1.0 + 20.0 * self.joules)
+        self.emi.set("RAPL_Package0_DRAM", 1.0 + 2.0 * self.joules)
         if self.daemon is not None:
             self.daemon.cpu_uj = {0: round(1e6 + 20e6 * self.joules)}
         self.events.advance("energy-pkg", 0, 20.0 * seconds)
@@ -102,6 +107,11 @@ class Machine:
         self.dram = self.powercap.add_dram(self.package)
         self.nvml = FakeNvml(self.clock, FakeGpu("GPU-a"), FakeGpu("GPU-b", name="NVIDIA GH200 480GB"))
         self.powered = FakeNvml(self.clock, FakeGpu("GPU-c", counter=False))
+        sliced = FakeGpu("GPU-d", mig_slices=7, mig={"MIG-d": (1, 0, 3), "MIG-e": (2, 0, 4)})
+        in_turns = FakeGpu("GPU-f", pids=(100, 7))
+        self.shaped = ShapedNvml(
+            self.clock, (sliced, Shape(busy={1: 90.0, 2: 0.0})), (in_turns, Shape(processes={100: 60, 7: 20}))
+        )
         self.base = base
         self.sensors: Sensors | None = None
         self.opened = contextlib.ExitStack()
@@ -111,6 +121,7 @@ class Machine:
 
     def work(self, seconds: float) -> None:
         """Let time pass in which everything works."""
+        self.shaped.keep_busy(seconds)
         self.clock.advance(seconds)
         self.ticks += round(200 * seconds)
         self.proc.machine(user=2 * self.ticks)
@@ -143,6 +154,12 @@ class Machine:
     def gpus(self, nvml: FakeNvml) -> Meter:
         return open_nvml("all", environ={}, job_pids=tuple, clock=self.clock, library=nvml)
 
+    def part(self, gpu: str) -> Meter:
+        """A part of a board: a slice of it, or the job's processes' part."""
+        return open_nvml(
+            [gpu], environ={}, job_pids=lambda: (100, 101), clock=self.clock, library=self.shaped, proc=self.base / "no"
+        )
+
     def sensed(self, name: str, covers: str) -> Meter:
         """A source that only some machines have, as discovery opens it."""
         candidate = next(candidate for candidate in CANDIDATES if candidate.name == name)
@@ -155,8 +172,9 @@ class Machine:
             sensors.work(0.0)
         if sensors.daemon is not None:
             environ["ZEUSD_SOCK_PATH"] = str(sensors.daemon.path)
-        host = dataclasses.replace(BARE_METAL, **MAC) if name == "IOReport" else BARE_METAL
+        host = dataclasses.replace(BARE_METAL, **{"IOReport": MAC, "EMI": WINDOWS}.get(name, {}))
         around = {"amdsmi": sensors.smi, "events": sensors.events, "pmic": sensors.pmic, "apple": sensors.apple}
+        around["emi"] = sensors.emi
         context = MeterContext(
             host, self.job, self.proc.root, sensors.root, environ, self.clock, nvml=FakeNvml(self.clock), **around
         )
@@ -173,6 +191,8 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "RAPL dram": Machine.rapl_dram,
     "NVML energy": lambda machine: machine.gpus(machine.nvml),
     "NVML power": lambda machine: machine.gpus(machine.powered),
+    "NVML slice by activity": lambda machine: machine.part("MIG-d"),
+    "NVML processes by activity": lambda machine: machine.part("GPU-f"),
     "CPU model bare": lambda machine: machine.share(BARE_METAL),
     "CPU model cgroup": lambda machine: machine.share(CONTAINER),
     "CPU model vm": lambda machine: machine.share(CLOUD_VM),
@@ -197,6 +217,8 @@ OPENERS: Mapping[str, Callable[[Machine], Meter]] = {
     "perf dram": lambda machine: machine.sensed("perf", "ram"),
     "amd_energy": lambda machine: machine.sensed("amd_energy", "cpu"),
     "zeusd": lambda machine: machine.sensed("zeusd", "cpu"),
+    "EMI": lambda machine: machine.sensed("EMI", "cpu"),
+    "EMI dram": lambda machine: machine.sensed("EMI", "ram"),
     "Grace": lambda machine: machine.sensed("Grace", "cpu"),
     "Raspberry Pi PMIC": lambda machine: machine.sensed("Raspberry Pi PMIC", "cpu"),
     "Raspberry Pi PMIC dram": lambda machine: machine.sensed("Raspberry Pi PMIC", "ram"),
@@ -293,6 +315,9 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["RAPL dram"] == read["RAPL dram, once a host"] == {"ram": pytest.approx(4.0)}
     assert read["NVML energy"] == {"gpu:GPU-a": pytest.approx(100.0), "gpu:GPU-b": pytest.approx(100.0)}
     assert read["NVML power"] == {"gpu:GPU-c": pytest.approx(100.0)}
+    # By size 3/7 and alike 1/2; by activity all, and 3/4: the middle.
+    assert read["NVML slice by activity"] == {"gpu:MIG-d": pytest.approx(100.0 * (3 / 7 + 1) / 2)}
+    assert read["NVML processes by activity"] == {"gpu:GPU-f": pytest.approx(100.0 * (1 / 2 + 3 / 4) / 2)}
     gpu = f"gpu:GPU-{'a' * 16}"
     assert read["AMD SMI"] == {gpu: pytest.approx(100.0, abs=1e-3)}
     assert read["amdgpu"] == {gpu: pytest.approx(100.0)}
@@ -300,9 +325,10 @@ def test_what_a_meter_counts_is_what_the_hardware_did(machine: Machine) -> None:
     assert read["Jetson"] == {"gpu:GPU-jetson-0": pytest.approx(100.0)}
     assert read["IOReport"] == {"gpu:GPU-apple": pytest.approx(100.0)}
     # The job keeps two of the four busy threads busy.
-    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "zeusd", "Grace", "Raspberry Pi PMIC"):
+    for name in ("IOReport CPU", "Jetson CPU", "perf", "amd_energy", "zeusd", "EMI", "Grace", "Raspberry Pi PMIC"):
         assert 20.0 * 2 / 12 < read[name]["cpu"] <= 10.001
-    assert read["perf dram"] == read["IOReport dram"] == {"ram": pytest.approx(2.0)}
+    for name in ("perf dram", "EMI dram", "IOReport dram"):
+        assert read[name] == {"ram": pytest.approx(2.0, abs=1e-5)}
     assert read["Raspberry Pi PMIC dram"] == {"ram": pytest.approx(2.0)}
     curve = 0.64 * (4 / 12) ** 0.55
     assert read["CPU model bare"] == {"cpu": pytest.approx(65 * (curve / 2 + 0.10 * 2 / 12))}

@@ -20,6 +20,19 @@ def metrics(joules: float, *, minor: int = 3, major: int = 1, steps: int | None 
     return bytes(table)
 
 
+def listed(steps: int, *, without: bool = False) -> bytes:
+    """A table of revision 1.9: a list of entries, as of an MI300."""
+    temperature, busy, accumulator, clocks = (2, 2, 0, 1), (10, 4, 40, 8), (0, 6, 7, 1), (1, 2, 33, 8)
+    values = {temperature: [60], busy: [9] * 8, accumulator: [steps], clocks: [2100] * 8}
+    if without:
+        del values[accumulator]
+    table = b""
+    for (unit, type_, what, number), shown in values.items():
+        table += struct.pack("<Q", unit << 24 | type_ << 20 | what << 10 | number)
+        table += struct.pack(f"<{number}{'BbHhIiQq'[type_]}", *shown)
+    return struct.pack("<HBBi", 8 + len(table), 1, 9, len(values)) + table
+
+
 class AmdMachine:
     """A machine whose AMD GPUs can be told what they show."""
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from amd_machines import MI300, NAVI, AmdMachine
+from emi_devices import FakeEmi
+from nvml_shapes import Shape, ShapedNvml
 
-from eco2ai_callbacks.testing import FakeAmdGpu, FakeAmdSmi, FakeApple, HwmonTree, PerfTree
+from eco2ai_callbacks.meters.cpu import emi
+from eco2ai_callbacks.testing import Clock, FakeAmdGpu, FakeAmdSmi, FakeApple, FakeGpu, HwmonTree, PerfTree
 
 # What a Raspberry Pi's firmware prints: 2 W in the cores, 0.14 W in the memory.
 PMIC = """ DDR_VDD2_A current(4)=0.10000000A
@@ -20,6 +23,7 @@ PMIC = """ DDR_VDD2_A current(4)=0.10000000A
  DDR_VDDQ_V volt(13)=0.60000000V
  VDD_CORE_V volt(15)=0.80000000V
 """
+WINDOWS = {"system": "Windows"}
 MAC = {"system": "Darwin", "cpu_name": "Apple M3 Max", "cpu_vendor": "Apple"}
 
 
@@ -162,6 +166,57 @@ def node_alone(root: Path) -> FakeMachine:
     return FakeMachine(root)
 
 
+def nvidia_slice(root: Path) -> FakeMachine:
+    slices = {"MIG-1": (1, 0, 3), "MIG-2": (2, 0, 4)}
+    board = FakeGpu("GPU-h100", "NVIDIA H100 80GB HBM3", mig_slices=7, mig=slices)
+    nvml = ShapedNvml(Clock(), (board, Shape(busy={1: 50.0, 2: 0.0})))
+    return FakeMachine(root, {"nvml": nvml}, {"CUDA_VISIBLE_DEVICES": "MIG-1"})
+
+
+def nvidia_module(root: Path) -> FakeMachine:
+    shape = Shape(domains={2: 45.0, 1: 612.0})
+    return FakeMachine(root, {"nvml": ShapedNvml(Clock(), (FakeGpu("GPU-gb200", "NVIDIA GB200"), shape))})
+
+
+def nvidia_guest(root: Path) -> FakeMachine:
+    board = FakeGpu("GPU-vgpu", "GRID A100-10C", counter=False, power=False)
+    return FakeMachine(root, {"nvml": ShapedNvml(Clock(), (board, Shape(mode=2)))})
+
+
+def intel_mac(root: Path) -> FakeMachine:
+    return FakeMachine(root, host={"system": "Darwin", "cpu_name": "Intel(R) Core(TM) i9-9880H CPU @ 2.30GHz"})
+
+
+def windows(root: Path) -> FakeMachine:
+    channels = {"RAPL_Package0_PKG": 5.0, "RAPL_Package0_PP0": 4.0, "RAPL_Package0_DRAM": 1.0}
+    return FakeMachine(root, {"emi": FakeEmi(channels)}, host=WINDOWS)
+
+
+def windows_laptop(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"emi": FakeEmi({"VDDCR_VDD Power": 4.0, "Current Socket Power": 5.0})}, host=WINDOWS)
+
+
+def windows_without_meters(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"emi": FakeEmi()}, host=WINDOWS)
+
+
+def windows_of_batteries(root: Path) -> FakeMachine:
+    return FakeMachine(root, {"emi": FakeEmi({"Battery": 5.0}, {"Display": 1.0}, version=1)}, host=WINDOWS)
+
+
+def windows_refused(root: Path) -> FakeMachine:
+    devices = FakeEmi({"RAPL_Package0_PKG": 5.0})
+    devices.answers[emi.GET_VERSION] = PermissionError(13, "Access is denied")
+    return FakeMachine(root, {"emi": devices}, host=WINDOWS)
+
+
+def accelerators_by_their_files(root: Path) -> FakeMachine:
+    tree = HwmonTree(root)
+    for file in ("neuron0", "hl0", "accel0", "davinci0", "cambricon_dev0", "mtgpu.0", "tenstorrent/0"):
+        tree.write(root / "dev" / file, "")
+    return FakeMachine(root)
+
+
 def unreadable_accelerators(root: Path) -> FakeMachine:
     tree = HwmonTree(root)
     tree.add_pci("0000:81:00.0", "0x1e52", "0x401e", "0x120000")  # Tenstorrent
@@ -287,6 +342,51 @@ MACHINES: Mapping[str, tuple[Callable[[Path], FakeMachine], tuple[str, ...]]] = 
     "node sensor alone": (
         node_alone,
         ("-   node sensors: beside the figures, not added to them: power_meter Chassis 412 W (now)",),
+    ),
+    "NVIDIA, a slice by its activity": (
+        nvidia_slice,
+        (
+            "used  NVML (gpu) -> nvml-energy:gpm: 0: NVIDIA H100 80GB HBM3 (energy counter, MIG 3/7 of device, "
+            "estimated by activity); chosen by auto: visible",
+        ),
+    ),
+    "NVIDIA, a module": (
+        nvidia_module,
+        ("not added to them: GPU 0 memory 45 W, GPU 0 module 612 W (at the start)",),
+    ),
+    "NVIDIA, a guest": (
+        nvidia_guest,
+        ("-   NVML: GPU 0 (GRID A100-10C): it is a vGPU, and it tells neither", "measure on the host: the driver of a"),
+    ),
+    "Intel Mac": (intel_mac, ("used  CPU model (cpu) -> cpu-model:", "Core i9-9880H")),
+    "Windows": (
+        windows,
+        (
+            "-   RAPL: absent: not Linux",
+            "used  EMI (cpu) -> emi: energy counters of Windows",
+            "used  EMI (ram) -> emi: memory counters of Windows",
+            "-   RAM model: not needed: EMI covers it",
+        ),
+    ),
+    "Windows on AMD's laptops": (windows_laptop, ("used  EMI (cpu) -> emi: energy counters of Windows",)),
+    "Windows without meters": (
+        windows_without_meters,
+        ("-   EMI: absent: Windows shows no energy meter", "update Windows (from 11 on", "used  CPU model (cpu)"),
+    ),
+    "Windows with meters of other things": (
+        windows_of_batteries,
+        ("-   EMI: absent: no channel is a whole processor: Battery, Display", "update Windows (from 11 on"),
+    ),
+    "Windows that refuses": (
+        windows_refused,
+        ("-   EMI: unreadable: Access is denied", "update Windows (from 11 on", "used  CPU model (cpu)"),
+    ),
+    "accelerators by their files": (
+        accelerators_by_their_files,
+        (
+            *("AWS Neuron", "Intel Gaudi (HPU)", "Google TPU", "Huawei Ascend NPU", "Cambricon MLU"),
+            *("Moore Threads GPU", "Tenstorrent accelerator"),
+        ),
     ),
     "accelerators that nothing reads": (
         unreadable_accelerators,

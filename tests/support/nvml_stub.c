@@ -291,3 +291,159 @@ int nvmlDeviceGetAttributes_v2(Device *d, Attributes *attributes) {
     attributes->gi_slices = attributes->ci_slices = (unsigned)d->slices;
     return SUCCESS;
 }
+
+/* What a shared board shows, by further lines of the script:
+ *   activity      board-uuid gpu-instance percent     how busy a GPU instance is, by the profiling counters (GPM)
+ *   utilization   board-uuid pid percent              how busy a process keeps a board
+ *   mode          board-uuid mode                     its virtualization mode
+ *   domain        board-uuid scope milliwatts         the mean power of its memory (2) or module (1)
+ */
+enum { GPM_METRIC_MAX = 477, SM_UTIL = 2, POWER_AVERAGE = 185 };
+typedef struct {
+    char kind, uuid[TEXT];
+    unsigned key;
+    double value;
+} Shown;
+/* nvmlGpmSample_t points to it: busy seconds of an instance at a time. */
+typedef struct {
+    double time, busy_s;
+} GpmSample;
+/* nvmlGpmMetric_t, nvmlGpmMetricsGet_t, nvmlGpmSupport_t. */
+typedef struct {
+    unsigned id;
+    int code;
+    double value;
+    const char *short_name, *long_name, *unit;
+} GpmMetric;
+typedef struct {
+    unsigned version, count;
+    GpmSample *first, *second;
+    GpmMetric metrics[GPM_METRIC_MAX];
+} GpmQuestion;
+typedef struct {
+    unsigned version, supported;
+} GpmSupport;
+/* nvmlProcessUtilizationSample_t, nvmlFieldValue_t. */
+typedef struct {
+    unsigned pid;
+    unsigned long long time_us;
+    unsigned sm, memory, encoder, decoder;
+} ProcessBusy;
+typedef struct {
+    unsigned field, scope;
+    long long time_us, latency_us;
+    unsigned type;
+    int code;
+    union {
+        unsigned ui;
+        unsigned long long ull;
+        double d;
+    } value;
+} FieldValue;
+
+static Shown shown[MAX];
+static int n_shown;
+
+__attribute__((constructor)) static void load_shown(void) {
+    char line[4096], kind[16], uuid[TEXT];
+    const char *path = getenv("NVML_STUB");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    while (file && fgets(line, sizeof line, file)) {
+        Shown *s = &shown[n_shown];
+        double key = 0, value = 0;
+        int fields = sscanf(line, "%15[a-z]\t%95[^\t]\t%lf\t%lf", kind, uuid, &key, &value);
+        if (fields < 3 || n_shown == MAX) continue;
+        if (strcmp(kind, "activity") && strcmp(kind, "utilization") && strcmp(kind, "mode") && strcmp(kind, "domain"))
+            continue;
+        s->kind = kind[0];
+        snprintf(s->uuid, TEXT, "%s", uuid);
+        s->key = (unsigned)key;
+        s->value = value;
+        n_shown++;
+    }
+    if (file) fclose(file);
+}
+static Shown *next_shown(char kind, const Device *d, int *from) {
+    while (*from < n_shown) {
+        Shown *s = &shown[(*from)++];
+        if (s->kind == kind && !strcmp(s->uuid, d->uuid)) return s;
+    }
+    return NULL;
+}
+
+int nvmlGpmQueryDeviceSupport(Device *d, GpmSupport *support) {
+    int from = 0;
+    CALL(d, NULL);
+    if (support->version != 1) return INVALID;
+    support->supported = next_shown('a', d, &from) != NULL;
+    return SUCCESS;
+}
+int nvmlGpmSampleAlloc(GpmSample **sample) {
+    CALL(NULL, NULL);
+    *sample = calloc(1, sizeof **sample);
+    return SUCCESS;
+}
+int nvmlGpmSampleFree(GpmSample *sample) {
+    CALL(NULL, NULL);
+    free(sample);
+    return SUCCESS;
+}
+int nvmlGpmMigSampleGet(Device *d, unsigned instance, GpmSample *sample) {
+    int from = 0;
+    CALL(d, NULL);
+    if (d->parent >= 0) return INVALID; /* it is asked of the board */
+    for (Shown *s; (s = next_shown('a', d, &from));)
+        if (s->key == instance) {
+            sample->time = now() - loaded_at;
+            sample->busy_s = sample->time * s->value / 100;
+            return SUCCESS;
+        }
+    return NOT_FOUND;
+}
+int nvmlGpmMetricsGet(GpmQuestion *question) {
+    CALL(NULL, NULL);
+    if (question->version != 1 || !question->first || !question->second) return INVALID;
+    for (unsigned i = 0; i < question->count; i++) {
+        GpmMetric *m = &question->metrics[i];
+        m->code = m->id == SM_UTIL && question->second->time > question->first->time ? SUCCESS : NOT_SUPPORTED;
+        m->value = 100 * (question->second->busy_s - question->first->busy_s) /
+                   (question->second->time - question->first->time);
+    }
+    return SUCCESS;
+}
+int nvmlDeviceGetProcessUtilization(Device *d, ProcessBusy *rows, unsigned *count, unsigned long long since_us) {
+    int from = 0;
+    unsigned room = *count, n = 0;
+    CALL(d, NULL);
+    for (Shown *s; (s = next_shown('u', d, &from)); n++)
+        if (rows && n < room) {
+            memset(&rows[n], 0, sizeof rows[n]);
+            rows[n].pid = s->key;
+            rows[n].time_us = since_us + 1;
+            rows[n].sm = (unsigned)s->value;
+        }
+    *count = n;
+    return !n ? NOT_SUPPORTED : !rows || n > room ? TOO_SMALL : SUCCESS;
+}
+int nvmlDeviceGetVirtualizationMode(Device *d, unsigned *mode) {
+    int from = 0;
+    Shown *s;
+    CALL(d, NULL);
+    s = next_shown('m', d, &from);
+    *mode = s ? s->key : 0;
+    return SUCCESS;
+}
+int nvmlDeviceGetFieldValues(Device *d, int count, FieldValue *values) {
+    CALL(d, NULL);
+    for (int i = 0; i < count; i++) {
+        int from = 0;
+        values[i].code = NOT_SUPPORTED;
+        for (Shown *s; (s = next_shown('d', d, &from));)
+            if (values[i].field == POWER_AVERAGE && values[i].scope == s->key) {
+                values[i].code = SUCCESS;
+                values[i].type = 1;
+                values[i].value.ui = (unsigned)s->value;
+            }
+    }
+    return SUCCESS;
+}

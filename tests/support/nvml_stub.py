@@ -79,6 +79,10 @@ class NvmlStub:
         """Add a process that computes on a board or slice."""
         self._line("process", uuid, pid)
 
+    def shows(self, kind: str, uuid: str, key: int, value: float = 0.0) -> None:
+        """Make a board show who keeps it busy, its mode or the power of a domain, as the library's source says."""
+        self._line(kind, uuid, key, value)
+
     def init(self, code: int) -> None:
         """Set the code that the initialisation returns."""
         self._line("init", code)

@@ -134,12 +134,25 @@ INSIDE: dict[str, list[set[str]]] = {
         {"exclusive", "cpu", "gpu", "ram", "jetson", "apple"},
         {"sensor_meter"},
         {"tally", "hwmon"},
+        {"source_sum"},
         {"gaps", "meter"},
     ],
     "meters.cpu": [
         {"__init__"},
         {"sources"},
-        {"rapl", "attribution", "part", "calibrated", "sensor_cpu", "perf", "amd_energy", "grace", "pmic", "zeusd"},
+        {
+            "rapl",
+            "attribution",
+            "part",
+            "calibrated",
+            "sensor_cpu",
+            "perf",
+            "amd_energy",
+            "grace",
+            "pmic",
+            "zeusd",
+            "emi",
+        },
         {"model_check"},
         {"floor"},
         {"model"},
@@ -152,7 +165,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"amdsmi"},
         {"nvml", "cross_check", "unsupported", "torch_cuda", "amd", "intel"},
-        {"nvml_board", "pci_opening", "amd_devices", "amd_selection"},
+        {"nvml_division"},
+        {"nvml_board", "nvml_activity", "nvml_domains", "pci_opening", "amd_devices", "amd_selection"},
         {"nvml_driver", "pci_selection"},
         {"selection", "nvml_binding", "sharing", "aside", "amd_metrics", "framework_devices"},
     ],
@@ -378,7 +392,7 @@ def test_importing_one_meter_loads_no_other(meter: str, folder: str) -> None:
     loaded = {name.removeprefix(prefix) for name in imports_of(prefix + meter) if name.startswith(prefix)}
     assert meter in loaded
     # `meter` is the protocol; the others are what sensors of any device have in common.
-    shared = {"meter", "gaps", "tally", "hwmon", "sensor_meter"}
+    shared = {"meter", "gaps", "source_sum", "tally", "hwmon", "sensor_meter"}
     assert {name.partition(".")[0] for name in loaded} <= {folder} | shared
 
 

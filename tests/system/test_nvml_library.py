@@ -119,6 +119,50 @@ print(json.dumps([meter.rule, meter.methods["gpu:MIG-two"].attribution, found]))
     assert_drawn(found, "gpu:MIG-two", 140.0 * 2 / 7)
 
 
+def test_activity_modes_and_domains_come_through_the_real_binding(stub: NvmlStub) -> None:
+    """Of A the first slice alone works: between 3/7 and all. Of B the job has 1/2 alike, and 3/4 by activity."""
+    stub.gpu(A, 140.0, mig_slices=7)
+    stub.mig(0, "MIG-one", 1, 0, 3)
+    stub.mig(0, "MIG-two", 2, 0, 4)
+    stub.shows("activity", A, 1, 90.0)
+    stub.shows("activity", A, 2, 0.0)
+    stub.gpu(B, 80.0, "NVIDIA L4")
+    for pid, percent in ((4242, 60), (1, 20)):
+        stub.process(B, pid)
+        stub.shows("utilization", B, pid, percent)
+    stub.shows("mode", B, 3)
+    stub.shows("domain", B, 2, 45_000)
+    stub.shows("domain", B, 1, 612_000)
+    script = """
+import pathlib
+meter = open_nvml(["MIG-one", 1], job_pids=lambda: [4242], proc=pathlib.Path("none"))
+first = timed(meter.read)
+time.sleep(0.5)
+found = stretch(first, timed(meter.read))
+methods = [[m.name, m.attribution, m.measured, m.gap_j] for m in meter.methods.values()]
+detail = meter.detail
+meter.close()
+print(json.dumps([found, methods, detail, meter.failures]))
+"""
+    found, methods, detail, failures = stub.run(TIMED + script)
+    assert failures == []
+    assert_drawn(found, "gpu:MIG-one", 140.0 * (3 / 7 + 1) / 2)
+    assert_drawn(found, f"gpu:{B}", 80.0 * (1 / 2 + 3 / 4) / 2)
+    assert [method[:3] for method in methods] == [
+        ["nvml-energy:gpm", "MIG 3/7 of device, estimated by activity", False],
+        [
+            "nvml-energy:processes",
+            "job's process tree, shared with other processes, with the guests that it is shared to (vGPU), "
+            "estimated by activity",
+            False,
+        ],
+    ]
+    assert all(below_j == pytest.approx(above_j) and below_j > 0 for *_, (below_j, above_j) in methods)
+    assert detail.endswith("not added to them: GPU 1 memory 45 W, GPU 1 module 612 W (at the start)")
+    calls = stub.calls()
+    assert calls["nvmlGpmSampleAlloc"] == calls["nvmlGpmSampleFree"] == 4
+
+
 READS = """
 import json, time
 from eco2ai_callbacks.meters.gpu.nvml import open_nvml

@@ -53,7 +53,9 @@ def source(rails: Collection[str], ask: Ask) -> Source:
         rails: Their names.
         ask: Asks the firmware.
     """
-    return Source("pmic-power", partial(_watts, rails, ask), False, _BAND, _MOST_W, lambda: _MOST_W)
+    # The memory's currents are below a step of the converter where it rests: boards print 0 A for both of its supplies.
+    rests = CPU_RAILS.isdisjoint(rails)
+    return Source("pmic-power", partial(_watts, rails, ask), False, _BAND, _MOST_W, lambda: _MOST_W, rests=rests)
 
 
 def rails_w(printed: str) -> dict[str, float]:

@@ -257,7 +257,8 @@ def of_zones(
         method: The method's name.
     """
     if boottime is None:
-        boottime = _boottime if clock is time.monotonic else clock
+        # Elsewhere than in Linux there is no such clock, and the monotonic one goes on in suspend.
+        boottime = _boottime if clock is time.monotonic and hasattr(time, "CLOCK_BOOTTIME") else clock
 
     def slept() -> float:
         return boottime() - clock()

@@ -13,6 +13,8 @@ from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
 from eco2ai_callbacks.meters.gpu.nvml_board import COUNTER_STEP_S, Answer, Board, open_board
+from eco2ai_callbacks.meters.gpu.nvml_division import Division, divided
+from eco2ai_callbacks.meters.gpu.nvml_domains import VIRTUAL_HINT, domains, is_guest
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
 from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
 from eco2ai_callbacks.meters.gpu.sharing import is_shared, own_processes, sees_host_pids
@@ -30,6 +32,7 @@ def open_nvml(
     clock: Callable[[], float] = time.monotonic,
     library: Nvml | None = None,
     proc: Path = Path("/proc"),
+    alone: bool = True,
 ) -> NvmlMeter:
     """Open the GPUs that the setting ``gpus`` asks for.
 
@@ -43,6 +46,8 @@ def open_nvml(
         clock: Monotonic seconds.
         library: ``pynvml`` or a replacement.
         proc: Mount point of procfs.
+        alone: Whether this process and its children are the whole job. Other ranks of it may use the same board, which
+            one of them counts for all.
 
     Raises:
         MeterUnavailable: Where there is no driver, nothing is selected, or nothing can be read.
@@ -81,8 +86,15 @@ def open_nvml(
                 for part in board.parts
                 if is_shared(driver.processes(nvml, listing.handles[part.uuid]), pids, host_pids=host_pids)
             )
+        ours = (lambda: frozenset(job_pids())) if pids and host_pids and alone else None
+        divisions = [divided(board, ours) for board in boards]
+        beside = ", ".join(
+            f"GPU {board.gpu.index} {name} {watts:.0f} W"
+            for board in boards
+            for name, watts in domains(nvml, board.handle)
+        )
         stack.pop_all()
-    return NvmlMeter(nvml, boards, choice.rule, failures, sample_s=sample_s)
+    return NvmlMeter(nvml, divisions, choice.rule, failures, sample_s=sample_s, beside=beside)
 
 
 class NvmlMeter:
@@ -93,24 +105,34 @@ class NvmlMeter:
 
     Args:
         nvml: The library, initialised once for this meter.
-        boards: The boards to read.
+        divisions: The boards to read, each with what divides its energy among its parts.
         rule: How they were chosen, as in :class:`~eco2ai_callbacks.meters.gpu.selection.Choice`.
         failures: What failed at opening.
         sample_s: Seconds between two reads where power is read.
+        beside: What the boards show that is added to nothing.
     """
 
     name = "NVML"
 
     def __init__(
-        self, nvml: Nvml, boards: Sequence[Board], rule: str, failures: Sequence[str] = (), *, sample_s: float
+        self,
+        nvml: Nvml,
+        divisions: Sequence[Division],
+        rule: str,
+        failures: Sequence[str] = (),
+        *,
+        sample_s: float,
+        beside: str = "",
     ) -> None:
         self._nvml = nvml
-        self._boards = tuple(boards)
+        self._divisions = tuple(divisions)
+        self._boards = tuple(division.board for division in divisions)
         self._sample_s = sample_s
         self._failures = tuple(failures)
         self._pid = os.getpid()
         self._reopened = False
         self._closed = False
+        self._beside = beside
         self.rule = rule
 
     @property
@@ -120,8 +142,8 @@ class NvmlMeter:
 
     @property
     def max_gap_s(self) -> float:
-        """The sampling period where the power of some board is integrated; infinite otherwise."""
-        return math.inf if all(board.counter or board.retired for board in self._boards) else self._sample_s
+        """The sampling period where power is integrated, or who keeps a board busy is sampled; infinite otherwise."""
+        return self._sample_s if any(division.sampled for division in self._divisions) else math.inf
 
     @property
     def refresh_s(self) -> float:
@@ -132,7 +154,7 @@ class NvmlMeter:
     @property
     def methods(self) -> Mapping[str, Method]:
         """The method of each channel; the edges follow the power that was last read."""
-        return {_channel(part): board.method(part) for board in self._boards for part in board.parts}
+        return {_channel(part): one.method(part) for one in self._divisions for part in one.board.parts}
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -157,11 +179,12 @@ class NvmlMeter:
     def detail(self) -> str:
         """The boards, how each is read and how they were chosen, for ``doctor`` and the ``start`` record."""
         shown = ", ".join(
-            f"{board.gpu.index}: {board.gpu.name} ({self._how(board)}, {board.method(part).attribution})"
-            for board in self._boards
-            for part in board.parts
+            f"{one.board.gpu.index}: {one.board.gpu.name} ({self._how(one.board)}, {one.method(part).attribution})"
+            for one in self._divisions
+            for part in one.board.parts
         )
-        return f"{shown}; chosen by {self.rule}"
+        beside = f"; beside the figures, not added to them: {self._beside} (at the start)" if self._beside else ""
+        return f"{shown}; chosen by {self.rule}{beside}"
 
     def read(self) -> Mapping[str, float]:
         """Return the joules of each channel since the meter was opened.
@@ -175,9 +198,10 @@ class NvmlMeter:
             raise Eco2AIError("read after it was closed")
         self._reopened = False
         joules: dict[str, float] = {}
-        for board in self._boards:
-            if not board.retired and board.update(self._sample_s, self._reopen):
-                joules.update((_channel(part), board.joules * (part.share or 0.0)) for part in board.parts)
+        for one in self._divisions:
+            if not one.board.retired and one.board.update(self._sample_s, self._reopen):
+                one.update()
+                joules.update((_channel(part), one.joules(part)) for part in one.board.parts)
         if not joules:
             raise Eco2AIError("no GPU is left that can be read")
         return joules
@@ -193,6 +217,8 @@ class NvmlMeter:
         if pending:
             pending[0].then(lambda: self._shut_down(pending[1:]))
         else:
+            for division in self._divisions:
+                division.close()
             driver.ask(self._nvml, "nvmlShutdown")
 
     def _how(self, board: Board) -> str:
@@ -234,8 +260,12 @@ def _open_boards(
             continue
         board, code = open_board(nvml, gpu, parts, listing.handles[gpu.uuid], clock)
         if board is None:
-            why = "it tells neither its energy nor its power" if code in driver.ABSENT else driver.reason(code)
-            refused.append((f"{label}: {why}", driver.hint(code)))
+            why, hint = driver.reason(code), driver.hint(code)
+            if code in driver.ABSENT:
+                why = "it tells neither its energy nor its power"
+                if is_guest(nvml, listing.handles[gpu.uuid]):
+                    why, hint = f"it is a vGPU, and {why}", VIRTUAL_HINT
+            refused.append((f"{label}: {why}", hint))
             continue
         boards.append(board)
     if not boards:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from eco2ai_callbacks.meters.gaps import UNKNOWN_FACTOR, UNKNOWN_W, Gaps, is_gap
+from eco2ai_callbacks.meters.gaps import UNKNOWN_FACTOR, UNKNOWN_W
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.gpu.selection import Gpu, Part
+from eco2ai_callbacks.meters.source_sum import SourceSum
 from eco2ai_callbacks.usage import Method
 
 ENERGY, POWER = "nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"
@@ -22,17 +23,12 @@ COUNTER_STEP_S = 0.1
 # during a part of the time only (arXiv 2312.02741).
 COUNTER_BAND = (0.95, 1.05)
 POWER_BAND = (0.85, 1.15)
-# Shortest interval for a mean power: ten steps of the counter.
-MEAN_S = 10 * COUNTER_STEP_S
 # Two calls in a row that take so long, or one that takes ten times as long, may hang the next time. The call alone is
 # timed. On a busy machine a working driver's call takes seconds too: nothing is lost where it is then called from
 # another thread, until it answers in time.
 SLOW_CALL_S, HANGS_S = 1.0, 10.0
 # How long a reading waits for that thread: a working driver answers within milliseconds.
 ASIDE_S = 0.1
-# So many failed reads in a row, over so many seconds, and a board is given up: as for a whole meter
-# (session/metering.py), for marks may be milliseconds apart, and the counter goes on counting.
-FAILED_READS, FAILED_S = 10, 60.0
 # No board draws more (a Grace-Blackwell module is limited to 2.9 kW): a larger step is an error.
 MAX_POWER_W = 5000.0
 # Failures that may pass: another read may succeed.
@@ -47,13 +43,13 @@ class Answer(NamedTuple):
     """What one call has returned, and when.
 
     Args:
-        value: Millijoules or milliwatts; ``None`` where the call failed.
+        value: Joules or watts; ``None`` where the call failed.
         code: The code that it failed with.
         began: When it began.
         ended: When it ended.
     """
 
-    value: int | None
+    value: float | None
     code: int
     began: float
     ended: float
@@ -65,7 +61,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(slots=True)
-class Board:
+class Board(SourceSum):
     """A board that is being measured: called once per read for all of its parts.
 
     Args:
@@ -75,14 +71,7 @@ class Board:
         parts: The board, or the slices of it, whose energy is wanted.
         handle: NVML's handle.
         counter: Whether its energy counter is read; else its power.
-        value: The last reading: millijoules of the counter, else milliwatts.
-        time: When that was.
-        power_w: The power at the last reading.
         shared: UUIDs of the parts on which other processes compute too.
-        joules: What it has used since it was opened.
-        retired: Whether it is no longer read.
-        behind: Whether the last read has given no new figure, so that ``joules`` is older.
-        failures: What failed, one sentence of each kind.
     """
 
     nvml: Nvml
@@ -91,20 +80,7 @@ class Board:
     parts: tuple[Part, ...]
     handle: Any
     counter: bool
-    value: int
-    time: float
-    power_w: float
     shared: frozenset[str] = frozenset()
-    joules: float = 0.0
-    retired: bool = False
-    behind: bool = False
-    failures: dict[str, str] = field(default_factory=dict)
-    _gaps: Gaps = field(default_factory=Gaps)
-    _highest_w: float = 0.0
-    _read_before: bool = False
-    _mean_from: tuple[float, float] | None = None
-    _misses: int = 0
-    _missed_since: float = 0.0
     _was_slow: bool = False
     _hangs: bool = False
     _aside: Aside[Answer] | None = None
@@ -151,9 +127,10 @@ class Board:
         self.behind = self.behind and not self.retired
         return not self.retired
 
-    def fail(self, kind: str, what: str) -> None:
-        """Record what failed; a later failure of the same kind takes the place of the earlier."""
-        self.failures[kind] = f"NVML: GPU {self.gpu.index} ({self.gpu.name}): {what}"
+    @property
+    def lost(self) -> str:
+        """What is missing once the board is given up."""
+        return "its energy, with that of its processor and memory," if self.module else "its energy"
 
     def _read(self, sample_s: float, reopen: Callable[[], bool]) -> bool:
         """Ask once, or twice where the first failure may pass, and return whether there was a figure."""
@@ -164,16 +141,18 @@ class Board:
                 return False
             self._judge(answer.ended - answer.began)
             if answer.value is not None:
-                self._misses = 0
-                self._add(answer.value, answer.time, sample_s)
+                if self.counter:
+                    self.add_counted(answer.value, answer.time, MAX_POWER_W)
+                else:
+                    self.add_sampled(answer.value, answer.time, sample_s, POWER_BAND, self._limit_w)
                 return True
             code = answer.code
             if code not in _PASSING:
-                self._retire(driver.reason(code))
+                self.retire(driver.reason(code))
                 return False
             if self._hangs or (code == driver.UNINITIALIZED and not reopen()):
                 break
-        self._miss(code)
+        self.miss(driver.reason(code), self.clock(), "twice")
         return False
 
     def _next(self) -> Answer | None:
@@ -197,9 +176,10 @@ class Board:
         except _BINDING_ERRORS:
             pass
         ended = self.clock()
-        if value is not None and not self.counter and value > 1000 * MAX_POWER_W:
-            value = None
-        return Answer(value, code, began, ended)
+        figure = None if value is None else value / 1000.0  # mJ or mW
+        if figure is not None and not self.counter and figure > MAX_POWER_W:
+            figure = None
+        return Answer(figure, code, began, ended)
 
     def _judge(self, took: float) -> None:
         """Decide from which thread the board is called next."""
@@ -212,53 +192,9 @@ class Board:
             self._hangs = False
         self._was_slow = slow
 
-    def _add(self, value: int, time: float, sample_s: float) -> None:
-        seconds = time - self.time
-        if self.counter:
-            self._count((value - self.value) / 1000.0, seconds)
-        else:
-            self._integrate(value, seconds, sample_s)
-        self.value, self.time, self._read_before = value, time, True
-        since, before_j = self._mean_from or (time - seconds, 0.0)
-        if time - since >= MEAN_S:
-            self.power_w = (self.joules - before_j) / (time - since)
-            since, before_j = time, self.joules
-        self._mean_from = since, before_j
-
-    def _count(self, step_j: float, seconds: float) -> None:
-        if step_j < 0:
-            self.fail("reset", "its energy counter was reset, what it used since the read before is not counted")
-        elif step_j > MAX_POWER_W * (seconds + SLOW_CALL_S):
-            self.fail("jump", "its energy counter jumped, what it used since the read before is not counted")
-        else:
-            self.joules += step_j
-
-    def _integrate(self, value_mw: int, seconds: float, sample_s: float) -> None:
-        step_j = (self.value + value_mw) / 2000.0 * seconds
-        self.joules += step_j
-        self._highest_w = max(self._highest_w, self.value / 1000.0, value_mw / 1000.0)
-        # What was used between the opening and the first read belongs to no record.
-        if self._read_before and is_gap(seconds, sample_s):
-            self._gaps.add(step_j, seconds, POWER_BAND, self._limit_w())
-            self.fail("gap", str(self._gaps))
-
     def _limit_w(self) -> float:
         limit_mw, _ = _opening(self.nvml, LIMIT, self.handle)
         return max(UNKNOWN_W, UNKNOWN_FACTOR * self._highest_w) if limit_mw is None else limit_mw / 1000.0
-
-    def _miss(self, code: int) -> None:
-        now = self.clock()
-        self._missed_since = self._missed_since if self._misses else now
-        self._misses += 1
-        if self._misses >= FAILED_READS and now - self._missed_since >= FAILED_S:
-            self._retire(f"{driver.reason(code)}, {self._misses} times in a row")
-        else:
-            self.fail("miss", f"a read failed twice ({driver.reason(code)}), what was used then is in a later read")
-
-    def _retire(self, why: str) -> None:
-        self.retired = True
-        lost = "its energy, with that of its processor and memory," if self.module else "its energy"
-        self.fail("retired", f"{why}; {lost} is missing from here on")
 
 
 def open_board(
@@ -277,12 +213,23 @@ def open_board(
     now = clock()
     # Beside the counter, power is the first estimate of the energy of one step.
     power_mw, power_code = _opening(nvml, POWER, handle)
-    power_w = min(MAX_POWER_W, (power_mw or 0) / 1000.0)
-    if energy_mj is not None:
-        return Board(nvml, clock, gpu, parts, handle, True, energy_mj, now, power_w), 0
-    if power_mw is not None:
-        board = Board(nvml, clock, gpu, parts, handle, False, power_mw, clock(), power_w)
-        if code in (driver.NOT_BOUND, driver.NO_ANSWER):
+    if energy_mj is not None or power_mw is not None:
+        power_w = min(MAX_POWER_W, (power_mw or 0) / 1000.0)
+        first = ((power_mw or 0) / 1000.0, clock()) if energy_mj is None else (energy_mj / 1000.0, now)
+        board = Board(
+            nvml,
+            clock,
+            gpu,
+            parts,
+            handle,
+            energy_mj is not None,
+            origin="NVML",
+            label=f"GPU {gpu.index} ({gpu.name})",
+            value=first[0],
+            time=first[1],
+            power_w=power_w,
+        )
+        if energy_mj is None and code in (driver.NOT_BOUND, driver.NO_ANSWER):
             board.fail("binding", f"its energy counter is not read ({driver.reason(code)}), its power is instead")
         return board, 0
     codes = [c for c in (code, power_code) if c is not None]

@@ -15,8 +15,8 @@ from eco2ai_callbacks.meters.gpu.framework_devices import framework_devices
 _INTEL, _AMD_CPU, _HABANA, _GOOGLE, _NVIDIA, _AMD = "0x8086", "0x1022", "0x1da3", "0x1ae0", "0x10de", "0x1002"
 # Every Intel processor with graphics has them in this slot; GPUs for training are elsewhere on the bus.
 _INTEGRATED_SLOT = "0000:00:02.0"
-# PCI device ids of TPUs, v2 to v7 (jax: _src/hardware_utils.py); Google's network cards have the same vendor id.
-_TPUS = frozenset({"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"})
+# PCI device ids of TPUs, v2 to v8 (jax: _src/hardware_utils.py); Google's network cards have the same vendor id.
+_TPUS = frozenset({"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076", "0x007c", "0x0083"})
 # Accelerators with a driver of their own: domain, name, vendor, and the device files of the driver, which a container
 # that may use them has too. Sources: the makers' container and device-plugin documents.
 _DRIVERS = (

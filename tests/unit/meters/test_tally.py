@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from eco2ai_callbacks.meters.tally import FAILED_READS, Source, Tally
+from eco2ai_callbacks.meters.source_sum import FAILED_READS
+from eco2ai_callbacks.meters.tally import Source, Tally
 from eco2ai_callbacks.testing import Clock
 
 

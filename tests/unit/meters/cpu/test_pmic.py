@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from eco2ai_callbacks.meters.cpu.pmic import CPU_RAILS, RAM_RAILS, asker, exists, rails_w, read_answer, source
+from eco2ai_callbacks.meters.cpu.sensor_cpu import opened
+from eco2ai_callbacks.testing import Clock
 
 PRINTED = """ 3V7_WL_SW_A current(0)=0.08784600A
   DDR_VDD2_A current(4)=0.10000000A
@@ -28,6 +30,22 @@ def test_a_supply_s_power_is_its_current_times_its_voltage() -> None:
     assert source(CPU_RAILS, lambda: PRINTED).value() == 2.0
     assert source(RAM_RAILS, lambda: PRINTED).value() == pytest.approx(0.14)
     assert "EXT5V" not in rails_w(PRINTED)
+
+
+def test_memory_that_rests_shows_nothing_and_is_read_on() -> None:
+    """A board without load prints 0 A for the memory; cores that show none are not known."""
+    clock, printed = Clock(), PRINTED.replace("=0.10000000A", "=0.00000000A").replace("=0.05000000A", "=0.00000000A")
+    tally = opened("Raspberry Pi PMIC", "memory", source(RAM_RAILS, lambda: printed), clock)
+    for _ in range(100):
+        clock.advance(1.0)
+        assert tally.update(1.0)
+    assert (tally.joules, tally.failures) == (0.0, {})
+    printed = PRINTED
+    clock.advance(1.0)
+    tally.update(1.0)
+    assert tally.joules == pytest.approx(0.07)
+    with pytest.raises(ValueError, match="shows 0 W"):
+        source(CPU_RAILS, lambda: PRINTED.replace("=2.50000000A", "=0.00000000A")).value()
 
 
 @pytest.mark.parametrize("printed", ["", "Command not registered", PRINTED.replace("VDD_CORE_V", "X")], ids=range(3))
