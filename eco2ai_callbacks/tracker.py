@@ -69,9 +69,9 @@ class Tracker:
         platform = platform or Platform()
         self._lifetime = Lifetime(self.settings, platform, self.guard, self._job)
         # ``with tracker.phase("augment"):`` counts a block's time and energy apart.
-        self.phase = PhaseClock(self.guard.record, platform.wall_ns, platform.cpu_ns)
+        self.phase: PhaseClock = PhaseClock(self.guard.record, platform.wall_ns, platform.cpu_ns)
         # ``tracker.step(samples=32)`` counts a training step, with the setting ``every_n_steps``.
-        self.step = Steps(self.settings, self.guard, self._lifetime)
+        self.step: Steps = Steps(self.settings, self.guard, self._lifetime)
         # The whole job's figures for loggers.
         self.figures: JobFigures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
 

@@ -69,11 +69,7 @@ def by_names(names: Sequence[str], logs: tuple[str, ...], read: Read) -> list[Ru
         if not runs and name and Path(name).exists():
             runs = read((name,)).runs
         if not runs:
-            where = (
-                f"no run or project of {', '.join(logs)}" if known is not None else f"{', '.join(logs)} is not there"
-            )
-            choice = _choice(known) if known is not None else ""
-            raise NoGroup(f"{name!r} cannot be compared: {where}, and no log{choice}.")
+            raise NoGroup(f"{name!r} cannot be compared: {_unknown(known, ', '.join(logs))}.")
         found.append(RunGroup(name, runs))
     _check(found)
     return [_counted(group) for group in found]
@@ -142,6 +138,15 @@ def _counted(group: RunGroup) -> RunGroup:
     """Return a group without runs inside others of it: their energy is part of that of those."""
     ids = {run.id for run in group.runs}
     return RunGroup(group.name, tuple(run for run in group.runs if run.within.isdisjoint(ids)))
+
+
+def _unknown(known: Runs | None, logs: str) -> str:
+    """Return why a name stands for nothing, and what is accepted."""
+    if known is None:
+        return (
+            f"no log, and no run or project, for {logs} is not there; accepted are logs, and runs and projects of --log"
+        )
+    return f"no run or project of {logs}, and no log{_choice(known)}"
 
 
 def _choice(runs: Runs) -> str:

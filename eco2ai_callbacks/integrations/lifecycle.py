@@ -42,7 +42,7 @@ class RunLifecycle:
         self._open = False
         self._last: Checkpoint | None = None
         # The phases of the fit that runs now.
-        self.fit = FitPhases()
+        self.fit: FitPhases = FitPhases()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for copies and pickles: the settings and the last run, and no live object."""

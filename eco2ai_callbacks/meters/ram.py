@@ -63,7 +63,8 @@ class RamModel:
         self._power_w = self._power()
         scope: Scope = "machine" if pids is None else "job"
         self.methods: Mapping[str, Method] = {"ram": Method("ram-model", *RAM_BAND, scope=scope)}
-        self.detail = f"{w_per_gib:g} W per GiB that the job holds" if pids else f"{w_per_gib:g} W per GiB installed"
+        what = "that the job holds" if pids else "installed"
+        self.detail: str = f"{w_per_gib:g} W per GiB {what}"
 
     def read(self) -> Mapping[str, float]:
         """Return the joules since this meter was opened."""

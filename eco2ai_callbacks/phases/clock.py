@@ -185,7 +185,7 @@ class Phase:
     def __init__(self, clock: PhaseClock, name: str) -> None:
         self._clock = clock
         self._entered: list[Block] = []
-        self.name = name
+        self.name: str = name
 
     def __enter__(self) -> None:
         thread = self._clock.thread()

@@ -26,9 +26,9 @@ class Block:
     __slots__ = ("name", "open", "thread")
 
     def __init__(self, name: str, thread: ThreadTimes) -> None:
-        self.name = name
-        self.thread = thread
-        self.open = True
+        self.name: str = name
+        self.thread: ThreadTimes = thread
+        self.open: bool = True
 
 
 class ThreadTimes:
@@ -44,9 +44,10 @@ class ThreadTimes:
 
     def __init__(self, wall_ns: Callable[[], int], cpu_ns: Callable[[], int], beside: Callable[[], str] | None) -> None:
         self._wall_ns, self._cpu_ns, self._beside = wall_ns, cpu_ns, beside
-        self.owner = threading.current_thread()
+        self.owner: threading.Thread = threading.current_thread()
         self.blocks: list[Block] = []
-        self.base = self.current = OTHER
+        self.base: str = OTHER
+        self.current: str = OTHER
         self._sums: dict[tuple[str, str], list[int]] = {}
         # Since when the current phase runs; none while the sums are being changed.
         self._since: Times | None = (wall_ns(), cpu_ns())

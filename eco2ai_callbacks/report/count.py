@@ -123,8 +123,10 @@ class Count:
         """Return whether another log holds records that were read here."""
         for name, run in other.runs.items():
             mine = self.runs.get(name)
-            for writer, session in run.sessions.items() if mine is not None else ():
-                held = mine.sessions.get(writer)  # type: ignore[union-attr]
+            if mine is None:
+                continue
+            for writer, session in run.sessions.items():
+                held = mine.sessions.get(writer)
                 if held is not None and held.overlaps((first, last) for first, last in session.spans):
                     return True
         return False

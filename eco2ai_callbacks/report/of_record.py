@@ -43,13 +43,13 @@ class Figures:
         beside: Mapping[str, float],
         began: float | None,
     ) -> None:
-        self.record = record
-        self.parts = parts
-        self.measured_j = measured_j
-        self.grams = grams
-        self.grams_band = grams_band
-        self.beside = beside
-        self.began = began
+        self.record: Record = record
+        self.parts: list[tuple[Source, float, float, float]] = parts
+        self.measured_j: float | None = measured_j
+        self.grams: float | None = grams
+        self.grams_band: tuple[float, float] = grams_band
+        self.beside: Mapping[str, float] = beside
+        self.began: float | None = began
 
 
 class Deriver:

@@ -25,7 +25,7 @@ class PortionAdder:
         self._deriver = Deriver()
         self.sum: Adder = Adder()
         self.stages: dict[str, Adder] = {}
-        self.phases = PhaseSums()
+        self.phases: PhaseSums = PhaseSums()
         self.days: dict[str, Adder] = {}
         self.power: Timeline = Timeline()
 

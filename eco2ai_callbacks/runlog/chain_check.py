@@ -107,7 +107,7 @@ class Chain:
         self._next = 0
         self._sums = Sums(RECENT)
         self.ended: bool = False
-        self.seq = -1
+        self.seq: int = -1
         self.hash: str | None = None
         self.file: Path | None = None
 

@@ -59,6 +59,9 @@ class Draft:
     ) -> None:
         self.template = template
         self.event = event
+        self.stage: str
+        self.epoch: int | None
+        self.attempt: int | None
         self.stage, self.epoch, self.attempt = segment
         self.start = start
         self.usage = usage
@@ -70,7 +73,7 @@ class Draft:
         self.attempts = attempts
         self.train = train
         self.further = further
-        self.seq = template.seq
+        self.seq: int = template.seq
         self._record: Record | None = None
 
     @property

@@ -144,7 +144,9 @@ class Short:
     __slots__ = ("_body", "_changes", "_names", "event", "seq", "standing")
 
     def __init__(self, record: Record | Draft, names: bytes, before: Standing) -> None:
-        self.seq, self.event = record.seq, record.event
+        self.seq: int = record.seq
+        self.event: str = record.event
+        self.standing: Standing
         self._names = names
         if isinstance(record, Record):
             self._state(record, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def is_record(values: object) -> bool:
@@ -61,10 +61,10 @@ def _whole(value: object) -> bool:
 
 
 def _numbers(value: object) -> bool:
-    return _is_mapping(value) and _all_numbers(value.values())  # type: ignore[attr-defined]
+    return _is_mapping(value) and _all_numbers(value.values())
 
 
-def _is_mapping(value: object) -> bool:
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
     # What JSON yields comes first: the check of an abstract class takes longer than all others of a line.
     return type(value) is dict or isinstance(value, Mapping)
 
@@ -83,7 +83,7 @@ def _sum(value: object) -> bool:
     if not _is_mapping(value):
         return False
     zero = 0.0
-    for name, item in value.items():  # type: ignore[attr-defined]
+    for name, item in value.items():
         kind = type(item)
         if kind is float:
             zero += item - item
@@ -96,7 +96,7 @@ def _sum(value: object) -> bool:
                 return False
         elif not _null_or_number(item) and (name in _SUMMED or not isinstance(item, str)):
             return False
-    joules = value.get("joules", ())  # type: ignore[attr-defined]
+    joules = value.get("joules", ())
     return zero == 0.0 and (type(joules) in (list, tuple) or _is_mapping(joules))
 
 

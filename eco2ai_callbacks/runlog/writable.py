@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from eco2ai_callbacks.guard import Guard, captured
@@ -30,7 +31,7 @@ def without_unwritable(record: Record, guard: Guard) -> Record:
     bad = {
         name: None
         for name in OPTIONAL
-        if not guard.call(f"log file: {name} is left out", lambda name=name: _check(record, name), False)  # type: ignore[misc]
+        if not guard.call(f"log file: {name} is left out", partial(_check, record, name), False)
     }
     return dataclasses.replace(record, **bad, failures=guard.failures) if bad else record  # type: ignore[arg-type]
 

@@ -12,6 +12,9 @@ from eco2ai_callbacks.guard import Guard, is_a_signal_handlers
 # The highest number that other readers of the log can be expected to hold: a signed 64-bit integer.
 _HIGHEST = 2**63 - 1
 
+# Integers of as many digits are always printed: sys.int_info.str_digits_check_threshold is 640.
+_PRINTED_BITS = 2000
+
 
 class Given(TypedDict):
     """The fields of a record that a program sets."""
@@ -111,7 +114,12 @@ def _whole(value: Any) -> int | None:
 
 def _shown(value: object) -> str:
     """Return a short line that shows a value."""
-    try:
-        return " ".join(reprlib.repr(value).split())
-    except ValueError:  # an integer of too many digits
-        return type(value).__name__
+    return " ".join(_Short().repr(value).split())
+
+
+class _Short(reprlib.Repr):
+    """Short texts of values; an integer that Python may refuse to print is ``int``, in every version of Python."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Return an integer's digits, or the first and last of them."""
+        return super().repr_int(x, level) if x.bit_length() <= _PRINTED_BITS else "int"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,8 +83,8 @@ class Checkpoint:
             return None
         energy, co2, seconds = (_number(values.get(name)) for name in ("energy_kwh", "co2_kg", "seconds"))
         rank = values.get("rank")
-        good = isinstance(rank, int) and not isinstance(rank, bool) and rank >= 0
-        return cls(run_id, energy, co2, seconds or 0.0, rank if good else None)  # type: ignore[arg-type]
+        known = rank if isinstance(rank, int) and not isinstance(rank, bool) and rank >= 0 else None
+        return cls(run_id, energy, co2, seconds or 0.0, known)
 
 
 def carried_over(
@@ -129,5 +129,6 @@ def _beyond(saved: float | None, known: float | None) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-    return float(value) if good else None  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= sys.float_info.max else None

@@ -28,7 +28,7 @@ class HwmonTree:
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        self.root = base / "sys/class/hwmon"
+        self.root: Path = base / "sys/class/hwmon"
         self.root.mkdir(parents=True, exist_ok=True)
         # Another tree may have built a part of the same machine.
         self._chips = len(list(self.root.iterdir()))

@@ -41,7 +41,7 @@ class PerfTree:
         kind: int = 9,
     ) -> None:
         self.base = base
-        self.pmu = base / "sys/bus/event_source/devices/power"
+        self.pmu: Path = base / "sys/bus/event_source/devices/power"
         self.opened: list[tuple[str, int]] = []
         self.closed: list[tuple[str, int]] = []
         self._steps: dict[tuple[str, int], int] = {}

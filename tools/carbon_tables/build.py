@@ -74,7 +74,7 @@ def egrid() -> Iterator[Factor]:
 
 
 def official() -> Iterator[Factor]:
-    """Return the official figures of Canada, Australia, China, India and the United Kingdom, newest edition first."""
+    """Return the official figures of Canada, Australia, China and the United Kingdom, newest edition first."""
     rows = [row for name in ("ca_provinces", "au_states", "cn_provinces", "national_official") for row in raw(name)]
     for row in sorted(rows, key=lambda row: -int(row["year"])):
         yield Factor(row["id"], _edition(row), row["year"], row["g_per_kwh"])
@@ -88,7 +88,7 @@ def _edition(row: dict[str, str]) -> str:
         return {"2023": "MEE 2025 No.47", "2022": "MEE 2024 No.33", "2021": "MEE 2024 No.12"}[year]
     if title.startswith("DCCEEW"):
         return f"NGA {year}"
-    return "CEA V21.0" if title.startswith("CEA") else f"DESNZ {year}"
+    return f"DESNZ {year}"
 
 
 def russia() -> Iterator[Factor]:

@@ -61,8 +61,8 @@ class Entsoe:
     """
 
     kind = "lifecycle"
-    refresh_s = 1800.0
-    token_names = ("ENTSOE_TOKEN",)
+    refresh_s: float = 1800.0
+    token_names: tuple[str, ...] = ("ENTSOE_TOKEN",)
 
     def __init__(self, region: str, kind: str = "best", base: str = "https://web-api.tp.entsoe.eu") -> None:
         zone = next((spot.id for spot in places.chain(places.resolve(region)) if spot.id in _AREAS), "")
@@ -74,8 +74,8 @@ class Entsoe:
         check_kind("entsoe", kind, self.kind)
         self._area = _AREAS[zone]
         self._base = base
-        self.key = f"entsoe-{self._area}"
-        self.title = f"ENTSO-E generation by IPCC AR5 factors, {zone}"
+        self.key: str = f"entsoe-{self._area}"
+        self.title: str = f"ENTSO-E generation by IPCC AR5 factors, {zone}"
 
     def requests(self, now_s: float, token: str, *, forecast: bool) -> Sequence[Request]:
         """Return what to ask for: the last day until the hour that runs."""

@@ -37,9 +37,9 @@ class WattTime:
     """
 
     kind = MARGINAL
-    refresh_s = 1800.0
+    refresh_s: float = 1800.0
     # As WattTime's own client calls them.
-    token_names = ("WATTTIME_USER", "WATTTIME_PASSWORD")
+    token_names: tuple[str, ...] = ("WATTTIME_USER", "WATTTIME_PASSWORD")
 
     def __init__(self, zone: str, kind: str = "best", base: str = "https://api.watttime.org") -> None:
         if not re.fullmatch(r"[A-Z0-9_]{2,64}", zone):
@@ -51,8 +51,8 @@ class WattTime:
             raise SettingsError(f"intensity='live:watttime:{zone}' has marginal figures, no intensity_kind={kind!r}")
         self._zone = zone
         self._base = base
-        self.key = f"watttime-{zone}"
-        self.title = f"WattTime v3, {zone}"
+        self.key: str = f"watttime-{zone}"
+        self.title: str = f"WattTime v3, {zone}"
 
     def login(self, credential: str) -> Request:
         """Return what to ask a token for.

@@ -31,7 +31,8 @@ class CalibratedModel:
     name = NAME
     covers: frozenset[str] = frozenset({"cpu"})
     partial = False
-    max_gap_s = window_s = WINDOW_S
+    max_gap_s: float = WINDOW_S
+    window_s: float = WINDOW_S
     failures: tuple[str, ...] = ()
 
     def __init__(self, entry: Entry) -> None:

@@ -54,7 +54,7 @@ class ThreadModel:
         doubt = ""
         if unit == "unknown":
             doubt = "; each may be a whole core, which draws twice as much: the band includes that"
-        self.detail = f"{threads:g} threads{each} at {max_w:g} W busy and {idle_w:g} W idle ({family.name}){doubt}"
+        self.detail: str = f"{threads:g} threads{each} at {max_w:g} W busy and {idle_w:g} W idle ({family.name}){doubt}"
         low, high = THREAD_BAND
         self.method: Method = Method(
             f"cpu-model:{kind}",
@@ -87,7 +87,8 @@ class CurveModel:
 
     name = NAME
     covers: frozenset[str] = frozenset({"cpu"})
-    max_gap_s = window_s = CURVE_WINDOW_S
+    max_gap_s: float = CURVE_WINDOW_S
+    window_s: float = CURVE_WINDOW_S
     failures: tuple[str, ...] = ()
 
     def __init__(self, tdp_w: float, threads: float, what: str, kind: str, most: float | None = None) -> None:

@@ -89,7 +89,7 @@ class SensorRam:
         sample_s: Seconds between two reads.
     """
 
-    covers = frozenset({"ram"})
+    covers: frozenset[str] = frozenset({"ram"})
     devices: tuple[Device, ...] = ()
 
     def __init__(self, name: str, tally: Tally, sample_s: float) -> None:

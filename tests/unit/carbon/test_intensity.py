@@ -142,7 +142,7 @@ CHECKED = [
     ("eGRID:SRVC", "eGRID:SRVC", 290.56, 2024),
     ("eGRID:NWPP", "eGRID:NWPP", 264.16, 2024),
     ("eGRID:US", "eGRID:US", 340.77, 2024),
-    # Canada, Australia, China, India, United Kingdom
+    # Canada, Australia, China, United Kingdom
     *[(name, "CA-QC", 2.6, 2024) for name in ("CA-QC", "Quebec", "Québec")],
     *[(name, "CA-AB", 346.0, 2024) for name in ("CA-AB", "Alberta")],
     *[(name, "CA-PE", 265.0, 2024) for name in ("CA-PE", "Prince Edward Island", "PEI")],
@@ -386,8 +386,8 @@ def test_an_unknown_region_of_a_country_is_refused_not_replaced_by_the_country()
         ("GB", "best", None, ("Ember 2026-04", 2025, "country", 217.41)),
         ("GB", "direct", None, ("DESNZ 2026", 2026, "country", 130.96)),
         ("GB", "direct", 2025, ("DESNZ 2025", 2025, "country", 177.0)),
-        ("IN", "direct", None, ("CEA V21.0", 2024, "country", 711.7)),
-        ("IN-MH", "direct", 2020, ("CEA V21.0", 2020, "country", 702.6)),
+        ("IN", "best", None, ("Ember 2026-04", 2025, "country", 670.13)),
+        ("IN-MH", "best", 2025, ("Ember 2026-04", 2025, "country", 670.13)),
         ("CN", "direct", None, ("MEE 2025 No.47", 2023, "country", 530.6)),
         ("CN", "direct", 2021, ("MEE 2024 No.12", 2021, "country", 556.8)),
         ("CN-BJ", "best", 2022, ("MEE 2024 No.33", 2022, "subdivision", 558.0)),

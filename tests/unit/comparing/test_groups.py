@@ -34,6 +34,15 @@ def test_a_name_is_a_run_the_beginning_of_one_a_project_or_a_log() -> None:
     assert names("5e1f", "base0")[0] == ("5e1f", ["5e1f09c2"])
 
 
+def test_a_name_without_any_log_says_where_it_was_looked_up() -> None:
+    with pytest.raises(NoGroup) as caught:
+        names("base", "pruned")
+    assert str(caught.value) == (
+        f"'base' cannot be compared: no log, and no run or project, for {LOG} is not there; "
+        "accepted are logs, and runs and projects of --log."
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -77,7 +77,9 @@ def test_nothing_given_is_no_failure():
         (3 + 0j, "(3+0j)"),
         ([1], "[1]"),
         (2**63, "9223372036854775808"),
+        (10**100, "100000000000000000...0000000000000000000"),
         pytest.param(10**5000, "int", id="of 5000 digits"),
+        pytest.param([-(10**5000)], "[int]", id="one of 5000 digits in a list"),
     ],
 )
 def test_what_is_none_is_left_out_and_named(value: Any, shown: str):

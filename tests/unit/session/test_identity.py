@@ -38,7 +38,9 @@ class TestResume:
     def test_a_checkpoint_of_something_else_names_no_run(self, values: dict[str, object]):
         assert Checkpoint.from_dict(values) is None
 
-    @pytest.mark.parametrize("value", ["1.5", None, True, math.nan, math.inf, -1.0, [1]])
+    @pytest.mark.parametrize(
+        "value", ["1.5", None, True, math.nan, math.inf, -1.0, pytest.param(10**400, id="too large"), [1]]
+    )
     def test_what_is_no_amount_is_not_known(self, value: object):
         found = Checkpoint.from_dict({"run_id": "a", "energy_kwh": value, "co2_kg": value, "seconds": value})
         assert found == Checkpoint("a", None, None, 0.0)
