@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from eco2ai_callbacks.gpu_health import GpuLook
 from eco2ai_callbacks.usage import Method
 
 
@@ -100,6 +101,25 @@ def refresh_of(meter: Meter) -> float:
         meter: The meter.
     """
     return float(getattr(meter, "refresh_s", 0.0))
+
+
+def looks_of(meter: Meter) -> bool:
+    """Return whether a meter has something to report of its GPUs beside their energy, as its attribute ``looks`` holds.
+
+    Args:
+        meter: The meter; one without that attribute has not.
+    """
+    return bool(getattr(meter, "looks", False))
+
+
+def look_at(meter: Meter) -> Sequence[GpuLook]:
+    """Return the state of a meter's GPUs now, as its method ``look`` reports it.
+
+    Args:
+        meter: The meter; one without that method reports nothing.
+    """
+    look = getattr(meter, "look", None)
+    return () if look is None else tuple(look())
 
 
 class MachineCpu(Protocol):

@@ -33,7 +33,8 @@ from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.beside import BesideFigures, beside_figures
 from eco2ai_callbacks.session.context import Platform, RunContext
-from eco2ai_callbacks.session.gpu_work import GpuWork
+from eco2ai_callbacks.session.gpu_health import HealthLedger
+from eco2ai_callbacks.session.gpu_work import GpuWork, chosen_devices
 from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
 from eco2ai_callbacks.session.journal import Journal, WallClock
 from eco2ai_callbacks.session.ledger import Ledger
@@ -118,7 +119,7 @@ def open_session(
             found=found,
             cpu_name=host.cpu_name,
             publisher=publisher,
-            gpu=GpuWork(guard, sync=settings.sync_gpu, measured=_chosen_devices(settings, found.meters)),
+            gpu=GpuWork(guard, sync=settings.sync_gpu, measured=chosen_devices(settings.gpus, found.meters)),
             opened=stack.pop_all(),
         )
 
@@ -215,6 +216,7 @@ class PreparedSession:
             metering=metering,
             ledger=ledger,
             phases=PhaseLedger(context.phases, reading),
+            health=HealthLedger(reading, lambda: metering.looks),
             stages=Stages(context.base, self.prior.attempts),
             journal=journal,
             publisher=self.publisher,
@@ -286,9 +288,3 @@ class PreparedSession:
             location=None if intensity.found_by == "unknown" else model_card.location(intensity),
             hardware=model_card.hardware(self.cpu_name, names),
         )
-
-
-def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str]:
-    """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
-    devices = [device for meter in meters for device in meter.devices]
-    return [device.uuid for device in devices if device.vendor == "nvidia"] if settings.gpus == "auto" else []

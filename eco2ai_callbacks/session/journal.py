@@ -9,7 +9,6 @@ from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.record import Record, band_factors, banded, described, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.runlog.draft import Draft
@@ -158,20 +157,20 @@ class Journal:
         """Send a record to the console."""
         self._publisher.show(whole(record))
 
-    def summary(self, total: Usage, ranks: int | None, phases: Phases | None = None) -> None:
+    def summary(self, total: Usage, ranks: int | None, **whole: Any) -> None:
         """Show the line of a run that has ended, once.
 
         Args:
             total: Usage of all ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
-            phases: This process's usage by phase, where phases were named.
+            whole: Fields of the record that hold for the whole of this process's session.
         """
         stop, self._stop = self._stop, None
         if stop is not None:
             found = banded(total, self._methods(), self._grid.spread) | {"ranks": ranks}
             grid = stop.intensity and self._grid.of_run(stop.intensity, total)
-            shown = dataclasses.replace(stop, total=found, intensity=grid, failures=self._guard.failures, phases=phases)
-            self.show(shown)
+            failures = self._guard.failures
+            self.show(dataclasses.replace(stop, total=found, intensity=grid, failures=failures, **whole))
 
     def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
         """Write the ``start`` record, and show it with the earlier usage of all ranks.

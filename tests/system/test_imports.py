@@ -32,7 +32,7 @@ FLOORS: list[set[str]] = [
     {"meters", "carbon", "runlog"},
     {"calibration"},
     {"settings", "guard", "record", "host", "phases"},
-    {"usage", "bands", "plain"},
+    {"usage", "bands", "plain", "gpu_health"},
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
@@ -112,7 +112,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"lifetime"},
         {"assembly"},
         {"session"},
-        {"journal", "beside", "presence", "metering", "gpu_work", "worker"},
+        {"journal", "beside", "presence", "metering", "gpu_work", "gpu_health", "worker"},
         {"context", "ledger", "stages", "publishing"},
         {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
@@ -152,6 +152,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"amdsmi"},
         {"nvml", "cross_check", "unsupported", "torch_cuda", "amd", "intel"},
+        {"nvml_health"},
         {"nvml_board", "pci_opening", "amd_devices", "amd_selection"},
         {"nvml_driver", "pci_selection"},
         {"selection", "nvml_binding", "sharing", "aside", "amd_metrics", "framework_devices"},

@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
+from eco2ai_callbacks.gpu_health import GpuLook
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
 from eco2ai_callbacks.meters.gpu.nvml_board import COUNTER_STEP_S, Answer, Board, open_board
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
+from eco2ai_callbacks.meters.gpu.nvml_health import States
 from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
 from eco2ai_callbacks.meters.gpu.sharing import is_shared, own_processes, sees_host_pids
 from eco2ai_callbacks.meters.meter import Device
@@ -82,7 +84,7 @@ def open_nvml(
                 if is_shared(driver.processes(nvml, listing.handles[part.uuid]), pids, host_pids=host_pids)
             )
         stack.pop_all()
-    return NvmlMeter(nvml, boards, choice.rule, failures, sample_s=sample_s)
+    return NvmlMeter(nvml, boards, choice.rule, failures, sample_s=sample_s, clock=clock)
 
 
 class NvmlMeter:
@@ -97,17 +99,26 @@ class NvmlMeter:
         rule: How they were chosen, as in :class:`~eco2ai_callbacks.meters.gpu.selection.Choice`.
         failures: What failed at opening.
         sample_s: Seconds between two reads where power is read.
+        clock: Monotonic seconds.
     """
 
     name = "NVML"
 
     def __init__(
-        self, nvml: Nvml, boards: Sequence[Board], rule: str, failures: Sequence[str] = (), *, sample_s: float
+        self,
+        nvml: Nvml,
+        boards: Sequence[Board],
+        rule: str,
+        failures: Sequence[str] = (),
+        *,
+        sample_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nvml = nvml
         self._boards = tuple(boards)
         self._sample_s = sample_s
         self._failures = tuple(failures)
+        self._states = States(nvml, boards, clock)
         self._pid = os.getpid()
         self._reopened = False
         self._closed = False
@@ -182,10 +193,20 @@ class NvmlMeter:
             raise Eco2AIError("no GPU is left that can be read")
         return joules
 
+    @property
+    def looks(self) -> bool:
+        """Whether :meth:`look` may have something to report."""
+        return self._states.wanted
+
+    def look(self) -> Sequence[GpuLook]:
+        """Return the load, clock and temperature of each board now, as far as its driver reports them."""
+        return self._states.look() if os.getpid() == self._pid else ()
+
     def close(self) -> None:
         """Shut the library down, once, and only in the process that opened it."""
         if not self._closed and os.getpid() == self._pid:
-            self._shut_down([board.pending for board in self._boards if board.pending is not None])
+            pending = [board.pending for board in self._boards if board.pending is not None]
+            self._states.close(lambda: self._shut_down(pending))
         self._closed = True
 
     def _shut_down(self, pending: Sequence[Aside[Answer]]) -> None:
