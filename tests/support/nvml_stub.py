@@ -79,6 +79,19 @@ class NvmlStub:
         """Add a process that computes on a board or slice."""
         self._line("process", uuid, pid)
 
+    def state(
+        self,
+        uuid: str,
+        *,
+        load: tuple[int, int] = (100, 50),
+        clock_mhz: tuple[int, int] = (1400, 1980),
+        celsius: int = 60,
+        reasons: int = 0,
+        slowed: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Let a board report its load, clock, highest clock, temperature, and by what it is slowed down."""
+        self._line("state", uuid, *load, *clock_mhz, celsius, reasons, *slowed)
+
     def init(self, code: int) -> None:
         """Set the code that the initialisation returns."""
         self._line("init", code)
