@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -68,6 +68,15 @@ class Meter(Protocol):
 
     def close(self) -> None:
         """Release what the meter holds; never raises, and may be called twice."""
+
+
+def devices_of(meters: Iterable[Meter]) -> list[Device]:
+    """Return the devices of all meters.
+
+    Args:
+        meters: Open meters.
+    """
+    return [device for meter in meters for device in meter.devices]
 
 
 def behind_of(meter: Meter) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices
-from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.meter import Meter, devices_of
 
 
 class GpuWork:
@@ -46,5 +46,5 @@ def chosen_devices(gpus: str | Sequence[int | str], meters: Sequence[Meter]) -> 
         gpus: The setting ``gpus``.
         meters: The open meters.
     """
-    devices = [device for meter in meters for device in meter.devices]
+    devices = devices_of(meters)
     return [device.uuid for device in devices if device.vendor == "nvidia"] if gpus == "auto" else []

@@ -9,7 +9,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.record import Record, band_factors, banded, described, summary
+from eco2ai_callbacks.record import ADDING_EVENTS, Record, band_factors, banded, described, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.session.publishing import Publisher, whole
@@ -81,6 +81,7 @@ class Journal:
         self._beside = beside
         self._spread = grid.spread
         self._stop: Record | None = None
+        self._beside_sum: dict[str, float] = {}
         # The methods at the last record and at the last mark: a segment's band holds its own gaps alone.
         self._latest: Mapping[str, Method] = {}
         self._marked: Mapping[str, Method] = {}
@@ -105,6 +106,9 @@ class Journal:
             self._attempts.add(segment.epoch, segment.attempt or 1)
         intensity = grid.facts(label, usage) if grid.over_time else self._template.intensity
         further = {**self._beside(event, usage, fields), **fields}
+        if event in ADDING_EVENTS:
+            for name, value in further.get("beside", {}).items():
+                self._beside_sum[name] = self._beside_sum.get(name, 0.0) + value
         draft = Draft(
             self._template,
             event,
@@ -169,8 +173,8 @@ class Journal:
         if stop is not None:
             found = banded(total, self._methods(), self._grid.spread) | {"ranks": ranks}
             grid = stop.intensity and self._grid.of_run(stop.intensity, total)
-            failures = self._guard.failures
-            self.show(dataclasses.replace(stop, total=found, intensity=grid, failures=failures, **whole))
+            whole = {"failures": self._guard.failures, "beside": self._beside_sum, **whole}
+            self.show(dataclasses.replace(stop, total=found, intensity=grid, **whole))
 
     def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
         """Write the ``start`` record, and show it with the earlier usage of all ranks.

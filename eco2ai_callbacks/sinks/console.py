@@ -115,7 +115,7 @@ def line(stop: Record, start: Record | None = None, log: Path | None = None) -> 
     groups = [", ".join(part for part in parts if part), *_methods(sources), _grid(stop)]
     if waiting := _waiting(stop.phases or {}):
         groups.append(waiting)
-    groups += gpu_sentences(stated(stop.gpu_health))
+    groups += [_above_idle(stop, before is not None), *gpu_sentences(stated(stop.gpu_health))]
     if before is not None:
         groups.append(f"resumed: {amount(before * _WH_PER_KWH, 'Wh')} of it before")
     if stop.not_covered:
@@ -194,6 +194,19 @@ def _waiting(phases: Phases) -> str:
     used = math.fsum(each for _, each in phases.values())
     energy = f" and {joules / used:.0%} of the energy" if used > 0 else ""
     return f"{waited / whole:.0%} of the time{energy} while waiting for data: more workers?"
+
+
+def _above_idle(stop: Record, resumed: bool) -> str:
+    """Return the energy of this session above that of the waiting machine; empty where that was not measured."""
+    above_kwh, baseline = stop.beside.get("above_idle_kwh"), (stop.basis or {}).get("baseline")
+    if above_kwh is None or baseline is None:
+        return ""
+    idle_w = math.fsum(baseline["watts"].values())
+    whose = f" in rank {stop.rank}" if stop.world_size > 1 else ""
+    return (
+        f"{amount(above_kwh * _WH_PER_KWH, 'Wh')} of it above idle ({amount(idle_w, 'W')}){whose}"
+        f"{' since it was resumed' if resumed else ''}"
+    )
 
 
 def gpu_sentences(health: Health) -> list[str]:
