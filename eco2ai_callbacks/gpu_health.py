@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+# No value of a record is as large: what is, another program has written.
+_MOST = 10**15
 # Digits after the point that a record keeps.
 _DIGITS = 4
 
@@ -93,7 +95,13 @@ class GpuHealth:
             values: A record's values, which any program may have written.
         """
         index, seconds = values.get("index"), _number(values.get("seconds"))
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0 or not seconds or seconds < 0:
+        if (
+            not isinstance(index, int)
+            or isinstance(index, bool)
+            or not 0 <= index < _MOST
+            or not seconds
+            or seconds < 0
+        ):
             return None
         found = {name: _number(values.get(name)) for name in _NUMBERS if name != "seconds"}
         throttle = values.get("throttle")
@@ -174,5 +182,5 @@ def _mean(one: GpuHealth, other: GpuHealth, name: str) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
     return float(value) if good else None  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -168,7 +167,7 @@ def basis_of(stated: object) -> Basis:
         wue_source=text(found.get("wue_source")),
         market_label=text(found.get("market_label")),
         wall=fit,
-        idle_w=math.fsum(filter(None, map(number, watts))) if watts else None,
+        idle_w=sum(filter(None, map(number, watts))) if watts else None,
         idle_s=number(baseline.get("seconds")),
     )
 

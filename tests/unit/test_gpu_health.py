@@ -67,8 +67,9 @@ def test_a_record_holds_what_is_known_and_gives_it_back() -> None:
         {"GPU-a": {"index": 0, "seconds": 0.0}},
         {"GPU-a": {"index": 0, "seconds": "1"}},
         {"GPU-a": {"index": 0, "seconds": 1e999}},
+        {"GPU-a": {"index": 10**5000, "seconds": 1.0}},
     ],
-    ids=["null", "list", "no GPU", "empty", "index", "flag", "no time", "text", "infinite"],
+    ids=["null", "list", "no GPU", "empty", "index", "flag", "no time", "text", "infinite", "huge"],
 )
 def test_what_is_none_is_left_out(values: Any) -> None:
     assert stated(values) == {}

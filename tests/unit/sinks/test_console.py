@@ -442,3 +442,23 @@ def gpu(index: int = 0, **fields: Any) -> dict[str, Any]:
 def test_gpus_are_named_where_they_were_slowed_down_or_idle_for_long(health: Any, said: list[str]) -> None:
     parts = line(stop(gpu_health=health), start(RAPL)).split(" | ")
     assert [part for part in parts if part.startswith("GPU")] == said
+
+
+@pytest.mark.parametrize(
+    ("fields", "before", "said"),
+    [
+        ({}, None, "8.5 Wh of it above idle (60 W)"),
+        ({"rank": 1, "world_size": 4}, None, "8.5 Wh of it above idle (60 W) in rank 1"),
+        ({}, {"energy_kwh": 1.0}, "8.5 Wh of it above idle (60 W) since it was resumed"),
+        ({"beside": {}}, None, None),
+        ({"basis": None}, None, None),
+    ],
+    ids=["alone", "rank", "resumed", "not known", "no baseline"],
+)
+def test_energy_above_idle_is_named_beside_the_whole(fields: Any, before: Any, said: str | None) -> None:
+    values = {
+        "beside": {"above_idle_kwh": 0.0085},
+        "basis": {"baseline": {"seconds": 5.0, "watts": {"cpu": 10.0, "gpu:a": 50.0}}},
+    }
+    parts = line(stop(**{**values, **fields}), start(RAPL, total=before)).split(" | ")
+    assert [part for part in parts if "idle" in part] == ([said] if said else [])
