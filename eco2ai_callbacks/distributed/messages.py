@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eco2ai_callbacks.gpu_health import Health
+from eco2ai_callbacks.host.gpu_health import Health
 from eco2ai_callbacks.host.registry import Entry
 from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.usage import NO_USAGE, Usage, sum_parallel

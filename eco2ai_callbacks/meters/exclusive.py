@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.meter import Device, Meter, behind_of, look_at, looks_of, refresh_of
 from eco2ai_callbacks.usage import Method
 

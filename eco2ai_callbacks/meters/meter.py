@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.usage import Method
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eco2ai_callbacks.gpu_health import Health, mean_over
+from eco2ai_callbacks.host.gpu_health import Health, mean_over
 from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.usage import Usage, component_of, kwh
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from eco2ai_callbacks.gpu_health import GpuHealth, joined, stated
+from eco2ai_callbacks.host.gpu_health import GpuHealth, joined, stated
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import mapping, number, text, texts
 from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor, basis_of, check_of, expected, factor_of

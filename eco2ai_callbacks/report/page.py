@@ -10,7 +10,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.charts import charts
 from eco2ai_callbacks.report.equivalents import equivalents

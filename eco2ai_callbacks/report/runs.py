@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report.epoch_table import Epoch
 from eco2ai_callbacks.report.frames import epoch_row, frame
 from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from eco2ai_callbacks.gpu_health import GpuLook
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.usage import Reading, Usage
 
 R = TypeVar("R")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from eco2ai_callbacks.gpu_health import GpuHealth, GpuLook, Health, joined
+from eco2ai_callbacks.host.gpu_health import GpuHealth, GpuLook, Health, joined
 from eco2ai_callbacks.usage import Reading
 
 # Seconds between two looks: a driver's load is that of the second before at most (nvml.h: nvmlUtilization_t).

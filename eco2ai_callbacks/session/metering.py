@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
-from eco2ai_callbacks.gpu_health import GpuLook
 from eco2ai_callbacks.guard import Guard
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.meter import Meter, behind_of, look_at, looks_of, refresh_of
 from eco2ai_callbacks.usage import Method, Reading
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
-from eco2ai_callbacks.gpu_health import plain
+from eco2ai_callbacks.host.gpu_health import plain
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
 from eco2ai_callbacks.metrics.run_facts import Facts

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from eco2ai_callbacks.gpu_health import GpuHealth, Health, mean_over, stated
+from eco2ai_callbacks.host.gpu_health import GpuHealth, Health, mean_over, stated
 from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH

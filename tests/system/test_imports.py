@@ -32,7 +32,7 @@ FLOORS: list[set[str]] = [
     {"meters", "carbon", "runlog"},
     {"calibration"},
     {"settings", "guard", "record", "host", "phases"},
-    {"usage", "bands", "plain", "gpu_health"},
+    {"usage", "bands", "plain"},
     {"errors"},
 ]
 INSIDE: dict[str, list[set[str]]] = {
@@ -214,7 +214,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"__init__"},
         {"registry"},
         {"machine", "private", "package"},
-        {"processor", "limits", "namespace", "procfs", "memory"},
+        {"processor", "limits", "namespace", "procfs", "memory", "gpu_health"},
         {"arm", "smbios"},
     ],
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
 from eco2ai_callbacks.meters.gpu.nvml_board import COUNTER_STEP_S, Answer, Board, open_board

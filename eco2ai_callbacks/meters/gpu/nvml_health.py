@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.nvml_board import HANGS_S, LIMIT, SLOW_CALL_S, Board
 from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml

@@ -12,7 +12,7 @@ from threaded_job import JOB, Job, cpu, draws, joules
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.messages import RankStart, RankUsage, remote_failures, sum_ranks
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method

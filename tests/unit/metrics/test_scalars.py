@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.metrics.scalars import (
     UNITS,
     forecast_scalars,

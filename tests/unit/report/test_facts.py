@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.facts import Facts
 

@@ -9,7 +9,7 @@ import pytest
 from report_logs import folder, training
 from sessions import Written
 
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load

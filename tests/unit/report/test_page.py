@@ -14,7 +14,7 @@ pytest.importorskip("altair")
 pytest.importorskip("jinja2")
 pytest.importorskip("vl_convert")
 
-from eco2ai_callbacks.gpu_health import GpuHealth
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.page import page
 from eco2ai_callbacks.report.runs import Run, Runs, Writer

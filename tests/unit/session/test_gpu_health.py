@@ -11,7 +11,7 @@ import pytest
 from nvml_meters import ENERGY, A, opened
 
 from eco2ai_callbacks import Tracker
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.session.gpu_health import LOOK_S, HealthLedger

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from nvml_meters import ENERGY, A, B, opened
 
-from eco2ai_callbacks.gpu_health import GpuLook
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.gpu import nvml_health
 from eco2ai_callbacks.testing import Clock, FakeGpu, FakeNvml
 

@@ -95,13 +95,7 @@ class GpuHealth:
             values: A record's values, which any program may have written.
         """
         index, seconds = values.get("index"), _number(values.get("seconds"))
-        if (
-            not isinstance(index, int)
-            or isinstance(index, bool)
-            or not 0 <= index < _MOST
-            or not seconds
-            or seconds < 0
-        ):
+        if type(index) is not int or not 0 <= index < _MOST or seconds is None or seconds <= 0:
             return None
         found = {name: _number(values.get(name)) for name in _NUMBERS if name != "seconds"}
         throttle = values.get("throttle")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eco2ai_callbacks.gpu_health import GpuHealth, joined, mean_over, plain, stated
+from eco2ai_callbacks.host.gpu_health import GpuHealth, joined, mean_over, plain, stated
 
 BUSY = GpuHealth(
     index=0,
