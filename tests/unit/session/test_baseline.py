@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from nvml_meters import A, opened
+from threaded_job import DEVICE, JOB, Job, draws
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.guard import Guard
@@ -18,6 +19,7 @@ from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.session.baseline import Baseline, measure_baseline
 from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.session.metering import Metering
+from eco2ai_callbacks.session.presence import Presence
 from eco2ai_callbacks.testing import Clock, FakeGpu, FakeMeter, FakeNvml, fake_platform
 from eco2ai_callbacks.usage import Usage
 
@@ -244,3 +246,42 @@ def test_a_ctrl_c_while_it_waits_begins_nothing_and_leaves_nothing_open(tmp_path
     assert threading.active_count() == before
     assert not log.exists()
     assert run.stop() == Usage()
+
+
+# --- ranks, and other runs --------------------------------------------------------------------------------------------
+
+
+def test_each_rank_has_the_baseline_of_the_channels_that_it_counts(tmp_path: Path) -> None:
+    def meters(rank: int, clock: Clock) -> list[FakeMeter]:
+        return [draws(clock, {"cpu": (10.0 + rank, JOB), "gpu:GPU-a": (50.0, DEVICE)})]
+
+    job = Job(2, meters, log_file=tmp_path / "log.jsonl", baseline_s=5).start()
+    job.epoch(0, 100.0)
+    job.all(lambda tracker, rank: tracker.stop())
+    epochs = {record.rank: record for record in records(tmp_path / "log.jsonl") if record.event == "epoch"}
+    watts = {rank: (record.basis or {})["baseline"]["watts"] for rank, record in epochs.items()}
+    assert watts == {0: pytest.approx({"cpu": 10.0, "gpu:GPU-a": 50.0}), 1: pytest.approx({"cpu": 11.0})}
+    assert [record.beside["above_idle_kwh"] for record in epochs.values()] == pytest.approx([0.0, 0.0], abs=1e-9)
+
+
+def test_another_run_on_the_same_gpu_is_found_by_the_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Presence, "shared_with", lambda self: ("abc",))
+    clock = Clock()
+    why = refused(tmp_path, clock, FakeMeter(clock, IDLE), sleep=lambda _: pytest.fail("waits"))
+    assert why == "baseline: run abc uses the same devices, so energy above idle is not known"
+
+
+def test_a_run_around_waits_too_so_that_a_run_inside_has_its_baseline(tmp_path: Path) -> None:
+    clock = Clock()
+    platform = fake_platform(clock, FakeMeter(clock, IDLE))
+    settings: Any = {"region": "FR", "console": False, "platform": platform}
+    with (
+        Tracker(log_file=tmp_path / "outer.jsonl", **settings),
+        Tracker(log_file=tmp_path / "inner.jsonl", baseline_s=5, **settings),
+    ):
+        clock.advance(10.0)
+    inner, outer = (records(tmp_path / f"{name}.jsonl")[-1] for name in ("inner", "outer"))
+    assert inner.beside == {"above_idle_kwh": pytest.approx(0.0)}
+    # The wait is a part of the run around.
+    assert outer.total is not None
+    assert outer.total["seconds"] == pytest.approx(15.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,25 @@ def test_a_meter_whose_look_raises_costs_no_energy_and_is_named_once(tmp_path: P
     last = records(log)[-1]
     assert last.joules == {CHANNEL: 300.0}
     assert last.failures == ("GPU health: no such thing (ValueError)",)
+
+
+def test_a_look_that_hangs_costs_no_mark_its_energy(tmp_path: Path) -> None:
+    class Hanging(FakeMeter):
+        looks = True
+        hangs, go = threading.Event(), threading.Event()
+
+        def look(self) -> list[GpuLook]:
+            self.hangs.set()
+            assert self.go.wait(30.0)
+            return []
+
+    clock = Clock()
+    log = tmp_path / "log.jsonl"
+    meter = Hanging(clock, {CHANNEL: 100.0})
+    with Tracker(platform=fake_platform(clock, meter), region="FR", log_file=log, console=False) as run:
+        assert meter.hangs.wait(30.0)
+        clock.advance(5.0)
+        usage = run.end_epoch(0).usage
+        meter.go.set()
+    assert usage.joules == {CHANNEL: 500.0}
+    assert records(log)[-1].failures == ()
