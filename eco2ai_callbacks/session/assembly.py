@@ -234,7 +234,7 @@ class PreparedSession:
             metering=metering,
             ledger=ledger,
             phases=PhaseLedger(context.phases, reading),
-            health=HealthLedger(reading, lambda: metering.looks),
+            health=HealthLedger(reading, metering.looks),
             stages=Stages(context.base, self.prior.attempts),
             journal=journal,
             publisher=self.publisher,

@@ -63,7 +63,10 @@ class HealthLedger:
         Args:
             reading: The reading of the mark.
         """
-        found, self._segment, self._read = self._segment, {}, reading
+        found, self._read = self._segment, reading
+        if not found:
+            return found
+        self._segment = {}
         self._recent, self.total = joined(self._recent, found), joined(self.total, found)
         return found
 

@@ -257,7 +257,8 @@ class Session:
         if (metrics := fields.get("metrics")) is not None:
             fields["metrics"] = dict(metrics)
         fields["phases"] = self._phases.mark(reading, usage)
-        fields["gpu_health"] = plain(self._health.mark(reading))
+        if health := self._health.mark(reading):
+            fields["gpu_health"] = plain(health)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
         self.period_s = self._period()
