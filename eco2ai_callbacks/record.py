@@ -39,6 +39,8 @@ class Record:
         epoch: Number of the epoch, from 0.
         attempt: Number of the epoch's attempt, from 1; 2 and up where it is repeated.
         phases: Seconds and joules of each phase of the segment; they add up to its own. ``None`` where none was named.
+        gpu_health: State of each GPU over the segment, by its UUID, as far as its driver reports it: load, clock,
+            temperature, shares of the time in which it was slowed down or idle. ``None`` where nothing was looked at.
         steps: Training steps of the segment: number of the last one, how many, their samples and tokens.
         attempts: The latest attempts of the run's epochs so far, as ranges: first epoch, last epoch, attempt.
         stage: ``train``, ``validate``, ``test``, ``predict`` or ``other``.
@@ -129,6 +131,7 @@ class Record:
     model_check: Mapping[str, Any] | None = None
     phases: Mapping[str, tuple[float, float]] | None = None
     steps: tuple[int, int, int | None, int | None] | None = None
+    gpu_health: Mapping[str, Mapping[str, Any]] | None = None
 
     @property
     def adds(self) -> bool:

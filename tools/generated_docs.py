@@ -77,6 +77,8 @@ def _fields(schema: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "
             yield from _fields(form, known, f"{prefix}{name}.")
             if isinstance(form.get("items"), Mapping):  # false where nothing more may follow
                 yield from _fields(_resolved(form["items"], known), known, f"{prefix}{name}[].")
+            if isinstance(form.get("additionalProperties"), Mapping):
+                yield from _fields(_resolved(form["additionalProperties"], known), known, f"{prefix}{name}.*.")
 
 
 def _resolved(entry: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from eco2ai_callbacks.host.gpu_health import Health
 from eco2ai_callbacks.host.registry import Entry
 from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.usage import NO_USAGE, Usage, sum_parallel
@@ -74,6 +75,7 @@ class RankUsage:
         tokens: Tokens that were processed.
         failures: Failures, where something was not measured.
         phases: The usage since the last epoch's end by phase; empty where no phase was named.
+        health: The health of the rank's GPUs since the last epoch's end.
     """
 
     train: Usage | None = None
@@ -83,6 +85,7 @@ class RankUsage:
     tokens: int | None = None
     failures: tuple[str, ...] = ()
     phases: Phases = field(default_factory=dict)
+    health: Health = field(default_factory=dict)
 
     @property
     def is_partial(self) -> bool:
@@ -111,6 +114,8 @@ def sum_ranks(messages: Sequence[RankUsage]) -> RankUsage:
         _count(message.samples for message in messages),
         _count(message.tokens for message in messages),
         phases=_beside(message.phases for message in messages),
+        # Ranks that share a GPU have looked at it at the same times.
+        health={uuid: each for message in reversed(messages) for uuid, each in message.health.items()},
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -75,6 +75,19 @@ class Discovery:
     meters: tuple[Meter, ...]
     sources: tuple[Source, ...]
     not_covered: tuple[str, ...]
+
+    def counted(self, channels: Collection[str]) -> list[Source]:
+        """Return the sources; those whose channels are all counted by other ranks are marked as not used.
+
+        Args:
+            channels: The channels that are counted here.
+        """
+        return [
+            replace(source, status="displaced", reason="not needed: a lower rank of this host counts it")
+            if source.used and source.methods and source.methods.keys().isdisjoint(channels)
+            else source
+            for source in self.sources
+        ]
 
 
 # The best source of a domain comes first. A new meter is one more line.

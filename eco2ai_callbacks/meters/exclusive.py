@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from eco2ai_callbacks.meters.meter import Device, Meter, behind_of, refresh_of
+from eco2ai_callbacks.host.gpu_health import GpuLook
+from eco2ai_callbacks.meters.meter import Device, Meter, behind_of, look_at, looks_of, refresh_of
 from eco2ai_callbacks.usage import Method
 
 
@@ -81,6 +82,16 @@ class ExclusiveMeter:
             self._ours[channel] = since is None
         self._seen, self._t = dict(found), now
         return {channel: self._joules[channel] for channel in found if channel in self._joules}
+
+    @property
+    def looks(self) -> bool:
+        """Whether the wrapped meter has something to report of its GPUs beside their energy."""
+        return looks_of(self._meter)
+
+    def look(self) -> Sequence[GpuLook]:
+        """Return the state of the GPUs of which this process counts a channel."""
+        ours = self._ours
+        return [look for look in look_at(self._meter) if any(ours.get(channel, True) for channel in look.channels)]
 
     def close(self) -> None:
         """Close the wrapped meter."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.usage import Method
 
 
@@ -69,6 +70,15 @@ class Meter(Protocol):
         """Release what the meter holds; never raises, and may be called twice."""
 
 
+def devices_of(meters: Iterable[Meter]) -> list[Device]:
+    """Return the devices of all meters.
+
+    Args:
+        meters: Open meters.
+    """
+    return [device for meter in meters for device in meter.devices]
+
+
 def behind_of(meter: Meter) -> frozenset[str]:
     """Return the channels whose figures are older than a meter's last read, since their devices did not answer.
 
@@ -100,6 +110,25 @@ def refresh_of(meter: Meter) -> float:
         meter: The meter.
     """
     return float(getattr(meter, "refresh_s", 0.0))
+
+
+def looks_of(meter: Meter) -> bool:
+    """Return whether a meter has something to report of its GPUs beside their energy, as its attribute ``looks`` holds.
+
+    Args:
+        meter: The meter; one without that attribute has not.
+    """
+    return bool(getattr(meter, "looks", False))
+
+
+def look_at(meter: Meter) -> Sequence[GpuLook]:
+    """Return the state of a meter's GPUs now, as its method ``look`` reports it.
+
+    Args:
+        meter: The meter; one without that method reports nothing.
+    """
+    look = getattr(meter, "look", None)
+    return () if look is None else tuple(look())
 
 
 class MachineCpu(Protocol):

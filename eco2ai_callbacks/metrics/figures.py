@@ -184,6 +184,7 @@ class JobFigures:
                 tokens=job.tokens,
                 units=self._units,
                 phases=job.phases,
+                health=job.health,
             ),
             scalars.validation_scalars(job.validation, self._units),
             scalars.total_scalars(job.total, self._units),

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from eco2ai_callbacks.carbon import places
 from eco2ai_callbacks.carbon.intensity import Intensity
+from eco2ai_callbacks.host.package import package_version
+from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.metrics import front_matter
 from eco2ai_callbacks.usage import Usage
 
@@ -96,6 +98,21 @@ def hardware(cpu: str, gpus: Iterable[str] = ()) -> str | None:
     """
     counts = Counter(gpus)
     return "; ".join(filter(None, [*(f"{count} x {name}" for name, count in counts.items()), cpu])) or None
+
+
+def card_facts(intensity: Intensity, cpu: str, devices: Iterable[Device]) -> CardFacts:
+    """Return the values of the field beside the emissions.
+
+    Args:
+        intensity: The carbon intensity, with its place.
+        cpu: The processor's name.
+        devices: The devices that were measured.
+    """
+    return CardFacts(
+        source=f"eco2AI (eco2ai-callbacks {package_version()})",
+        location=None if intensity.found_by == "unknown" else location(intensity),
+        hardware=hardware(cpu, [device.name for device in devices]),
+    )
 
 
 def merged(text: str, values: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eco2ai_callbacks.host.gpu_health import Health, mean_over
 from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.usage import Usage, component_of, kwh
 
@@ -47,6 +48,7 @@ def train_scalars(
     tokens: int | None = None,
     units: Units = _DEFAULT,
     phases: Phases | None = None,
+    health: Health | None = None,
 ) -> dict[str, float]:
     """Return the scalars of an epoch's training; what was not measured is left out.
 
@@ -57,6 +59,7 @@ def train_scalars(
         tokens: Training tokens of the epoch, where the framework reports them.
         units: Units of energy and CO2e.
         phases: The usage since the last epoch's end by phase.
+        health: The health of the GPUs since the last epoch's end.
     """
     found = _figures(train, PREFIX, units)
     if level == "all" and train is not None:
@@ -71,7 +74,20 @@ def train_scalars(
             part = f"{PREFIX}phase_{name}_"
             found[f"{part}seconds"] = seconds
             found |= {} if train.total_j is None else {f"{part}{units.energy}": kwh(joules) * units.per}
+        found |= _gpu_scalars(health or {}, units)
     return _known(found)
+
+
+def _gpu_scalars(health: Health, units: Units) -> dict[str, float | None]:
+    """Return the health of all GPUs together: means over them, the temperature of the hottest, the sum of energy."""
+    each = health.values()
+    found = {f"{PREFIX}gpu_{name}": mean_over(each, name) for name in ("busy", "memory_busy", "throttled", "idle")}
+    clocks = [gpu.clock_mhz / gpu.max_clock_mhz for gpu in each if gpu.clock_mhz is not None and gpu.max_clock_mhz]
+    found[f"{PREFIX}gpu_clock_share"] = sum(clocks) / len(clocks) if clocks else None
+    found[f"{PREFIX}gpu_hottest_c"] = max((gpu.hottest_c for gpu in each if gpu.hottest_c is not None), default=None)
+    idle = [gpu.idle_j for gpu in each if gpu.idle_j is not None]
+    found[f"{PREFIX}gpu_idle_{units.energy}"] = kwh(sum(idle)) * units.per if idle else None
+    return found
 
 
 def step_scalars(

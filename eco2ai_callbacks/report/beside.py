@@ -15,6 +15,7 @@ _TITLES = (
     (("embodied_co2_kg",), "embodied CO2e"),
     (("market_co2_kg",), "market-based CO2e"),
     (("wall_kwh",), "energy at the wall"),
+    (("above_idle_kwh",), "energy above idle"),
 )
 
 
@@ -55,6 +56,11 @@ def _factors(basis: Basis) -> Iterator[str]:
         yield (
             f"market-based: {basis.market_intensity:g} g/kWh by {label}; a figure of a contract, beside the "
             "location-based CO2e and never in its place"
+        )
+    if basis.idle_w is not None and basis.idle_s is not None:
+        yield (
+            f"above idle: the energy beyond {basis.idle_w:.3g} W, which the same sources counted for "
+            f"{basis.idle_s:.3g} s before the run; a part of the energy, and never in its place"
         )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth, joined, stated
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import mapping, number, text, texts
 from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor, basis_of, check_of, expected, factor_of
@@ -31,6 +32,7 @@ class Facts:
         "_failures",
         "_forecasts",
         "_hardware",
+        "_health",
         "_methods",
         "_metrics",
         "_not_covered",
@@ -64,6 +66,7 @@ class Facts:
         self._forecasts: list[ExpectedTotal] = []
         self._bases: list[Basis] = []
         self._checks: list[Check] = []
+        self._health: dict[str, GpuHealth] = {}
         self._step = self._seen = 0
         # What the record before stated: nearly all records of a run state the same.
         self._stated: tuple[object, ...] = ()
@@ -76,14 +79,16 @@ class Facts:
             self._note(record)
         if record.model_check is not None and (check := check_of(record.model_check)) is not None:
             self._checks = [*self._checks, check][:_MOST]
-        stated = (
+        if record.gpu_health:
+            self._look(stated(record.gpu_health))
+        said = (
             *(record.project, record.description, record.world_size, record.version, record.method, record.failures),
             *(record.not_covered, record.shared_with, record.intensity, record.pue, record.sources),
             record.basis,
             record.schema,
         )
-        if stated != self._stated:
-            self._stated = stated
+        if said != self._stated:
+            self._stated = said
             self._take(record)
 
     def _take(self, record: Record) -> None:
@@ -101,13 +106,13 @@ class Facts:
                 self._attribution[text(channel)] = text(mapping(record.attribution).get(channel))
                 self._covers[text(channel)] = texts(mapping(record.covers).get(channel))
             _keep(held, (text(method),))
-        for held, stated in (
+        for held, names in (
             (self._failures, record.failures),
             (self._not_covered, record.not_covered),
             (self._shared_with, record.shared_with),
         ):
-            if stated:
-                _keep(held, texts(stated))
+            if names:
+                _keep(held, texts(names))
         if record.intensity:
             _keep(self._factors, (factor_of(record),))
         if record.sources:
@@ -120,6 +125,10 @@ class Facts:
             found = number(value)
             if found is not None and (name in self._metrics or len(self._metrics) < _MOST):
                 self._metrics[text(name)] = found
+
+    def _look(self, health: Mapping[str, GpuHealth]) -> None:
+        known = {text(uuid): each for uuid, each in health.items() if uuid in self._health or len(self._health) < _MOST}
+        self._health = joined(self._health, known)
 
     def plus(self, other: Facts) -> None:
         """Take what another log states of the run."""
@@ -146,6 +155,7 @@ class Facts:
         for basis in other._bases:
             self._bases = _with(self._bases, basis)
         self._checks = [*self._checks, *other._checks][:_MOST]
+        self._look(other._health)
         for forecast in other._forecasts:
             self._expect(forecast)
 
@@ -171,6 +181,7 @@ class Facts:
             "metrics": dict(self._metrics),
             "bases": tuple(self._bases),
             "checks": tuple(self._checks),
+            "gpu_health": dict(self._health),
         }
 
     def _take_sources(self, sources: Iterable[object]) -> None:

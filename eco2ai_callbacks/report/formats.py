@@ -24,7 +24,7 @@ _WIDEST = 40
 # The columns of figures; those that no row has a figure for are left out.
 HEAD = (
     *("energy", "CO2e", "time", "mean power", "cost", "measured"),
-    *("water", "embodied CO2e", "market-based CO2e", "at the wall"),
+    *("water", "embodied CO2e", "market-based CO2e", "at the wall", "above idle"),
 )
 _LATEX = {
     **{"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%"},
@@ -95,6 +95,7 @@ def spelt(found: Sum) -> tuple[str, ...]:
                 ("embodied_co2_kg", GRAMS_PER_KG, "g"),
                 ("market_co2_kg", GRAMS_PER_KG, "g"),
                 ("wall_kwh", _WH_PER_KWH, "Wh"),
+                ("above_idle_kwh", _WH_PER_KWH, "Wh"),
             )
         ),
     )

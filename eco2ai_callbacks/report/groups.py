@@ -10,6 +10,7 @@ from eco2ai_callbacks.report.beside import beside_notes
 from eco2ai_callbacks.report.runs import Portion, Run, Runs, of_portions
 from eco2ai_callbacks.report.stated import Factor
 from eco2ai_callbacks.report.sums import Sum, in_turn
+from eco2ai_callbacks.sinks.console import gpu_sentences
 
 BY = ("project", "run", "epoch", "stage", "phase", "host", "component", "day")
 # What stands for a name that is empty.
@@ -161,6 +162,7 @@ def notes(runs: Runs) -> list[str]:
         *_nested(runs),
         *(f"not covered: {name}" for name in dict.fromkeys(name for run in runs for name in run.not_covered)),
         *_failures(runs),
+        *_gpus(runs),
         *beside_notes(runs),
         *_later(runs),
         *_files(runs),
@@ -209,6 +211,13 @@ def _failures(runs: Runs) -> Iterator[str]:
     yield from (f"failed in {each}" for each in found[:_NAMED])
     if len(found) > _NAMED:
         yield f"{len(found) - _NAMED} more failures"
+
+
+def _gpus(runs: Runs) -> Iterator[str]:
+    found = [f"{run.id}: {sentence}" for run in runs for sentence in gpu_sentences(run.gpu_health)]
+    yield from (f"in {each}" for each in found[:_NAMED])
+    if len(found) > _NAMED:
+        yield f"{len(found) - _NAMED} more sentences on GPUs that were throttled or idle"
 
 
 def _later(runs: Runs) -> Iterator[str]:

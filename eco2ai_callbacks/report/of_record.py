@@ -10,7 +10,7 @@ from eco2ai_callbacks.usage import GRAMS_PER_KG
 
 # The figures beside energy and CO2e; others, of a later version, are passed over.
 WATER = ("water_on_site_l", "water_off_site_l")
-BESIDE = (*WATER, "embodied_co2_kg", "market_co2_kg", "wall_kwh")
+BESIDE = (*WATER, "embodied_co2_kg", "market_co2_kg", "wall_kwh", "above_idle_kwh")
 # What stands for a name that is not known, or that is one too many.
 OTHER = "other"
 

@@ -10,6 +10,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.charts import charts
 from eco2ai_callbacks.report.equivalents import equivalents
@@ -24,6 +25,7 @@ _TEMPLATE = Path(__file__).parent / "data" / "page.html"
 # Rows of the table of runs, and runs whose sources are listed.
 _MOST_RUNS, _MOST_DETAILS = 500, 12
 _MOST_NOTES = 60
+_MOST_GPUS = 16
 _COLUMNS = tuple(name.replace("CO2e", "CO₂e") for name in HEAD)
 
 
@@ -161,12 +163,36 @@ def _detail(run: Run) -> dict[str, Any]:
     return {
         **{"name": _name(run), "id": shown(run.id, 40), "rows": rows[:40], "times": times},
         **{"state": " and ".join(map(shown, run.states)), "ranks": run.said, "hosts": len(run.hosts)},
+        "gpus": [
+            _gpu(uuid, run.devices.get(uuid, ""), health) for uuid, health in list(run.gpu_health.items())[:_MOST_GPUS]
+        ],
         "unused": [f"{shown(name, 40)}: {shown(reason, 200)}" for name, reason in run.unused[:12]],
         "not_covered": [shown(name, 120) for name in run.not_covered[:12]],
         "failures": [shown(failure, 300) for failure in run.failures[:12]],
         "versions": ", ".join(shown(version, 40) for version in run.versions[:4]),
         "shared": len(run.shared_with),
     }
+
+
+def _gpu(uuid: str, model: str, health: GpuHealth) -> dict[str, Any]:
+    """Return the state of a GPU for the table; a value that its driver does not report is empty."""
+    clock, most, idle_j = health.clock_mhz, health.max_clock_mhz, health.idle_j
+    reasons = ", ".join(f"{shown(reason, 40)} {share:.0%}" for reason, share in list(health.throttle.items())[:8])
+    cells = (
+        _share(health.busy),
+        _share(health.memory_busy),
+        "" if clock is None else f"{clock:.0f}{'' if most is None else f' of {most:.0f}'} MHz",
+        "" if health.temperature_c is None else f"{health.temperature_c:.0f} °C",
+        "" if health.hottest_c is None else f"{health.hottest_c:.0f} °C",
+        "" if health.power_limit_w is None else amount(health.power_limit_w, "W"),
+        _share(health.throttled) + (f" ({reasons})" if reasons else ""),
+        _share(health.idle) + ("" if idle_j is None else f", {amount(idle_j / 3600, 'Wh')}"),
+    )
+    return {"name": f"GPU {health.index}", "title": shown(f"{model} {uuid}".strip(), 120), "cells": cells}
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def _factor(factor: Factor) -> dict[str, str]:

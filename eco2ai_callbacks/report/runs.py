@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report.epoch_table import Epoch
 from eco2ai_callbacks.report.frames import epoch_row, frame
 from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor
@@ -96,6 +97,7 @@ class Run(Summed):
         metrics: The last numbers that were logged outside of any epoch.
         bases: The factors of its figures beside energy and CO2e.
         checks: Comparisons of the CPU's model with its counters, one for each session that made one.
+        gpu_health: The state of its GPUs over all of its records, by UUID.
         place: Its place in the selection, from 0.
     """
 
@@ -123,6 +125,7 @@ class Run(Summed):
     metrics: Mapping[str, float] = field(default_factory=dict)
     bases: tuple[Basis, ...] = ()
     checks: tuple[Check, ...] = ()
+    gpu_health: Mapping[str, GpuHealth] = field(default_factory=dict)
     place: int = 0
 
     @property

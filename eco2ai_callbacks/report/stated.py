@@ -54,6 +54,8 @@ class Basis:
         market_intensity: Grams of CO2e per kWh of the electricity that is bought.
         market_label: Its contract or certificate.
         wall: The calibration of the power at the wall.
+        idle_w: Power of the waiting machine, before the run.
+        idle_s: How long that was measured.
     """
 
     wue: float | None = None
@@ -65,6 +67,8 @@ class Basis:
     market_intensity: float | None = None
     market_label: str = ""
     wall: WallFit | None = None
+    idle_w: float | None = None
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,8 @@ def basis_of(stated: object) -> Basis:
     names = ("wue", "water_intensity", "embodied_kg", "lifetime_h", "embodied_share", "market_intensity")
     wall = mapping(found.get("wall"))
     methods = {text(name): text(value) for name, value in list(mapping(wall.get("methods")).items())[:_MOST_METHODS]}
+    baseline = mapping(found.get("baseline"))
+    watts = list(mapping(baseline.get("watts")).values())
     try:
         fit = WallFit.from_dict({**wall, "methods": methods}) if wall else None
     except ValueError:
@@ -161,6 +167,8 @@ def basis_of(stated: object) -> Basis:
         wue_source=text(found.get("wue_source")),
         market_label=text(found.get("market_label")),
         wall=fit,
+        idle_w=sum(filter(None, map(number, watts))) if watts else None,
+        idle_s=number(baseline.get("seconds")),
     )
 
 

@@ -11,7 +11,7 @@ from eco2ai_callbacks.usage import Method, Usage
 
 Methods = Mapping[str, Method]
 # Fields of a plain record beside those that a draft has by itself.
-_PLAIN = frozenset({"samples", "tokens", "ended", "metrics", "beside", "phases", "steps"})
+_PLAIN = frozenset({"samples", "tokens", "ended", "metrics", "beside", "phases", "steps", "gpu_health"})
 
 
 class Draft:

@@ -29,7 +29,7 @@ _WHOLE = frozenset({"seq", "epoch", "attempt"})
 _FIGURES = ("energy_kwh", "co2_kg", "seconds")
 _NEEDED = frozenset({*_NAMES, *_FIGURES, "event", "joules", "total"})
 _EVENTS = frozenset({"epoch", "stage"})
-_ALLOWED = _NEEDED | {"schema", "start", "samples", "tokens", "attempts", "phases", "steps", "beside"}
+_ALLOWED = _NEEDED | {"schema", "start", "samples", "tokens", "attempts", "phases", "steps", "beside", "gpu_health"}
 # Shapes that are tried, the last used first: epochs and evaluations of a few kinds of runs.
 _TRIED = 8
 # Making one takes as long as reading a hundred lines otherwise, so no log may ask for many.

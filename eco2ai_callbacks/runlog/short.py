@@ -30,6 +30,7 @@ BY_CHANNEL = ("method", "attribution", "accuracy")
 OWN = (
     *("event", "epoch", "attempt", "stage", "start", "seconds", "energy_kwh", "co2_kg", "cost", "samples", "tokens"),
     *("ended", "sources", "carried", "continues", "attempts", "beside", "sci", "model_check", "phases", "steps"),
+    "gpu_health",
 )
 # Fields that follow from others.
 INFERRED = ("band", "measured_share", "epoch_energy_kwh", "epoch_co2_kg", "epoch_total")
@@ -288,6 +289,6 @@ def _own_members(record: Record, standing: Standing) -> dict[str, Any]:
 
 
 _FURTHER = ("samples", "tokens", "ended")
-_LAST = ("beside", "phases", "steps")
+_LAST = ("beside", "phases", "steps", "gpu_health")
 _NO_STAGE = DEFAULTS["stage"]
 _NO_BANDS: Mapping[str, Any] = {"band": {}, "measured_share": None}

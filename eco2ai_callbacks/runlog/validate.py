@@ -143,6 +143,10 @@ def _phases(value: object) -> bool:
     )
 
 
+def _by_gpu(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values())
+
+
 def _steps(value: object) -> bool:
     return (
         isinstance(value, list | tuple)
@@ -158,7 +162,7 @@ _SUMMED = frozenset({"energy_kwh", "co2_kg", "seconds"})
 _NULLABLE = frozenset(
     {"prev", "hmac", "parent", "ended", "epoch", "attempt", "samples", "tokens", "energy_kwh", "co2_kg", "cost"}
     | {"epoch_energy_kwh", "epoch_co2_kg", "measured_share", "epoch_total", "total", "carried"}
-    | {"intensity", "continues", "attempts", "basis", "sci", "model_check", "phases", "steps"}
+    | {"intensity", "continues", "attempts", "basis", "sci", "model_check", "phases", "steps", "gpu_health"}
 )
 # Of values that are not null.
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
@@ -179,6 +183,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("basis", "sci", "model_check"), _is_mapping),
     "phases": _phases,
     "steps": _steps,
+    "gpu_health": _by_gpu,
 }
 _CHECKED = frozenset(_FORMS)
 # Fields of a line whose form is remembered; a record has fewer.

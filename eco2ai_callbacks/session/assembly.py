@@ -20,9 +20,9 @@ from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, Source
+from eco2ai_callbacks.meters.discovery import Discovery, MeterContext
 from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices, used_hip_devices
-from eco2ai_callbacks.meters.meter import Meter
+from eco2ai_callbacks.meters.meter import Meter, devices_of
 from eco2ai_callbacks.metrics import model_card
 from eco2ai_callbacks.metrics.run_facts import facts_of
 from eco2ai_callbacks.phases.ledger import PhaseLedger
@@ -31,9 +31,11 @@ from eco2ai_callbacks.runlog.paths import file_for
 from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
+from eco2ai_callbacks.session.baseline import Baseline, measure_baseline
 from eco2ai_callbacks.session.beside import BesideFigures, beside_figures
 from eco2ai_callbacks.session.context import Platform, RunContext
-from eco2ai_callbacks.session.gpu_work import GpuWork
+from eco2ai_callbacks.session.gpu_health import HealthLedger
+from eco2ai_callbacks.session.gpu_work import GpuWork, chosen_devices
 from eco2ai_callbacks.session.identity import SessionIdentity, carried_over, new_id
 from eco2ai_callbacks.session.journal import Journal, WallClock
 from eco2ai_callbacks.session.ledger import Ledger
@@ -105,8 +107,7 @@ def open_session(
             writer, sinks, guard, console=Console(log=log, environ=environ) if settings.console and speaks else None
         )
         stack.callback(publisher.close)
-        devices = [device.uuid for meter in found.meters for device in meter.devices]
-        presence.measures(devices, shared_channels(found.meters))
+        presence.measures([each.uuid for each in devices_of(found.meters)], shared_channels(found.meters))
         return PreparedSession(
             settings=settings,
             platform=platform,
@@ -119,7 +120,7 @@ def open_session(
             found=found,
             cpu_name=host.cpu_name,
             publisher=publisher,
-            gpu=GpuWork(guard, sync=settings.sync_gpu, measured=_chosen_devices(settings, found.meters)),
+            gpu=GpuWork(guard, sync=settings.sync_gpu, measured=chosen_devices(settings.gpus, found.meters)),
             opened=stack.pop_all(),
         )
 
@@ -142,6 +143,7 @@ class PreparedSession:
         publisher: Receives the records.
         gpu: The GPU work of this process.
         opened: Closes what is open.
+        baseline: What the meters count while the machine waits; ``None`` where that was not measured.
     """
 
     settings: Settings
@@ -157,6 +159,7 @@ class PreparedSession:
     publisher: Publisher
     gpu: GpuWork
     opened: ExitStack
+    baseline: Baseline | None = None
 
     def __enter__(self) -> PreparedSession:
         return self
@@ -168,6 +171,22 @@ class PreparedSession:
     def start(self) -> RankStart:
         """The message that the other ranks need before this one begins."""
         return RankStart(self.presence.entry, self.prior.usage)
+
+    def rested(self, worker: Worker) -> PreparedSession:
+        """Return the session with its baseline, for which the caller waits where a setting asks for one.
+
+        Args:
+            worker: The thread that reads; it ends where the wait is interrupted.
+        """
+        settings, platform, guard = self.settings, self.platform, self.guard
+        if not settings.baseline_s or self.context.alone:
+            return self
+        metering = Metering(self.found.meters, guard, platform.clock, worker.outside)
+        others, sleep = self.presence.shared_with(), platform.sleep
+        found = measure_baseline(
+            settings.baseline_s, metering, worker, guard, sleep=sleep, cpu_ns=platform.cpu_ns, others=others
+        )
+        return replace(self, baseline=found)
 
     def begin(self, starts: Sequence[RankStart], worker: Worker) -> Session:
         """Take the first reading, write the ``start`` record, and return the session that has begun.
@@ -207,7 +226,7 @@ class PreparedSession:
         journal.begin(
             sum_parallel(ranks) + carried_usage(carried or {}),
             before,
-            sources=tuple(source.to_dict() for source in self._sources(meters)),
+            sources=tuple(source.to_dict() for source in self.found.counted(methods_of(meters).keys())),
             carried=carried,
             continues=self.identity.continues,
         )
@@ -216,12 +235,13 @@ class PreparedSession:
             metering=metering,
             ledger=ledger,
             phases=PhaseLedger(context.phases, reading),
+            health=HealthLedger(reading, metering.looks),
             stages=Stages(context.base, self.prior.attempts),
             journal=journal,
             publisher=self.publisher,
             presence=self.presence,
             gpu=self.gpu,
-            card=self._card(),
+            card=model_card.card_facts(self.grid.intensity, self.cpu_name, devices_of(self.found.meters)),
             facts=facts_of(template, methods_of(meters)),
             heartbeat_s=settings.heartbeat_s,
         )
@@ -267,29 +287,5 @@ class PreparedSession:
         known = sum(entry.host == self.identity.host for entry in entries) if self.context.gather else 0
         ranks = known or ranks_here(self.platform.variables)
         host = self.platform.host
-        return beside_figures(self.settings, host, self.grid, self.cpu_name, meters, ranks, self.guard)
-
-    def _sources(self, meters: Sequence[Meter]) -> list[Source]:
-        """Return the sources; those whose channels are all counted by other ranks are marked as not used."""
-        counted = methods_of(meters).keys()
-        return [
-            replace(source, status="displaced", reason="not needed: a lower rank of this host counts it")
-            if source.used and source.methods and not source.methods.keys() & counted
-            else source
-            for source in self.found.sources
-        ]
-
-    def _card(self) -> model_card.CardFacts:
-        intensity = self.grid.intensity
-        names = [device.name for meter in self.found.meters for device in meter.devices]
-        return model_card.CardFacts(
-            source=f"eco2AI (eco2ai-callbacks {package_version()})",
-            location=None if intensity.found_by == "unknown" else model_card.location(intensity),
-            hardware=model_card.hardware(self.cpu_name, names),
-        )
-
-
-def _chosen_devices(settings: Settings, meters: Sequence[Meter]) -> Sequence[str]:
-    """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning."""
-    devices = [device for meter in meters for device in meter.devices]
-    return [device.uuid for device in devices if device.vendor == "nvidia"] if settings.gpus == "auto" else []
+        figures = beside_figures(self.settings, host, self.grid, self.cpu_name, meters, ranks, self.guard)
+        return figures if self.baseline is None else figures.above(self.baseline.of(methods_of(meters)))

@@ -13,6 +13,7 @@ from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.meter import Meter, model_check_of
 from eco2ai_callbacks.metrics import sci
 from eco2ai_callbacks.record import ADDING_EVENTS
+from eco2ai_callbacks.session.baseline import Baseline
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage, kwh
 
@@ -43,11 +44,22 @@ class BesideFigures:
         self._wall = wall
         self._sci_unit = sci_unit
         self._model_check = model_check
+        self._baseline: Baseline | None = None
         wall_facts = None if wall is None else {"wall": wall.to_dict()}
         self.basis: Mapping[str, Any] | None = (factors.facts() or {}) | (wall_facts or {}) or None
         self._grams = self._embodied_kg = 0.0
         self._epochs = 0
         self._samples = self._tokens = 0.0
+
+    def above(self, baseline: Baseline) -> BesideFigures:
+        """Return these figures with the energy above a baseline.
+
+        Args:
+            baseline: What the session's channels use while the machine waits.
+        """
+        self._baseline = baseline
+        self.basis = {**(self.basis or {}), "baseline": baseline.to_dict()}
+        return self
 
     def fields(self, event: str, usage: Usage, stated: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a record.
@@ -63,6 +75,8 @@ class BesideFigures:
             if self._wall is not None and usage.total_j is not None and usage.seconds > 0:
                 # Linear in time and energy, so that the parts of a run add up to it.
                 beside["wall_kwh"] = kwh(self._wall.watts(usage.total_j / usage.seconds) * usage.seconds)
+            if self._baseline is not None and (above_j := self._baseline.above_j(usage)) is not None:
+                beside["above_idle_kwh"] = kwh(above_j)
             if beside:
                 found["beside"] = beside
         if self._sci_unit is not None and event in ADDING_EVENTS:

@@ -59,6 +59,7 @@ class Platform:
         watched: The trackers of this process whose measured call may end unreported.
         wall_ns: Wall time by which phases are told apart, in nanoseconds.
         cpu_ns: CPU time of this process, for the same, in nanoseconds.
+        sleep: Waits for some seconds.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -74,6 +75,7 @@ class Platform:
     watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
     wall_ns: Callable[[], int] = time.perf_counter_ns
     cpu_ns: Callable[[], int] = time.process_time_ns
+    sleep: Callable[[float], None] = time.sleep
 
     @property
     def variables(self) -> Mapping[str, str]:

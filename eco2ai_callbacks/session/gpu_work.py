@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.meters.gpu.torch_cuda import synchronize, used_devices
+from eco2ai_callbacks.meters.meter import Meter, devices_of
 
 
 class GpuWork:
@@ -36,3 +37,14 @@ class GpuWork:
     def _name(self) -> None:
         for uuid in sorted(set(used_devices() or ()) - self._measured):
             self._guard.record(f"NVML: {uuid} came into use after the start; its energy is missing")
+
+
+def chosen_devices(gpus: str | Sequence[int | str], meters: Sequence[Meter]) -> list[str]:
+    """Return the UUIDs of the NVIDIA devices that the meter chose by itself: a named choice needs no warning.
+
+    Args:
+        gpus: The setting ``gpus``.
+        meters: The open meters.
+    """
+    devices = devices_of(meters)
+    return [device.uuid for device in devices if device.vendor == "nvidia"] if gpus == "auto" else []

@@ -9,8 +9,7 @@ from typing import Any
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.phases.shares import Phases
-from eco2ai_callbacks.record import Record, band_factors, banded, described, summary
+from eco2ai_callbacks.record import ADDING_EVENTS, Record, band_factors, banded, described, summary
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.session.publishing import Publisher, whole
@@ -82,6 +81,7 @@ class Journal:
         self._beside = beside
         self._spread = grid.spread
         self._stop: Record | None = None
+        self._beside_sum: dict[str, float] = {}
         # The methods at the last record and at the last mark: a segment's band holds its own gaps alone.
         self._latest: Mapping[str, Method] = {}
         self._marked: Mapping[str, Method] = {}
@@ -106,6 +106,9 @@ class Journal:
             self._attempts.add(segment.epoch, segment.attempt or 1)
         intensity = grid.facts(label, usage) if grid.over_time else self._template.intensity
         further = {**self._beside(event, usage, fields), **fields}
+        if event in ADDING_EVENTS:
+            for name, value in further.get("beside", {}).items():
+                self._beside_sum[name] = self._beside_sum.get(name, 0.0) + value
         draft = Draft(
             self._template,
             event,
@@ -158,20 +161,20 @@ class Journal:
         """Send a record to the console."""
         self._publisher.show(whole(record))
 
-    def summary(self, total: Usage, ranks: int | None, phases: Phases | None = None) -> None:
+    def summary(self, total: Usage, ranks: int | None, **whole: Any) -> None:
         """Show the line of a run that has ended, once.
 
         Args:
             total: Usage of all ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
-            phases: This process's usage by phase, where phases were named.
+            whole: Fields of the record that hold for the whole of this process's session.
         """
         stop, self._stop = self._stop, None
         if stop is not None:
             found = banded(total, self._methods(), self._grid.spread) | {"ranks": ranks}
             grid = stop.intensity and self._grid.of_run(stop.intensity, total)
-            shown = dataclasses.replace(stop, total=found, intensity=grid, failures=self._guard.failures, phases=phases)
-            self.show(shown)
+            whole = {"failures": self._guard.failures, "beside": self._beside_sum, **whole}
+            self.show(dataclasses.replace(stop, total=found, intensity=grid, **whole))
 
     def begin(self, known: Usage, total: Usage, **fields: Any) -> None:
         """Write the ``start`` record, and show it with the earlier usage of all ranks.

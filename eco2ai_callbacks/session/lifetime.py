@@ -122,6 +122,7 @@ class Lifetime:
             if prepared is not None:
                 prepared.gpu.finish()
                 self._worker.start()
+                prepared = prepared.rested(self._worker)
             opened.pop_all()
         if prepared is not None:
             self._begin(prepared, starts)

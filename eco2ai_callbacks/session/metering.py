@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
-from eco2ai_callbacks.meters.meter import Meter, behind_of, refresh_of
+from eco2ai_callbacks.host.gpu_health import GpuLook
+from eco2ai_callbacks.meters.meter import Meter, behind_of, look_at, looks_of, refresh_of
 from eco2ai_callbacks.usage import Method, Reading
 
 # A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
@@ -50,6 +51,9 @@ class Metering:
         slow_s: float = SLOW_S,
     ) -> None:
         self._slots = [_Slot(meter, guard, clock, slow_s) for meter in meters]
+        # Those that may have something to report of GPUs.
+        self._looking = [slot for slot in self._slots if hasattr(slot.meter, "look")]
+        self._guard = guard
         self._clock = clock
         self._outside = outside
 
@@ -90,6 +94,19 @@ class Metering:
                     retired |= slot.retired
                     last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
         return Reading(t, MappingProxyType(joules), frozenset(retired), MappingProxyType(last_read))
+
+    def looks(self) -> bool:
+        """Return whether some meter has something to report of its GPUs beside their energy."""
+        return bool(self._looking) and any(looks_of(slot.meter) for slot in self._looking if not slot.dead)
+
+    def look(self) -> list[GpuLook]:
+        """Return the state of the GPUs now; never raises, and holds up no reading: it takes no lock of theirs."""
+        found: list[GpuLook] = []
+        with self._outside():
+            for slot in self._looking:
+                if not slot.dead and looks_of(slot.meter):
+                    found += self._guard.call("GPU health", lambda slot=slot: look_at(slot.meter), ())  # type: ignore[misc]
+        return found
 
     def close(self) -> None:
         """Close the meters."""

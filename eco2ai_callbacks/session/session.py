@@ -8,12 +8,14 @@ from typing import Any
 
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.distributed.messages import RankUsage
+from eco2ai_callbacks.host.gpu_health import plain
 from eco2ai_callbacks.metrics.epoch_report import MarkedEpoch
 from eco2ai_callbacks.metrics.model_card import CardFacts
 from eco2ai_callbacks.metrics.run_facts import Facts
 from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.draft import Draft
+from eco2ai_callbacks.session.gpu_health import HealthLedger
 from eco2ai_callbacks.session.gpu_work import GpuWork
 from eco2ai_callbacks.session.identity import Checkpoint, SessionIdentity
 from eco2ai_callbacks.session.journal import Journal
@@ -36,6 +38,7 @@ class Session:
         metering: Reads the open meters; it has been started.
         ledger: Sums up the readings.
         phases: Splits their usage over phases.
+        health: Sums up the looks at GPUs.
         stages: Names the time between two marks.
         journal: Makes the records.
         publisher: Writes them.
@@ -53,6 +56,7 @@ class Session:
         metering: Metering,
         ledger: Ledger,
         phases: PhaseLedger,
+        health: HealthLedger,
         stages: Stages,
         journal: Journal,
         publisher: Publisher,
@@ -68,6 +72,7 @@ class Session:
         self._metering = metering
         self._ledger = ledger
         self._phases = phases
+        self._health = health
         self._stages = stages
         self._journal = journal
         self._publisher = publisher
@@ -117,7 +122,8 @@ class Session:
         usage, segment, record = self._mark_named("epoch", "train", epoch, samples=samples, tokens=tokens, **fields)
         train = self._ledger.sum(segment)
         validation = self._ledger.sum(self._stages.latest("validate", segment.epoch))
-        rank = RankUsage(train, validation, self.total, samples, tokens, phases=self._phases.recent())
+        recent = self._phases.recent(), self._health.recent()
+        rank = RankUsage(train, validation, self.total, samples, tokens, (), *recent)
         return MarkedEpoch(usage, segment.epoch, rank, record.total or {}, speaks=self.identity.rank == 0)
 
     def close_steps(self, steps: tuple[int, int, int | None, int | None]) -> Usage | None:
@@ -162,7 +168,9 @@ class Session:
         """Read the meters that may not go unread for long, and write a heartbeat if one is due."""
         if not self.stopped:
             reading = self._metering.read(waited=False)
+            looks = self._metering.look()
             self._phases.take(reading)
+            self._health.take(reading, looks)
             self._leave_ended_parents(reading)
             self.heartbeat(reading)
             self.period_s = self._period()
@@ -223,7 +231,8 @@ class Session:
             others: Usage of the other ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
         """
-        self._journal.summary(self.total + others, ranks, self._phases.whole)
+        health = plain(self._health.total)
+        self._journal.summary(self.total + others, ranks, phases=self._phases.whole, gpu_health=health)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -248,6 +257,8 @@ class Session:
         if (metrics := fields.get("metrics")) is not None:
             fields["metrics"] = dict(metrics)
         fields["phases"] = self._phases.mark(reading, usage)
+        if health := self._health.mark(reading):
+            fields["gpu_health"] = plain(health)
         record = self._journal.mark(event, usage, segment, reading, self.total, **fields)
         self._beaten = reading.t
         self.period_s = self._period()
@@ -255,7 +266,8 @@ class Session:
         return usage, record
 
     def _period(self) -> float:
-        return min(self._metering.period_s(self._heartbeat_s or math.inf), self._phases.period_s)
+        longest_s = min(self._heartbeat_s or math.inf, self._phases.period_s, self._health.period_s)
+        return self._metering.period_s(longest_s)
 
     def _leave_ended_parents(self, reading: Reading) -> None:
         if self._presence.parent_has_ended():

@@ -50,4 +50,5 @@ class SettingsArgs(TypedDict, total=False):
     embodied_share: float
     market_intensity: float | None
     market_label: str | None
+    baseline_s: float
     sci_unit: Literal["run", "epoch", "sample", "token"] | None

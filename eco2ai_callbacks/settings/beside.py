@@ -1,4 +1,4 @@
-"""The settings for figures beside energy and CO2e, off by default: water, the hardware's making, contracts, SCI."""
+"""The settings for figures beside energy and CO2e, off by default: water, making, contracts, idle power, SCI."""
 
 from __future__ import annotations
 
@@ -70,6 +70,14 @@ class BesideSettings:
         metadata=entry(
             "Contract or certificate that market_intensity is of, as records name it.",
             forms.text("a text that is not empty, or None", none=True),
+            command=True,
+        ),
+    )
+    baseline_s: float = field(
+        default=0.0,
+        metadata=entry(
+            "How long the machine is measured before a run, for its energy above idle; 0 measures none.",
+            forms.number("a number of 0 (off) or from 1 to 600, in seconds", 1.0, 600.0, off=True),
             command=True,
         ),
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth, Health, mean_over, stated
 from eco2ai_callbacks.phases.shares import Phases
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH
@@ -22,6 +23,9 @@ _ERASE = "\r\033[K"
 # Waiting for data is named from this share of a run on, and from so many seconds on: what less of it costs, a person
 # does not look for.
 _WAITED_SHARE, _WAITED_S = 0.1, 1.0
+# A GPU's state is named from so many seconds on, and from this share of them on: any fit idles at its start, and any
+# clock is lower for a moment now and then.
+_LOOKED_S, _THROTTLED_SHARE, _IDLE_SHARE = 10.0, 0.1, 0.2
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
@@ -111,6 +115,7 @@ def line(stop: Record, start: Record | None = None, log: Path | None = None) -> 
     groups = [", ".join(part for part in parts if part), *_methods(sources), _grid(stop)]
     if waiting := _waiting(stop.phases or {}):
         groups.append(waiting)
+    groups += [_above_idle(stop, before is not None), *gpu_sentences(stated(stop.gpu_health))]
     if before is not None:
         groups.append(f"resumed: {amount(before * _WH_PER_KWH, 'Wh')} of it before")
     if stop.not_covered:
@@ -189,6 +194,47 @@ def _waiting(phases: Phases) -> str:
     used = math.fsum(each for _, each in phases.values())
     energy = f" and {joules / used:.0%} of the energy" if used > 0 else ""
     return f"{waited / whole:.0%} of the time{energy} while waiting for data: more workers?"
+
+
+def _above_idle(stop: Record, resumed: bool) -> str:
+    """Return the energy of this session above that of the waiting machine; empty where that was not measured."""
+    above_kwh, baseline = stop.beside.get("above_idle_kwh"), (stop.basis or {}).get("baseline")
+    if above_kwh is None or baseline is None:
+        return ""
+    idle_w = math.fsum(baseline["watts"].values())
+    whose = f" in rank {stop.rank}" if stop.world_size > 1 else ""
+    return (
+        f"{amount(above_kwh * _WH_PER_KWH, 'Wh')} of it above idle ({amount(idle_w, 'W')}){whose}"
+        f"{' since it was resumed' if resumed else ''}"
+    )
+
+
+def gpu_sentences(health: Health) -> list[str]:
+    """Return what a person should know of the state of GPUs, where they were slowed down or idle for long.
+
+    Args:
+        health: Their state, by UUID.
+    """
+    looked = [each for each in health.values() if each.seconds >= _LOOKED_S]
+    slow = [each for each in looked if (each.throttled or 0.0) >= _THROTTLED_SHARE]
+    idle = [each for each in looked if (each.idle or 0.0) >= _IDLE_SHARE]
+    found = []
+    if slow:
+        reasons = {name: max(each.throttle.get(name, 0.0) for each in slow) for gpu in slow for name in gpu.throttle}
+        largest = sorted(reasons, key=lambda name: reasons[name], reverse=True)
+        shown = ", ".join(name for name in largest if reasons[name] >= _THROTTLED_SHARE)
+        why = f" ({shown})" if shown else ""
+        found.append(f"{_named(slow)}: throttled {mean_over(slow, 'throttled'):.0%} of the time{why}")
+    if idle:
+        joules = [each.idle_j for each in idle if each.idle_j is not None]
+        energy = f", {amount(math.fsum(joules) * _WH_PER_KWH / JOULES_PER_KWH, 'Wh')}" if joules else ""
+        found.append(f"{_named(idle)}: idle {mean_over(idle, 'idle'):.0%} of the time{energy}")
+    return found
+
+
+def _named(gpus: Sequence[GpuHealth]) -> str:
+    *others, last = (str(each.index) for each in sorted(gpus, key=lambda gpu: gpu.index))
+    return f"GPUs {', '.join(others)} and {last}" if others else f"GPU {last}"
 
 
 def _ranks(stop: Record) -> str:

@@ -26,6 +26,12 @@ class FakeGpu:
         pids: Processes that compute on it.
         mig_slices: The most MIG devices that it can hold; 0 where MIG mode is off.
         mig: Its MIG devices, by UUID: GPU instance, compute instance, compute slices.
+        load: Percent of the time in which it computes and in which its memory is used; ``None``, as for each value
+            below, where it does not report it.
+        clock_mhz: Its clock, and the highest that it can have.
+        celsius: Its temperature.
+        reasons: The bits of what slows it down, as in ``nvml.h``.
+        slowed: Shares of the time for which its counters of slowed-down time grow: by power, by heat.
     """
 
     uuid: str
@@ -38,6 +44,11 @@ class FakeGpu:
     pids: tuple[int, ...] = ()
     mig_slices: int = 0
     mig: Mapping[str, tuple[int, int, int]] = dataclasses.field(default_factory=dict)
+    load: tuple[int, int] | None = None
+    clock_mhz: tuple[int, int] | None = None
+    celsius: int | None = None
+    reasons: int | None = None
+    slowed: tuple[float, float] | None = None
 
 
 class FakeNvml:
@@ -72,6 +83,7 @@ class FakeNvml:
         self._clock = clock
         self._faults: list[tuple[str, int, str | None, list[int]]] = []
         self._used_j = [0.0] * len(gpus)
+        self._slowed_s = [[0.0, 0.0] for _ in gpus]
         self._seen = clock()
         self._open = 0
 
@@ -135,6 +147,36 @@ class FakeNvml:
         self._called("nvmlDeviceGetEnforcedPowerLimit", handle, able=limit_w is not None)
         return round((limit_w or 0.0) * 1000)
 
+    def nvmlDeviceGetUtilizationRates(self, handle: str) -> types.SimpleNamespace:
+        load = self._gpu(handle).load
+        self._called("nvmlDeviceGetUtilizationRates", handle, able=load is not None)
+        return types.SimpleNamespace(**dict(zip(("gpu", "memory"), load or (), strict=False)))
+
+    def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
+        clock_mhz = self._gpu(handle).clock_mhz
+        self._called("nvmlDeviceGetClockInfo", handle, able=clock_mhz is not None and kind == 1)  # NVML_CLOCK_SM
+        return (clock_mhz or (0, 0))[0]
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: str, kind: int) -> int:
+        clock_mhz = self._gpu(handle).clock_mhz
+        self._called("nvmlDeviceGetMaxClockInfo", handle, able=clock_mhz is not None and kind == 1)
+        return (clock_mhz or (0, 0))[1]
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
+        celsius = self._gpu(handle).celsius
+        self._called("nvmlDeviceGetTemperature", handle, able=celsius is not None and sensor == 0)
+        return celsius or 0
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
+        reasons = self._gpu(handle).reasons
+        self._called("nvmlDeviceGetCurrentClocksEventReasons", handle, able=reasons is not None)
+        return reasons or 0
+
+    def nvmlDeviceGetViolationStatus(self, handle: str, policy: int) -> types.SimpleNamespace:
+        gpu = self._gpu(handle)
+        self._called("nvmlDeviceGetViolationStatus", handle, able=gpu.slowed is not None)
+        return types.SimpleNamespace(violationTime=round(self._slowed_s[self.gpus.index(gpu)][policy] * 1e9))
+
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[types.SimpleNamespace]:
         self._called("nvmlDeviceGetComputeRunningProcesses", handle)
         return [types.SimpleNamespace(pid=pid) for pid in self._gpu(handle).pids]
@@ -173,6 +215,9 @@ class FakeNvml:
         self.calls[function] += 1
         passed, self._seen = self._clock() - self._seen, self._clock()
         self._used_j = [used + gpu.watts * passed for used, gpu in zip(self._used_j, self.gpus, strict=True)]
+        for gpu, slowed_s in zip(self.gpus, self._slowed_s, strict=True):
+            for policy, share in enumerate(gpu.slowed or ()):
+                slowed_s[policy] += share * passed
         if not self._open and function != "nvmlInit":
             raise self.NVMLError(1)  # NVML_ERROR_UNINITIALIZED
         for name, code, uuid, left in self._faults:

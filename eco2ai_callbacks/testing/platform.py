@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def fake_platform(
         registry: Folder of the running trackers.
         sources: What the ``start`` record names as sources; by default one for each meter.
         not_covered: Hardware that nothing reads.
-        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time.
+        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time, and
+            ``sleep`` moves the clock.
 
     Example:
         >>> from eco2ai_callbacks import Tracker
@@ -61,6 +63,7 @@ def fake_platform(
             "registry": registry,
             "wall_ns": lambda: round(clock() * 1e9),
             "cpu_ns": lambda: 0,
+            "sleep": getattr(clock, "advance", time.sleep),
             **fields,
         }
     )

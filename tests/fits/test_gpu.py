@@ -82,10 +82,11 @@ def timed(self, **how):
         waited.append(how.get("waited", True))
 Metering.read = timed
 
-# On a slow machine a fit would come to a look at its budget, or at its phases, which reads too.
+# On a slow machine a fit would come to a look at its budget, at its phases or at its GPUs, which reads too.
 from eco2ai_callbacks.metrics import figures
 from eco2ai_callbacks.phases import ledger
-figures.LOOK_S = ledger.LOOK_S = 3600.0
+from eco2ai_callbacks.session import gpu_health
+figures.LOOK_S = ledger.LOOK_S = gpu_health.LOOK_S = 3600.0
 
 EPOCHS, STEPS = 4, 5
 

@@ -5,6 +5,8 @@
  *   gpu      uuid name watts base_mj step_ms counter power mig_slices power_factor
  *   mig      gpu-number uuid gpu-instance compute-instance slices
  *   process  uuid pid
+ *   state    uuid load memory_load clock max_clock celsius reasons slowed_by_power slowed_by_heat
+ *            (a board without one reports none of it; slowed: shares of the time for which the counters grow)
  *   fault    function uuid|* after times code hang_ms value_mj
  *            (after `after` calls, for `times` calls: sleep, then return code, or the value where it is not negative)
  *   calls    file                                    gets "function uuid" appended for each call
@@ -26,6 +28,9 @@ typedef struct {
     double watts, base_mj, step_s, power_factor;
     int counter, power, mig_slices;
     int parent, gi, ci, slices; /* of a slice; parent -1: a board */
+    int has_state;
+    unsigned load, memory_load, clock, max_clock, celsius, reasons;
+    double slowed[2];
 } Device;
 typedef struct {
     char function[TEXT], uuid[TEXT];
@@ -46,6 +51,13 @@ typedef struct {
     unsigned multiprocessors, copy, decoders, encoders, jpeg, ofa, gi_slices, ci_slices;
     unsigned long long memory_mb;
 } Attributes;
+/* nvmlUtilization_t; nvmlViolationTime_t: microseconds and nanoseconds. */
+typedef struct {
+    unsigned gpu, memory;
+} Utilization;
+typedef struct {
+    unsigned long long reference, violation;
+} ViolationTime;
 
 static Device devices[MAX];
 static Fault faults[MAX];
@@ -92,6 +104,20 @@ __attribute__((constructor)) static void load(void) {
             d->ci = atoi(f[4]);
             d->slices = atoi(f[5]);
         }
+        if (!strcmp(f[0], "state"))
+            for (int i = 0; i < n_devices; i++)
+                if (!strcmp(devices[i].uuid, f[1])) {
+                    Device *d = &devices[i];
+                    d->has_state = 1;
+                    d->load = (unsigned)atoi(f[2]);
+                    d->memory_load = (unsigned)atoi(f[3]);
+                    d->clock = (unsigned)atoi(f[4]);
+                    d->max_clock = (unsigned)atoi(f[5]);
+                    d->celsius = (unsigned)atoi(f[6]);
+                    d->reasons = (unsigned)atoi(f[7]);
+                    d->slowed[0] = atof(f[8]);
+                    d->slowed[1] = atof(f[9]);
+                }
         if (!strcmp(f[0], "process") && n_processes < MAX) {
             snprintf(processes[n_processes].uuid, TEXT, "%s", f[1]);
             processes[n_processes++].pid = (unsigned)atoi(f[2]);
@@ -445,5 +471,54 @@ int nvmlDeviceGetFieldValues(Device *d, int count, FieldValue *values) {
                 values[i].value.ui = (unsigned)s->value;
             }
     }
+    return SUCCESS;
+}
+/* The state of a board: all of it or nothing. */
+#define STATE(device)                                    \
+    do {                                                 \
+        CALL(device, NULL);                              \
+        if (!(device)->has_state) return NOT_SUPPORTED;  \
+    } while (0)
+
+int nvmlDeviceGetUtilizationRates(Device *d, Utilization *load) {
+    STATE(d);
+    load->gpu = d->load;
+    load->memory = d->memory_load;
+    return SUCCESS;
+}
+int nvmlDeviceGetClockInfo(Device *d, int kind, unsigned *mhz) {
+    STATE(d);
+    if (kind != 1) return INVALID; /* NVML_CLOCK_SM */
+    *mhz = d->clock;
+    return SUCCESS;
+}
+int nvmlDeviceGetMaxClockInfo(Device *d, int kind, unsigned *mhz) {
+    STATE(d);
+    if (kind != 1) return INVALID;
+    *mhz = d->max_clock;
+    return SUCCESS;
+}
+int nvmlDeviceGetTemperature(Device *d, int sensor, unsigned *celsius) {
+    STATE(d);
+    if (sensor != 0) return INVALID; /* NVML_TEMPERATURE_GPU */
+    *celsius = d->celsius;
+    return SUCCESS;
+}
+int nvmlDeviceGetCurrentClocksThrottleReasons(Device *d, unsigned long long *reasons) {
+    STATE(d);
+    *reasons = d->reasons;
+    return SUCCESS;
+}
+int nvmlDeviceGetCurrentClocksEventReasons(Device *d, unsigned long long *reasons) {
+    STATE(d);
+    *reasons = d->reasons;
+    return SUCCESS;
+}
+int nvmlDeviceGetViolationStatus(Device *d, int policy, ViolationTime *time) {
+    double t = now() - loaded_at;
+    STATE(d);
+    if (policy < 0 || policy > 1) return INVALID; /* NVML_PERF_POLICY_POWER, NVML_PERF_POLICY_THERMAL */
+    time->reference = (unsigned long long)(t * 1e6);
+    time->violation = (unsigned long long)(t * d->slowed[policy] * 1e9);
     return SUCCESS;
 }

@@ -83,6 +83,19 @@ class NvmlStub:
         """Make a board show who keeps it busy, its mode or the power of a domain, as the library's source says."""
         self._line(kind, uuid, key, value)
 
+    def state(
+        self,
+        uuid: str,
+        *,
+        load: tuple[int, int] = (100, 50),
+        clock_mhz: tuple[int, int] = (1400, 1980),
+        celsius: int = 60,
+        reasons: int = 0,
+        slowed: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Let a board report its load, clock, highest clock, temperature, and by what it is slowed down."""
+        self._line("state", uuid, *load, *clock_mhz, celsius, reasons, *slowed)
+
     def init(self, code: int) -> None:
         """Set the code that the initialisation returns."""
         self._line("init", code)

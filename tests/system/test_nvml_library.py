@@ -77,6 +77,53 @@ print(json.dumps(meter.rule))
     assert stub.calls() - opening == opening + type(opening)({ENERGY: 14})
 
 
+LOOKED_AT = """
+import json, pathlib, time
+from eco2ai_callbacks import Tracker
+from eco2ai_callbacks.runlog.read import records
+
+with Tracker(region="FR", log_file="log.jsonl", console=False, gpus="all") as run:
+    begun = time.monotonic()
+    while run._lifetime.session._health._segment.keys() != {expected} and time.monotonic() - begun < 60:
+        time.sleep(0.05)
+    run.end_epoch(0)
+last = [record for record in records(pathlib.Path("log.jsonl")) if record.event == "epoch"][0]
+print(json.dumps([last.gpu_health, sorted(last.joules), last.failures]))
+"""
+
+
+def test_a_board_s_state_comes_through_the_real_binding_and_what_it_lacks_is_absent(stub: NvmlStub) -> None:
+    stub.gpu(A, 250.0)
+    stub.gpu(B, 70.0)
+    stub.state(A, load=(0, 0), clock_mhz=(1200, 1980), celsius=71, reasons=0x4)
+    health, channels, failures = stub.run(LOOKED_AT.replace("{expected}", repr({A})))
+    assert {f"gpu:{A}", f"gpu:{B}"} <= set(channels)
+    assert failures == []
+    assert health.keys() == {A}
+    found = health[A]
+    seconds, idle_j = found.pop("seconds"), found.pop("idle_j")
+    assert idle_j == pytest.approx(250.0 * seconds, rel=0.05)
+    assert found == {
+        **{"index": 0, "busy": 0.0, "memory_busy": 0.0, "clock_mhz": 1200.0, "max_clock_mhz": 1980.0, "idle": 1.0},
+        **{"temperature_c": 71.0, "hottest_c": 71.0, "power_limit_w": 500.0},
+        **{"throttled": 1.0, "throttle": {"power cap": 1.0}},
+    }
+    # A board that reports none of it has been asked once.
+    assert stub.calls_of(B)["nvmlDeviceGetUtilizationRates"] == 1
+
+
+def test_a_state_that_fails_through_the_real_binding_costs_no_energy(stub: NvmlStub) -> None:
+    stub.gpu(A, 250.0)
+    stub.state(A)
+    stub.fault("nvmlDeviceGetUtilizationRates", code=15)  # NVML_ERROR_GPU_IS_LOST
+    stub.fault("nvmlDeviceGetClockInfo", code=999)
+    health, channels, failures = stub.run(LOOKED_AT.replace("{expected}", repr({A})))
+    assert f"gpu:{A}" in channels
+    assert failures == []
+    assert not {"busy", "memory_busy", "idle", "idle_j", "clock_mhz"} & health[A].keys()
+    assert (health[A]["temperature_c"], health[A]["throttled"]) == (60.0, 0.0)
+
+
 @pytest.mark.slow
 def test_a_window_below_the_counter_s_step_is_not_lost(stub: NvmlStub) -> None:
     stub.gpu(A, 300.0, step_ms=500)

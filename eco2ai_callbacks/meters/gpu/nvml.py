@@ -10,12 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.gpu import nvml_driver as driver
 from eco2ai_callbacks.meters.gpu.aside import Aside
 from eco2ai_callbacks.meters.gpu.nvml_board import COUNTER_STEP_S, Answer, Board, open_board
 from eco2ai_callbacks.meters.gpu.nvml_division import Division, divided
 from eco2ai_callbacks.meters.gpu.nvml_domains import VIRTUAL_HINT, domains, is_guest
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
+from eco2ai_callbacks.meters.gpu.nvml_health import States
 from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
 from eco2ai_callbacks.meters.gpu.sharing import is_shared, own_processes, sees_host_pids
 from eco2ai_callbacks.meters.meter import Device
@@ -94,7 +96,7 @@ def open_nvml(
             for name, watts in domains(nvml, board.handle)
         )
         stack.pop_all()
-    return NvmlMeter(nvml, divisions, choice.rule, failures, sample_s=sample_s, beside=beside)
+    return NvmlMeter(nvml, divisions, choice.rule, failures, sample_s=sample_s, clock=clock, beside=beside)
 
 
 class NvmlMeter:
@@ -110,6 +112,7 @@ class NvmlMeter:
         failures: What failed at opening.
         sample_s: Seconds between two reads where power is read.
         beside: What the boards show that is added to nothing.
+        clock: Monotonic seconds.
     """
 
     name = "NVML"
@@ -123,12 +126,14 @@ class NvmlMeter:
         *,
         sample_s: float,
         beside: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nvml = nvml
         self._divisions = tuple(divisions)
         self._boards = tuple(division.board for division in divisions)
         self._sample_s = sample_s
         self._failures = tuple(failures)
+        self._states = States(nvml, self._boards, clock)
         self._pid = os.getpid()
         self._reopened = False
         self._closed = False
@@ -206,10 +211,20 @@ class NvmlMeter:
             raise Eco2AIError("no GPU is left that can be read")
         return joules
 
+    @property
+    def looks(self) -> bool:
+        """Whether :meth:`look` may have something to report."""
+        return self._states.wanted
+
+    def look(self) -> Sequence[GpuLook]:
+        """Return the load, clock and temperature of each board now, as far as its driver reports them."""
+        return self._states.look() if os.getpid() == self._pid else ()
+
     def close(self) -> None:
         """Shut the library down, once, and only in the process that opened it."""
         if not self._closed and os.getpid() == self._pid:
-            self._shut_down([board.pending for board in self._boards if board.pending is not None])
+            pending = [board.pending for board in self._boards if board.pending is not None]
+            self._states.close(lambda: self._shut_down(pending))
         self._closed = True
 
     def _shut_down(self, pending: Sequence[Aside[Answer]]) -> None:

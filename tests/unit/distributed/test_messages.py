@@ -12,6 +12,7 @@ from threaded_job import JOB, Job, cpu, draws, joules
 
 from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.messages import RankStart, RankUsage, remote_failures, sum_ranks
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.runlog.aggregate import jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
@@ -265,3 +266,9 @@ def test_a_merge_reads_the_writers_own_files_too() -> None:
     found = next(iter(jobs(records(whole)).values()))
     assert found.said == "2 ranks"
     assert found.total.total_j == pytest.approx(30.0)
+
+
+def test_the_gpus_of_all_ranks_are_there_each_once() -> None:
+    a, b, again = (GpuHealth(index=index, seconds=9.0) for index in (0, 1, 5))
+    found = sum_ranks([RankUsage(health={"GPU-a": a}), RankUsage(health={"GPU-b": b, "GPU-a": again}), RankUsage()])
+    assert found.health == {"GPU-a": a, "GPU-b": b}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method
@@ -83,3 +84,23 @@ def test_channels_whose_figures_are_old_are_those_of_the_meter_inside() -> None:
     assert at.meter.behind == frozenset()
     at.gpus.behind = frozenset({"gpu:a"})  # type: ignore[attr-defined]
     assert at.meter.behind == {"gpu:a"}
+
+
+class LookedAt(FakeMeter):
+    looks = True
+
+    def look(self) -> list[GpuLook]:
+        return [GpuLook(name, place, (f"gpu:{name}",), self.clock()) for place, name in enumerate("ab")]
+
+
+def test_only_the_gpus_that_are_counted_here_are_looked_at() -> None:
+    at = Setting()
+    assert not at.meter.looks
+    assert at.meter.look() == []
+    at.gpus = LookedAt(at.clock, {"gpu:a": 100.0, "gpu:b": 100.0}, method=NVML)
+    at.meter = ExclusiveMeter(at.gpus, at.taken.get, at.clock)
+    assert at.meter.looks
+    assert [look.uuid for look in at.meter.look()] == ["a", "b"]
+    at.taken["gpu:b"] = float("-inf")
+    at.meter.read()
+    assert [look.uuid for look in at.meter.look()] == ["a"]

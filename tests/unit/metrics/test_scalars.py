@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.metrics.scalars import (
     UNITS,
     forecast_scalars,
@@ -159,3 +160,23 @@ def test_a_window_of_steps_has_its_efficiency():
     }
     assert step_scalars(Usage(2.0), 3, samples=12) == {}
     assert step_scalars(window, 3).keys() == {f"eco2ai/step_{name}" for name in ("energy_kwh", "power_w", "j_per_step")}
+
+
+def test_all_adds_the_state_of_all_gpus_and_leaves_out_what_is_not_known():
+    health = {
+        "GPU-a": GpuHealth(
+            **{"index": 0, "seconds": 9.0, "busy": 1.0, "clock_mhz": 990.0, "max_clock_mhz": 1980.0, "hottest_c": 70.0},
+            **{"idle": 0.0, "idle_j": 0.0},
+        ),
+        "GPU-b": GpuHealth(index=1, seconds=9.0, busy=0.5, hottest_c=80.0, idle=0.5, idle_j=3.6e3, clock_mhz=700.0),
+        "GPU-c": GpuHealth(index=2, seconds=9.0),
+    }
+    found = train_scalars(TRAIN, level="all", health=health, units=UNITS["Wh"])
+    assert {name: value for name, value in found.items() if "gpu_" in name and name != "eco2ai/gpu_wh"} == {
+        "eco2ai/gpu_busy": 0.75,
+        "eco2ai/gpu_idle": 0.25,
+        "eco2ai/gpu_clock_share": 0.5,
+        "eco2ai/gpu_hottest_c": 80.0,
+        "eco2ai/gpu_idle_wh": 1.0,
+    }
+    assert train_scalars(TRAIN, health=health) == train_scalars(TRAIN)

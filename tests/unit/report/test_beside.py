@@ -101,9 +101,34 @@ def test_the_wall_warns_where_it_extrapolates_and_for_other_methods() -> None:
         {"market_intensity": 3.0, "market_label": 7},
         {"embodied_kg": 1.0, "lifetime_h": 0.0},
         {"wall": {"methods": {str(n): "x" for n in range(1000)}}},
+        {"baseline": 7},
+        {"baseline": {"seconds": "x", "watts": {"cpu": None}}},
+        {"baseline": {"seconds": 5.0, "watts": {str(n): 1.7e308 for n in range(9)}}},
     ],
-    ids=["texts", "a number", "no life", "methods"],
+    ids=["texts", "a number", "no life", "methods", "no baseline", "no power", "infinite"],
 )
 def test_whatever_a_line_holds_there_a_reader_goes_on(basis: dict[str, Any]) -> None:
     written("odd", basis=basis)
     assert all(len(note) < 200 for note in beside_notes(load("odd.jsonl")))
+
+
+BASELINE = {"baseline": {"seconds": 5.0, "watts": {"cpu": 10.0, "gpu:a": 50.0}}}
+
+
+def test_energy_above_idle_is_a_column_and_its_note_names_the_idle_power() -> None:
+    written("one", beside={"above_idle_kwh": 1e-3}, basis=BASELINE)
+    runs = load("one.jsonl")
+    text = as_format(grouped(runs), notes(runs), "text")
+    assert "above idle" in text
+    # Once for the epoch, and once for what follows.
+    assert "2 Wh" in text
+    assert beside_notes(runs) == [
+        "above idle: the energy beyond 60 W, which the same sources counted for 5 s before the run; a part of the "
+        "energy, and never in its place"
+    ]
+
+
+def test_less_than_idle_is_shown_as_it_is() -> None:
+    written("one", beside={"above_idle_kwh": -1e-3}, basis=BASELINE)
+    assert load("one.jsonl").sum.beside == {"above_idle_kwh": -2e-3}
+    assert "-2 Wh" in as_format(grouped(load("one.jsonl")), [], "text")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.facts import Facts
 
@@ -103,3 +104,20 @@ def test_two_files_facts_are_put_together() -> None:
     assert found["methods"] == {"cpu": ("rapl",), "ram": ("ram-model",)}
     assert len(found["factors"]) == len(found["forecasts"]) == 1
     assert found["metrics"] == {"loss": 0.5}
+
+
+def test_the_state_of_gpus_is_summed_up_over_records_and_logs() -> None:
+    busy = {"GPU-a": {"index": 0, "seconds": 30.0, "busy": 1.0, "idle": 0.0, "idle_j": 0.0}}
+    idle = {"GPU-a": {"index": 0, "seconds": 10.0, "busy": 0.0, "idle": 1.0, "idle_j": 50.0}, "GPU-b": 7}
+    whole = GpuHealth(index=0, seconds=40.0, busy=0.75, idle=0.25, idle_j=50.0)
+    assert taken(record(gpu_health=busy), record(), record(gpu_health=idle))["gpu_health"] == {"GPU-a": whole}
+    one, other = Facts(), Facts()
+    one.take(record(gpu_health=busy))
+    other.take(record(gpu_health=idle))
+    one.plus(other)
+    assert one.fields()["gpu_health"] == {"GPU-a": whole}
+
+
+def test_a_log_that_names_ever_new_gpus_does_not_fill_the_memory() -> None:
+    found = taken(*(record(gpu_health={f"GPU-{n}": {"index": 0, "seconds": 1.0}}) for n in range(1000)))
+    assert len(found["gpu_health"]) == 200

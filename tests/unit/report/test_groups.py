@@ -9,6 +9,7 @@ import pytest
 from report_logs import folder, training
 from sessions import Written
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load
@@ -105,3 +106,14 @@ def test_phases_are_summed_up_and_what_has_none_is_other() -> None:
     assert sum(row.sum.co2_kg or 0.0 for row in found.rows) == pytest.approx(found.total.co2_kg)
     assert series.phases_of(load("phases.jsonl")[0]) == {"data": 12.0, "train": 60.0, "other": J}
     assert series.phases_of(load(folder())["job"]) == {}
+
+
+def test_a_reader_is_told_of_gpus_that_were_slowed_down_or_idle() -> None:
+    slow = {"GPU-a": GpuHealth(index=0, seconds=60.0, throttled=0.6, throttle={"power cap": 0.6})}
+    whole = {"world_size": 0}
+    assert notes(Runs((Run("r", gpu_health=slow, **whole), Run("s", **whole)))) == [
+        "in r: GPU 0: throttled 60% of the time (power cap)"
+    ]
+    many = notes(Runs(tuple(Run(f"r{number}", gpu_health=slow, **whole) for number in range(8))))
+    assert len(many) == 6
+    assert many[-1] == "3 more sentences on GPUs that were throttled or idle"

@@ -14,6 +14,7 @@ pytest.importorskip("altair")
 pytest.importorskip("jinja2")
 pytest.importorskip("vl_convert")
 
+from eco2ai_callbacks.host.gpu_health import GpuHealth
 from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.page import page
 from eco2ai_callbacks.report.runs import Run, Runs, Writer
@@ -117,3 +118,25 @@ def test_a_run_without_energy_has_a_page() -> None:
     assert "unfinished" in text
     assert "As much as" not in text
     assert page(Runs())
+
+
+def test_a_run_s_gpus_are_listed_and_what_is_not_known_is_no_0() -> None:
+    health = {
+        "GPU-a": GpuHealth(
+            **{"index": 0, "seconds": 60.0, "busy": 0.59, "memory_busy": 0.2, "clock_mhz": 1410.4, "hottest_c": 71.0},
+            **{"max_clock_mhz": 1980.0, "temperature_c": 66.2, "power_limit_w": 700.0, "throttled": 0.62},
+            **{"throttle": {"power cap": 0.62, "<b>": 0.01}, "idle": 0.41, "idle_j": 43200.0},
+        ),
+        "GPU-b": GpuHealth(index=1, seconds=60.0),
+    }
+    fields = {"writers": (Writer("w", 0, "h", None, None, None, False, 1),), "devices": {"GPU-a": "NVIDIA H100"}}
+    text = page(Runs((Run("r", gpu_health=health, **fields),)))
+    rows = re.findall(r'<tr><th scope="row" title="(.*?)">(GPU \d)</th>(.*?)</tr>', text)
+    cells = [re.findall(r'<td class="number">(.*?)</td>', row[2]) for row in rows]
+    assert [row[:2] for row in rows] == [("NVIDIA H100 GPU-a", "GPU 0"), ("GPU-b", "GPU 1")]
+    assert cells[0] == [
+        *("59%", "20%", "1410 of 1980 MHz", "66 °C", "71 °C", "700 W"),
+        *("62% (power cap 62%, &lt;b&gt; 1%)", "41%, 12 Wh"),
+    ]
+    assert cells[1] == ["–"] * 8
+    assert "GPUs of" not in page(Runs((Run("r", **fields),)))

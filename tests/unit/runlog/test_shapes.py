@@ -110,3 +110,17 @@ def test_no_log_makes_more_shapes_than_a_bound(lines: list[str], monkeypatch: py
 
 
 re_of = shapes.re.compile
+
+
+def test_lines_with_the_state_of_gpus_have_a_shape(tmp_path: Path):
+    log = tmp_path / "eco2ai.jsonl"
+    session = Written(log)
+    for epoch in range(4):
+        health = {"GPU-a": {"index": 0, "seconds": 2.0 + epoch, "busy": 0.25 * epoch, "throttle": {"power cap": 0.5}}}
+        session.mark(epoch=epoch, gpu_health=health)
+    learnt, lines = Shapes(), texts(log)[1:]
+    for line in lines[:2]:
+        learnt.learn(json.loads(line))
+    mark = learnt.mark(lines[3])
+    assert mark is not None
+    assert mark.epoch == 3

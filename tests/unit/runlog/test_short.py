@@ -109,6 +109,7 @@ def test_a_plain_epoch_has_700_bytes_at_most_and_says_what_changes(methods: dict
         {"total": None},
         {"attempts": None},
         {"phases": {"data": (0.5, 1.5), "other": (1.5, 0.5)}},
+        {"gpu_health": {"a": {"index": 0, "seconds": 2.0, "throttle": {"power cap": 0.5}}}},
         {"steps": (50, 10, 640, None)},
         {"metrics": {"loss": 0.5, "name": "x"}},
         {"method": {}, "attribution": {}, "accuracy": {}, "band": {}, "measured_share": None},

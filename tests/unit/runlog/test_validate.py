@@ -13,7 +13,7 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.record import EVENTS, FIELDS, SCHEMA, STAGES, Record
 from eco2ai_callbacks.runlog.validate import is_checked, is_record
 
-SINCE_SCHEMA_2 = ("accuracy", "beside", "basis", "sci", "model_check", "phases", "steps")
+SINCE_SCHEMA_2 = ("accuracy", "beside", "basis", "sci", "model_check", "phases", "steps", "gpu_health")
 SCHEMA_1 = Path(__file__).parent / "schema1"
 TOTAL = {"energy_kwh": 1.0, "co2_kg": 2.0, "seconds": 3.0}
 
@@ -179,6 +179,10 @@ def test_a_line_without_one_of_the_fields_is_not(validator: jsonschema.Draft2020
         ({"phases": {"data": [1.0]}}, False),
         ({"phases": {"data": [1.0, float("inf")]}}, False),
         ({"phases": [1.0, 2.0]}, False),
+        ({"gpu_health": {"GPU-a": {"index": 0, "seconds": 1.0}}}, True),
+        ({"gpu_health": None}, True),
+        ({"gpu_health": {"GPU-a": 1.0}}, False),
+        ({"gpu_health": [1.0]}, False),
         ({"steps": [50, 10, 320, None]}, True),
         ({"steps": None}, True),
         ({"steps": [50, 10, 320]}, False),

@@ -12,7 +12,7 @@ def test_none_is_on_by_default_and_each_makes_sense_for_any_command() -> None:
     found = Settings()
     names = [field.name for field in dataclasses.fields(BesideSettings)]
     on = {name: getattr(found, name) for name in names if getattr(found, name) is not None}
-    assert on == {"lifetime_h": FOUR_YEARS_H, "embodied_share": 1.0}
+    assert on == {"lifetime_h": FOUR_YEARS_H, "embodied_share": 1.0, "baseline_s": 0.0}
     assert FOUR_YEARS_H == 4 * 365 * 24
     assert all(field.metadata["setting"].command for field in dataclasses.fields(BesideSettings))
 

@@ -87,6 +87,7 @@ ACCEPTED: dict[str, list[tuple[Any, Any]]] = {
     "embodied_share": [(0.25, 0.25), (1, 1.0)],
     "market_intensity": [(0, 0.0), (5000, 5000.0), (None, None)],
     "market_label": [("wind contract", "wind contract"), (None, None)],
+    "baseline_s": [(0, 0.0), (1, 1.0), (600, 600.0)],
     "sci_unit": [("run", "run"), ("epoch", "epoch"), ("sample", "sample"), ("token", "token"), (None, None)],
 }
 NUMBERS = ["1", b"1", True, math.nan, math.inf, -1, [1], {}, 10**400, TwoNumbers(), 1j]
@@ -130,6 +131,7 @@ REFUSED: dict[str, list[Any]] = {
     "embodied_share": [*NUMBERS, 0, 1.01, None],
     "market_intensity": [*NUMBERS, 5001],
     "market_label": ["", " ", 3, "a\nb"],
+    "baseline_s": [*NUMBERS, 0.5, 601, False, None],
     "sci_unit": ["step", 1, ""],
 }
 # What stands in a variable, and what it means.
@@ -182,6 +184,7 @@ VARIABLES: dict[str, list[tuple[str, Any]]] = {
     "embodied_share": [("0.5", 0.5)],
     "market_intensity": [("0", 0.0), ("none", None)],
     "market_label": [("wind", "wind"), ("none", None)],
+    "baseline_s": [("0", 0.0), ("5", 5.0)],
     "sci_unit": [("token", "token"), ("none", None)],
 }
 BAD_VARIABLES = [

@@ -401,3 +401,64 @@ class TestFigures:
 def test_waiting_for_data_is_named_where_it_matters(phases: Any, said: str) -> None:
     parts = line(stop(phases=phases), start(RAPL)).split(" | ")
     assert [part for part in parts if "waiting" in part] == ([said] if said else [])
+
+
+def gpu(index: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"index": index, "seconds": 100.0, **fields}
+
+
+@pytest.mark.parametrize(
+    ("health", "said"),
+    [
+        (
+            {"a": gpu(throttled=0.62, throttle={"power cap": 0.62, "sync boost": 0.05})},
+            ["GPU 0: throttled 62% of the time (power cap)"],
+        ),
+        (
+            {"a": gpu(throttled=0.3, throttle={"power cap": 0.12, "thermal limit": 0.3})},
+            ["GPU 0: throttled 30% of the time (thermal limit, power cap)"],
+        ),
+        ({"a": gpu(throttled=0.12, throttle={"power cap": 0.06})}, ["GPU 0: throttled 12% of the time"]),
+        ({"a": gpu(3, idle=0.41, idle_j=43200.0)}, ["GPU 3: idle 41% of the time, 12 Wh"]),
+        ({"a": gpu(idle=0.41)}, ["GPU 0: idle 41% of the time"]),
+        (
+            {"b": gpu(1, idle=0.5, idle_j=3600.0), "a": gpu(0, idle=0.3, idle_j=7200.0), "c": gpu(2, idle=0.1)},
+            ["GPUs 0 and 1: idle 40% of the time, 3 Wh"],
+        ),
+        (
+            {"a": gpu(0, throttled=0.5), "b": gpu(1, throttled=0.5), "c": gpu(2, throttled=0.5, idle=0.25)},
+            ["GPUs 0, 1 and 2: throttled 50% of the time", "GPU 2: idle 25% of the time"],
+        ),
+        ({"a": gpu(throttled=0.09, idle=0.19, busy=0.8, clock_mhz=1000.0)}, []),
+        ({"a": gpu(throttled=0.9, idle=0.9) | {"seconds": 9.0}}, []),
+        ({"a": gpu()}, []),
+        (None, []),
+    ],
+    ids=[
+        *("power", "heat and power", "no reason for long", "idle", "no energy", "two idle"),
+        *("three slow", "little", "short", "nothing known", "no GPU"),
+    ],
+)
+def test_gpus_are_named_where_they_were_slowed_down_or_idle_for_long(health: Any, said: list[str]) -> None:
+    parts = line(stop(gpu_health=health), start(RAPL)).split(" | ")
+    assert [part for part in parts if part.startswith("GPU")] == said
+
+
+@pytest.mark.parametrize(
+    ("fields", "before", "said"),
+    [
+        ({}, None, "8.5 Wh of it above idle (60 W)"),
+        ({"rank": 1, "world_size": 4}, None, "8.5 Wh of it above idle (60 W) in rank 1"),
+        ({}, {"energy_kwh": 1.0}, "8.5 Wh of it above idle (60 W) since it was resumed"),
+        ({"beside": {}}, None, None),
+        ({"basis": None}, None, None),
+    ],
+    ids=["alone", "rank", "resumed", "not known", "no baseline"],
+)
+def test_energy_above_idle_is_named_beside_the_whole(fields: Any, before: Any, said: str | None) -> None:
+    values = {
+        "beside": {"above_idle_kwh": 0.0085},
+        "basis": {"baseline": {"seconds": 5.0, "watts": {"cpu": 10.0, "gpu:a": 50.0}}},
+    }
+    parts = line(stop(**{**values, **fields}), start(RAPL, total=before)).split(" | ")
+    assert [part for part in parts if "idle" in part] == ([said] if said else [])
