@@ -80,6 +80,7 @@ class Recount:
             "prev": None,
             "hmac": None,
             "parent": old.parent and self._run(old.parent),
+            "siblings": tuple(map(self._run, old.siblings)),
             "co2_kg": own[0],
             "cost": own[1],
             "pue": basis.pue,

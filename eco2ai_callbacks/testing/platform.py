@@ -33,7 +33,8 @@ def fake_platform(
         registry: Folder of the running trackers.
         sources: What the ``start`` record names as sources; by default one for each meter.
         not_covered: Hardware that nothing reads.
-        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time.
+        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time,
+            and the CPU time of threads is not known.
 
     Example:
         >>> from eco2ai_callbacks import Tracker
@@ -61,6 +62,7 @@ def fake_platform(
             "registry": registry,
             "wall_ns": lambda: round(clock() * 1e9),
             "cpu_ns": lambda: 0,
+            "thread_clock": lambda: None,
             **fields,
         }
     )
