@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from eco2ai_callbacks.usage import component_of
@@ -51,39 +52,37 @@ class Division:
         chain = tuple(self._chain(node))
         return tuple(sorted({each.run for one in chain for each in self._rivals[one]} - {one.run for one in chain}))
 
-    def part(
-        self,
-        node: Node,
-        channel: str,
-        counted: Mapping[Node, Set[str]],
-        busy_s: Mapping[Node, float | None],
-        seconds: float,
-    ) -> float:
-        """Return a tracker's part of what its channel has counted since the last moment.
+    def parts(
+        self, counted: Mapping[Node, Set[str]], busy_s: Mapping[Node, float | None], seconds: float
+    ) -> Mapping[Node, Mapping[str, float]]:
+        """Return the part of what each channel of each tracker has counted since the last moment that is its own.
 
         A processor's energy is divided by the CPU time of the threads that have started the trackers. Where one of them
         is not known, or all were waiting, it is divided equally, and so is that of GPUs and memory.
 
         Args:
-            node: The tracker.
-            channel: The channel.
             counted: The channels of each tracker that shares.
             busy_s: The CPU time of each one's thread since the last moment.
             seconds: Time since the last moment.
         """
-        part = 1.0
-        for each in self._chain(node):
-            rivals = [rival for rival in self._rivals[each] if channel in self._within(rival, counted)]
-            if each not in rivals or len(rivals) == 1:
-                continue
-            works = [_work(rival, rivals, busy_s) for rival in rivals] if component_of(channel) == "cpu" else [None]
-            known = [work for work in works if work is not None]
-            whole = sum(known)
-            if len(known) < len(rivals) or whole <= WAITING * seconds:
-                part /= len(rivals)
-            else:
-                part *= known[rivals.index(each)] / whole
-        return part
+        # A tracker that does not measure a GPU divides it with others where one inside it does.
+        held: dict[Node, set[str]] = {}
+        for node, channels in counted.items():
+            for each in self._chain(node):
+                held.setdefault(each, set()).update(channels)
+        own = {
+            node: {
+                channel: _part(
+                    node, channel, [each for each in rivals if channel in held.get(each, ())], busy_s, seconds
+                )
+                for channel in held.get(node, ())
+            }
+            for node, rivals in self._rivals.items()
+        }
+        return {
+            node: {channel: math.prod(own[each][channel] for each in self._chain(node)) for channel in channels}
+            for node, channels in counted.items()
+        }
 
     def _chain(self, node: Node) -> Iterator[Node]:
         """Return a tracker and those around it that are measuring, the nearest first."""
@@ -100,12 +99,20 @@ class Division:
                 found.setdefault(each.run, each)
         return tuple(found.values())
 
-    def _within(self, node: Node, counted: Mapping[Node, Set[str]]) -> Set[str]:
-        """Return the channels of a tracker and of those inside it."""
-        return {channel for each, channels in counted.items() if node in self._chain(each) for channel in channels}
+
+def _part(
+    node: Node, channel: str, rivals: Sequence[Node], busy_s: Mapping[Node, float | None], seconds: float
+) -> float:
+    """Return a tracker's part among those beside it that measure a channel."""
+    if component_of(channel) == "cpu" and len(rivals) > 1:
+        works = [work for work in (_work(each, rivals, busy_s) for each in rivals) if work is not None]
+        whole = math.fsum(works)
+        if len(works) == len(rivals) and whole > WAITING * seconds:
+            return works[rivals.index(node)] / whole
+    return 1 / len(rivals)
 
 
-def _work(node: Node, rivals: list[Node], busy_s: Mapping[Node, float | None]) -> float | None:
+def _work(node: Node, rivals: Sequence[Node], busy_s: Mapping[Node, float | None]) -> float | None:
     """Return the CPU time of a tracker's thread; its part of it where several were started there, as by tasks."""
     work = busy_s.get(node)
     return None if work is None else work / sum(rival.thread is node.thread for rival in rivals)

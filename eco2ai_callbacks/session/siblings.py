@@ -115,6 +115,27 @@ class Member:
         self._cpu_s = None if self.place.clock is None else self.place.clock()
         return None if before is None or self._cpu_s is None else max(0.0, self._cpu_s - before)
 
+    def take(self, reading: Reading, parts: Mapping[str, float]) -> None:
+        """Add what the meters have counted since their last reading.
+
+        Args:
+            reading: Their reading.
+            parts: The part of it that is the tracker's own, by channel; all of it by default.
+        """
+        if self.state is None:  # it was alone until now
+            self.state = reading, reading.joules
+            return
+        before, joules = self.state
+        if reading.t >= before.t:  # else another thread has read them since
+            self.state = (
+                reading,
+                {
+                    channel: joules.get(channel, 0.0)
+                    + max(0.0, value - before.joules.get(channel, 0.0)) * parts.get(channel, 1.0)
+                    for channel, value in reading.joules.items()
+                },
+            )
+
     def part(self) -> Reading | None:
         """Return the last reading, with the tracker's own part of the joules."""
         if self.state is None:
@@ -237,27 +258,20 @@ class Siblings:
     def _credit(self, readings: Mapping[Member, Reading]) -> None:
         """Give each tracker its part of what its meters have counted since they were last read."""
         with self._lock:
-            division = self._division
-            busy_s: dict[Node, float | None] = {}
-            seconds = 0.0
-            if any(member.node in division.sharing for member in readings):
-                busy_s = {node: self._members[node].busy_s() for node in division.sharing}
+            parts: Mapping[Node, Mapping[str, float]] = {}
+            sharing = self._division.sharing
+            if any(member.node in sharing for member in readings):
+                busy_s = {node: self._members[node].busy_s() for node in sharing}
                 now = max(reading.t for reading in readings.values())
                 seconds, self._at = max(0.0, now - self._at), max(now, self._at)
-            states = ((node, self._members[node].state) for node in division.sharing)
-            counted = {node: state[0].joules.keys() for node, state in states if state is not None}
+                counted = {node: each[0].joules.keys() for node in sharing if (each := self._members[node].state)}
+                counted |= {
+                    member.node: reading.joules.keys() for member, reading in readings.items() if member.node in sharing
+                }
+                parts = self._division.parts(counted, busy_s, seconds)
             for member, reading in readings.items():
-                if member.state is None:
-                    member.state = reading, reading.joules
-                elif reading.t >= member.state[0].t and member.node in self._members:
-                    before, joules = member.state
-                    parts = {
-                        channel: joules.get(channel, 0.0)
-                        + max(0.0, value - before.joules.get(channel, 0.0))
-                        * division.part(member.node, channel, counted, busy_s, seconds)
-                        for channel, value in reading.joules.items()
-                    }
-                    member.state = reading, {**joules, **parts}
+                if member.state is None or member.node in self._members:  # else it has had its last reading
+                    member.take(reading, parts.get(member.node, {}))
 
     def _set(self, members: Mapping[Node, Member]) -> None:
         """Set the trackers that are measuring; called with the lock."""

@@ -114,7 +114,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "beside", "presence", "metering", "gpu_work", "worker"},
         {"context", "ledger", "stages", "publishing"},
-        {"identity", "arguments", "blocks", "wrapping", "watched", "calls"},
+        {"identity", "arguments", "blocks", "wrapping", "watched", "calls", "siblings"},
+        {"division", "place"},
     ],
     "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}, {"times"}],
     "metrics": [

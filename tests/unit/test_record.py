@@ -78,6 +78,7 @@ FULL = Record(
     },
     phases={"data": (2.5, 100.0), "train": (10.0, 900.0)},
     steps=(50, 10, 640, None),
+    siblings=("k2",),
 )
 
 
