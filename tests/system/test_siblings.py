@@ -175,12 +175,8 @@ def test_trials_on_one_gpu_divide_it_by_time(stub: NvmlStub, counter: bool) -> N
     runs = load("eco2ai.jsonl")
     parts = [run.sum.joules[channel] for run in runs]
     whole = load("around.jsonl").sum.joules[channel]
-    # The start of the process's first trackers, and their end, are in the one around them.
-    assert 0.5 * whole < math.fsum(parts) <= whole
-    assert max(parts) < 0.5 * math.fsum(parts)
-    # 250 W for as long as any of them ran.
-    longest = max(run.seconds for run in runs)
-    assert math.fsum(parts) == pytest.approx(250.0 * longest, rel=0.2)
+    # What any of them ran for, by the stub's 250 W; the run around them is longer.
+    assert 0.98 * 250.0 * max(run.seconds for run in runs) <= math.fsum(parts) <= 1.02 * whole
     found = by_run(rows())
     assert all(sorted(records[-1]["siblings"]) == sorted({*found} - {run}) for run, records in found.items())
     assert all(row["shared_with"] == [] for row in rows())
