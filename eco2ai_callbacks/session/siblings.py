@@ -14,6 +14,10 @@ from eco2ai_callbacks.session.division import Division, Node
 from eco2ai_callbacks.session.place import Place, ThreadClock
 from eco2ai_callbacks.usage import Reading
 
+# A reading that nobody waits for is left out where another tracker has taken one within this part of the period: the
+# meters may go unread for so much longer then, and are asked n times as often at most where all n begin at once.
+FRESH = 0.25
+
 
 class Meters(Protocol):
     """The meters of one tracker."""
@@ -227,10 +231,10 @@ class Siblings:
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _is_fresh(self, member: Member, waited: bool) -> bool:
-        """Return whether nobody waits, and another tracker has just read: else each of n were read n times as often."""
+        """Return whether nobody waits for the reading, and another tracker has just taken one."""
         period_s = member.meters.period_s()
         due = waited or member.leaves or period_s == math.inf or member.node not in self._division.sharing
-        return not due and member.meters.now() - self._at < period_s / 2
+        return not due and member.meters.now() - self._at < FRESH * period_s
 
     def _change(self, come: Mapping[Node, Member], gone: Node | None) -> None:
         """Read all whose part changes as a tracker comes or goes, and let it come or go at that moment."""

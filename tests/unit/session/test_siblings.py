@@ -241,11 +241,14 @@ def test_of_several_that_began_in_tasks_of_the_main_thread_none_is_around_a_thre
 
 
 def test_of_trackers_of_one_run_the_first_counts_a_channel_and_they_divide_nothing(process: Process) -> None:
-    same = [process.started(thread, f"same{thread}", run_id="a") for thread in range(2)]
+    same = []
+    for thread in range(2):
+        same.append(process.started(thread, f"same{thread}", run_id="a"))
+        process.clock.advance(1)
     process.clock.advance(10)
     for run in same:
         run.stop()
-    assert [run.total.joules["cpu"] for run in same] == [pytest.approx(600), 0.0]
+    assert [run.total.joules["cpu"] for run in same] == [pytest.approx(720), 0.0]
     assert all(row["siblings"] == [] for row in rows("same0.jsonl"))
 
 
