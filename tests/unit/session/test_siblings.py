@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,10 @@ class Process:
             pool.submit(int).result()
 
     def on(self, thread: int, call: Callable[..., R], *args: Any, **named: Any) -> R:
-        return self._pools[thread].submit(call, *args, **named).result()
+        return self.submit(thread, call, *args, **named).result()
+
+    def submit(self, thread: int, call: Callable[..., R], *args: Any, **named: Any) -> Future[R]:
+        return self._pools[thread].submit(call, *args, **named)
 
     def tracker(self, name: str, watts: dict[str, float] | None = None, **settings: Any) -> Tracker:
         max_gap_s = settings.pop("max_gap_s", float("inf"))
@@ -170,6 +173,28 @@ def test_a_meter_that_fails_takes_nothing_from_the_others(process: Process) -> N
     assert rows("two.jsonl")[-1]["failures"] == []
 
 
+def test_one_whose_driver_hangs_keeps_nobody_and_loses_nothing(process: Process) -> None:
+    hangs, other = process.started(0, "hangs"), process.started(1, "other")
+    inside, go = threading.Event(), threading.Event()
+
+    def hang(joules: dict[str, float]) -> dict[str, float]:
+        inside.set()
+        assert go.wait(60)
+        return joules
+
+    process.meters["hangs"].on_read = hang
+    stuck = process.submit(0, hangs.mark)
+    assert inside.wait(60)
+    process.clock.advance(10)
+    other.mark()
+    assert other.total.joules["cpu"] == pytest.approx(60 * 5)
+    go.set()
+    stuck.result()
+    other.stop()
+    hangs.stop()
+    assert total(hangs, other) == used(10)
+
+
 def test_those_inside_a_run_share_out_what_is_in_that(process: Process) -> None:
     around = process.tracker("around").start()
     assert around.run_id is not None
@@ -248,7 +273,7 @@ def test_of_trackers_of_one_run_the_first_counts_a_channel_and_they_divide_nothi
     process.clock.advance(10)
     for run in same:
         run.stop()
-    assert [run.total.joules["cpu"] for run in same] == [pytest.approx(720), 0.0]
+    assert total(*same)["cpu"] == same[0].total.joules["cpu"] == pytest.approx(720)
     assert all(row["siblings"] == [] for row in rows("same0.jsonl"))
 
 
