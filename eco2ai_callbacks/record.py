@@ -76,6 +76,8 @@ class Record:
         basis: The factors of the figures beside, with their sources.
         sci: In ``stop``: the session's score by ISO/IEC 21031, where ``sci_unit`` asks for it.
         model_check: In ``stop``: joules of the whole machine's processors by their counters and by the model.
+        siblings: Ids of other runs of the same process that were measured at the same time and not around or inside
+            this one: the joules are this run's part of what they used together.
     """
 
     schema: int = SCHEMA
@@ -132,6 +134,7 @@ class Record:
     phases: Mapping[str, tuple[float, float]] | None = None
     steps: tuple[int, int, int | None, int | None] | None = None
     gpu_health: Mapping[str, Mapping[str, Any]] | None = None
+    siblings: tuple[str, ...] = ()
 
     @property
     def adds(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from eco2ai_callbacks.cli.basis import Basis, scaled
 from eco2ai_callbacks.metrics.sci import score
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.fields import texts
 from eco2ai_callbacks.runlog.hashing import LINK_DIGITS
 from eco2ai_callbacks.runlog.read import Line
 from eco2ai_callbacks.runlog.resume import inheriting_rank
@@ -80,6 +81,7 @@ class Recount:
             "prev": None,
             "hmac": None,
             "parent": old.parent and self._run(old.parent),
+            "siblings": tuple(map(self._run, texts(old.siblings))),
             "co2_kg": own[0],
             "cost": own[1],
             "pue": basis.pue,

@@ -147,6 +147,9 @@ def _cautions(one: Side, other: Side) -> Iterator[str]:
     shared = [run.id for run in runs if run.shared_with]
     if shared:
         yield f"devices were shared with other runs in {some(shared, 'run')}"
+    divided = [run.id for run in runs if run.siblings]
+    if divided:
+        yield f"energy was divided among runs of one process, by threads and time, in {some(divided, 'run')}"
     failed = [run.id for run in runs if run.failures]
     if failed:
         yield f"something could not be measured in {some(failed, 'run')}; `eco2ai report` names it"

@@ -12,7 +12,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -198,19 +198,29 @@ class Registry:
             return ""
 
 
-def parent_of(living: Iterable[Entry], lineage: Iterable[int], run: str) -> str | None:
-    """Return the run that encloses a new tracker: the youngest in its own process, else in the nearest ancestor.
+def around_process(
+    living: Sequence[Entry], ancestors: Iterable[int], run: str, within: Collection[str] = ()
+) -> list[str]:
+    """Return the runs that enclose a new tracker's process, the nearest first: those of its nearest ancestor with any.
+
+    The process tree of each of them contains the process. Of several the one that was open where the process was forked
+    comes first, else the youngest; the others follow, for it may end before them.
 
     Args:
-        living: The running trackers.
-        lineage: The new tracker's process and its ancestors, the nearest first.
+        living: The running trackers, the longest running first.
+        ancestors: The ancestors of the new tracker's process, the nearest first.
         run: The new tracker's run: another rank of the same run is not a parent.
+        within: The runs that were open where the process was forked, as far as they are known.
     """
-    by_pid: dict[int, Entry] = {}
+    by_pid: dict[int, list[Entry]] = {}
     for entry in living:
         if entry.run != run:
-            by_pid[entry.pid] = entry
-    return next((by_pid[pid].run for pid in lineage if pid in by_pid), None)
+            by_pid.setdefault(entry.pid, []).append(entry)
+    here = next((by_pid[pid] for pid in ancestors if pid in by_pid), [])
+    runs = [entry.run for entry in reversed(here)]
+    runs.sort(key=lambda each: each not in within)
+    further = [each for entry in reversed(here) for each in ancestry(living, entry.run)]
+    return [each for each in dict.fromkeys((*runs, *further)) if each != run]
 
 
 def ancestry(living: Iterable[Entry], run: str | None) -> list[str]:

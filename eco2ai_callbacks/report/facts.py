@@ -40,6 +40,7 @@ class Facts:
         "_schemas",
         "_seen",
         "_shared_with",
+        "_siblings",
         "_stated",
         "_step",
         "_unused",
@@ -59,6 +60,7 @@ class Facts:
         self._not_covered: dict[str, None] = {}
         self._failures: dict[str, None] = {}
         self._shared_with: dict[str, None] = {}
+        self._siblings: dict[str, None] = {}
         self._factors: dict[Factor, None] = {}
         self._versions: dict[str, None] = {}
         self._schemas: dict[int, None] = {}
@@ -84,6 +86,7 @@ class Facts:
         said = (
             *(record.project, record.description, record.world_size, record.version, record.method, record.failures),
             *(record.not_covered, record.shared_with, record.intensity, record.pue, record.sources),
+            record.siblings,
             record.basis,
             record.schema,
         )
@@ -110,6 +113,7 @@ class Facts:
             (self._failures, record.failures),
             (self._not_covered, record.not_covered),
             (self._shared_with, record.shared_with),
+            (self._siblings, record.siblings),
         ):
             if names:
                 _keep(held, texts(names))
@@ -146,6 +150,7 @@ class Facts:
             (self._not_covered, other._not_covered),
             (self._failures, other._failures),
             (self._shared_with, other._shared_with),
+            (self._siblings, other._siblings),
             (self._versions, other._versions),
         ):
             _keep(mine, its)
@@ -174,6 +179,7 @@ class Facts:
             "not_covered": tuple(self._not_covered),
             "failures": tuple(self._failures),
             "shared_with": tuple(self._shared_with),
+            "siblings": tuple(self._siblings),
             "factors": tuple(self._factors),
             "versions": tuple(self._versions),
             "schemas": tuple(self._schemas),

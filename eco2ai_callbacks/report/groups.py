@@ -160,6 +160,7 @@ def notes(runs: Runs) -> list[str]:
         *_factor_notes(runs),
         *_missing_ranks(runs),
         *_nested(runs),
+        *_divided(runs),
         *(f"not covered: {name}" for name in dict.fromkeys(name for run in runs for name in run.not_covered)),
         *_failures(runs),
         *_gpus(runs),
@@ -204,6 +205,12 @@ def _nested(runs: Runs) -> Iterator[str]:
     found = [run.id for run in runs if run.within]
     if found:
         yield f"measured inside another run of this report, so not added again: {some(found, 'run')}"
+
+
+def _divided(runs: Runs) -> Iterator[str]:
+    found = [run.id for run in runs if run.siblings]
+    if found:
+        yield f"ran beside others in one process, and each has its part of what that used: {some(found, 'run')}"
 
 
 def _failures(runs: Runs) -> Iterator[str]:

@@ -89,6 +89,7 @@ class Run(Summed):
         not_covered: Hardware that draws power and that no meter reads.
         failures: Failures, one sentence each.
         shared_with: Other runs that used the same devices.
+        siblings: Other runs of the same process: the energy is this run's part of what they used together.
         factors: The carbon intensities.
         versions: The versions of the package that wrote it, or the tool whose file it is from.
         schemas: The versions of its records' form.
@@ -118,6 +119,7 @@ class Run(Summed):
     not_covered: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     shared_with: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
     factors: tuple[Factor, ...] = ()
     versions: tuple[str, ...] = ()
     schemas: tuple[int, ...] = ()

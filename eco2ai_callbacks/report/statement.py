@@ -204,6 +204,11 @@ class Statement:
             sentences.append(
                 f"Other runs used the same devices at the time of {some([r.id for r in shared], 'run')}{said}."
             )
+        divided = [run.id for run in self.counted if run.siblings]
+        if divided:
+            sentences.append(
+                f"Several runs ran in one process and divide its energy, by threads and time: {some(divided, 'run')}."
+            )
         return tuple(sentences)
 
 

@@ -10,6 +10,8 @@ from eco2ai_callbacks.record import Record, banded, measured, whole_epoch
 from eco2ai_callbacks.usage import Method, Usage
 
 Methods = Mapping[str, Method]
+# What seldom changes: intensity, shared_with, parent, failures, siblings.
+Standing = tuple[Mapping[str, Any] | None, tuple[str, ...], str | None, tuple[str, ...], tuple[str, ...]]
 # Fields of a plain record beside those that a draft has by itself.
 _PLAIN = frozenset({"samples", "tokens", "ended", "metrics", "beside", "phases", "steps", "gpu_health"})
 
@@ -30,7 +32,8 @@ class Draft:
         total: Usage of the run, this record included.
         total_methods: Measuring methods in the run.
         spread: Lower and upper end of the carbon intensity's band, as factors.
-        standing: Further fields that seldom change: ``intensity``, ``shared_with``, ``parent``, ``failures``.
+        standing: Further fields that seldom change: ``intensity``, ``shared_with``, ``parent``, ``failures``,
+            ``siblings``.
         attempts: How often each epoch was begun.
         train: Sum of the epoch's ``train`` marks, where an epoch ends; ``None`` elsewhere.
         further: Fields that only this record has.
@@ -52,7 +55,7 @@ class Draft:
         total: Usage,
         total_methods: Methods,
         spread: tuple[float, float],
-        standing: tuple[Mapping[str, Any] | None, tuple[str, ...], str | None, tuple[str, ...]],
+        standing: Standing,
         attempts: tuple[tuple[int, int, int], ...],
         train: Usage | None,
         further: Mapping[str, Any],
@@ -85,7 +88,7 @@ class Draft:
     def record(self) -> Record:
         """The whole record."""
         if self._record is None:
-            intensity, shared_with, parent, failures = self.standing
+            intensity, shared_with, parent, failures, siblings = self.standing
             fields = {
                 **measured(self.usage, self.methods),
                 **({} if self.train is None else whole_epoch(self.train)),
@@ -105,6 +108,7 @@ class Draft:
                 shared_with=shared_with,
                 parent=parent,
                 failures=failures,
+                siblings=siblings,
                 **fields,
             )
         return self._record

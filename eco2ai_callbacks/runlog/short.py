@@ -22,7 +22,7 @@ from eco2ai_callbacks.usage import Method
 # Fields that hold until a line of the same writer states another value.
 STANDING = (
     *("rank", "world_size", "host", "pid", "project", "description", "parent", "version", "pue", "intensity"),
-    *("covers", "not_covered", "shared_with", "failures", "basis"),
+    *("covers", "not_covered", "shared_with", "failures", "basis", "siblings"),
 )
 # The same, for each channel by itself.
 BY_CHANNEL = ("method", "attribution", "accuracy")

@@ -72,6 +72,7 @@ def open_session(
         if prior.note is not None:
             guard.record(f"log file: {prior.note}")
     registry = Registry(host.hash, platform.registry)
+    member = platform.siblings.enter(run.run, (host.hash, context.pid), platform.thread_clock())
     identity = SessionIdentity(
         id=run.run,
         writer=new_id(),
@@ -79,10 +80,10 @@ def open_session(
         rank=rank,
         world_size=world_size,
         pid=os.getpid(),
-        around=runs_around(registry, run.run, guard),
+        around=member.around or runs_around(registry, run.run, guard, member.within),
         continues=prior.continues,
     )
-    presence = Presence(registry, identity, platform.clock(), guard)
+    presence = Presence(registry, identity, platform.clock(), guard, member)
     grid = platform.grid(settings, environ, platform.root, datetime.now().year, guard)
     speaks = rank == 0 and not context.quiet
     if grid.warning and speaks:
@@ -204,7 +205,8 @@ class PreparedSession:
         # From here on the metering closes the meters.
         self.opened.callback(metering.close)
         wall = WallClock(platform.clock)
-        reading = metering.read()
+        reading = self.presence.member.begin(metering)
+        self.opened.callback(self.presence.member.remove)
         before = self.prior.usage + carried_usage(carried or {})
         ledger = Ledger(reading, *self.grid.from_label(lambda: wall.label), before=before)
         self.presence.announce(reading.t)
@@ -218,8 +220,7 @@ class PreparedSession:
             self.publisher,
             guard,
             methods=MethodsNow(meters),
-            shared_with=self.presence.shared_with,
-            parent=self.presence.parent,
+            others=self.presence,
             attempts=self.prior.attempts,
             beside=beside.fields,
         )

@@ -19,6 +19,8 @@ from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
+from eco2ai_callbacks.session.place import ThreadClock, thread_clock
+from eco2ai_callbacks.session.siblings import Siblings
 from eco2ai_callbacks.session.watched import WatchedCalls
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import SINKS, OpenSink
@@ -57,6 +59,8 @@ class Platform:
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
         evaluations: The same for evaluations outside of a fit, which a rank may run alone.
         watched: The trackers of this process whose measured call may end unreported.
+        siblings: The trackers of this process that are measuring.
+        thread_clock: Returns a clock of the calling thread's CPU time that other threads may read.
         wall_ns: Wall time by which phases are told apart, in nanoseconds.
         cpu_ns: CPU time of this process, for the same, in nanoseconds.
         sleep: Waits for some seconds.
@@ -73,6 +77,8 @@ class Platform:
     number: Callable[[], int] = itertools.count().__next__
     evaluations: Callable[[], int] = itertools.count().__next__
     watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
+    siblings: Siblings = field(default=Siblings())  # one for the process
+    thread_clock: Callable[[], ThreadClock | None] = thread_clock
     wall_ns: Callable[[], int] = time.perf_counter_ns
     cpu_ns: Callable[[], int] = time.process_time_ns
     sleep: Callable[[float], None] = time.sleep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
@@ -13,6 +13,7 @@ from eco2ai_callbacks.record import ADDING_EVENTS, Record, band_factors, banded,
 from eco2ai_callbacks.runlog.attempts import Attempts
 from eco2ai_callbacks.runlog.draft import Draft
 from eco2ai_callbacks.session.publishing import Publisher, whole
+from eco2ai_callbacks.session.siblings import Named
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
@@ -40,6 +41,39 @@ class WallClock:
         return expected if abs(looked_up - expected) < timedelta(seconds=1) else looked_up
 
 
+class Others(Protocol):
+    """The runs beside and around a run."""
+
+    @property
+    def divided_with(self) -> Named:
+        """The runs that the energy since the last mark was divided with."""
+        ...
+
+    def shared_with(self) -> tuple[str, ...]:
+        """Return the other runs that measure the same devices now."""
+        ...
+
+    def parent(self) -> str | None:
+        """Return the run inside which this one is measured now."""
+        ...
+
+
+class Alone:
+    """No other runs, or one around this."""
+
+    def __init__(self, parent: str | None = None) -> None:
+        self.divided_with = Named()
+        self._parent = parent
+
+    def shared_with(self) -> tuple[str, ...]:
+        """Return no runs."""
+        return ()
+
+    def parent(self) -> str | None:
+        """Return the run around this one."""
+        return self._parent
+
+
 class Journal:
     """The writer of the records of one session.
 
@@ -50,8 +84,7 @@ class Journal:
         publisher: Receives the records.
         guard: Holds the failures that each record names.
         methods: Returns the measuring method of each channel; a meter may find more channels as it runs.
-        shared_with: Returns the other runs that measure the same devices now.
-        parent: Returns the run inside which this one is measured now.
+        others: The runs beside and around this one.
         attempts: How often each epoch was begun in earlier sessions of the run.
         beside: Returns the fields of a record for figures beside energy and CO2e, from its event, usage and fields.
     """
@@ -65,8 +98,7 @@ class Journal:
         guard: Guard,
         *,
         methods: Callable[[], Mapping[str, Method]] = dict,
-        shared_with: Callable[[], tuple[str, ...]] = tuple,
-        parent: Callable[[], str | None] = lambda: None,
+        others: Others | None = None,
         attempts: Mapping[int, int] | None = None,
         beside: Callable[[str, Usage, Mapping[str, Any]], Mapping[str, Any]] = lambda *_: {},
     ) -> None:
@@ -76,9 +108,8 @@ class Journal:
         self._publisher = publisher
         self._guard = guard
         self._methods = methods
-        self._shared_with = shared_with
-        self._parent = parent
         self._beside = beside
+        self._others = others or Alone()
         self._spread = grid.spread
         self._stop: Record | None = None
         self._beside_sum: dict[str, float] = {}
@@ -109,6 +140,7 @@ class Journal:
         if event in ADDING_EVENTS:
             for name, value in further.get("beside", {}).items():
                 self._beside_sum[name] = self._beside_sum.get(name, 0.0) + value
+        others = self._others
         draft = Draft(
             self._template,
             event,
@@ -119,7 +151,7 @@ class Journal:
             total,
             methods,
             self._spread,
-            (intensity, self._shared_with(), self._parent(), self._guard.failures),
+            (intensity, others.shared_with(), others.parent(), self._guard.failures, others.divided_with.runs),
             self._attempts.ranges,
             train,
             {name: value for name, value in further.items() if value is not None},
@@ -143,6 +175,8 @@ class Journal:
         record = self.write(event, usage, segment, total, **fields)
         self._wall.label = ends
         self._marked = self._latest
+        if self._others.divided_with.runs:
+            self._others.divided_with.marked()
         if event == "stop":
             self._stop = whole(record)
         return record

@@ -14,6 +14,7 @@ from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.meters.meter import Meter, behind_of, look_at, looks_of, refresh_of
+from eco2ai_callbacks.session.siblings import Member
 from eco2ai_callbacks.usage import Method, Reading
 
 # A meter that takes this long to answer, in seconds, twice in a row, delays a training and is named.
@@ -56,6 +57,8 @@ class Metering:
         self._guard = guard
         self._clock = clock
         self._outside = outside
+        # Returns the tracker's part, where others of its process divide the figures with it.
+        self.share: Member | None = None
 
     def period_s(self, heartbeat_s: float = math.inf) -> float:
         """Return how often the meters must be read, in seconds.
@@ -77,22 +80,32 @@ class Metering:
         return self._clock()
 
     def read(self, *, waited: bool = True) -> Reading:
-        """Read every meter; never raises, and does not wait long for one that another thread reads.
+        """Read every meter, and return the tracker's part of their figures.
+
+        Never raises, and does not wait long for a meter that another thread reads.
 
         Args:
             waited: Whether a program waits for the answer: only that can be delayed.
         """
         with self._outside():
-            t = self._clock()
-            joules: dict[str, float] = {}
-            retired: set[str] = set()
-            last_read: dict[str, float] = {}
-            for slot in self._slots:
-                slot.read(waited, t)
-                joules |= slot.joules
-                if slot.retired:
-                    retired |= slot.retired
-                    last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
+            return self.own(waited) if self.share is None else self.share(waited)
+
+    def own(self, waited: bool) -> Reading:
+        """Read every meter, and return their figures undivided; from any thread.
+
+        Args:
+            waited: Whether a program waits for the answer.
+        """
+        t = self._clock()
+        joules: dict[str, float] = {}
+        retired: set[str] = set()
+        last_read: dict[str, float] = {}
+        for slot in self._slots:
+            slot.read(waited, t)
+            joules |= slot.joules
+            if slot.retired:
+                retired |= slot.retired
+                last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
         return Reading(t, MappingProxyType(joules), frozenset(retired), MappingProxyType(last_read))
 
     def looks(self) -> bool:

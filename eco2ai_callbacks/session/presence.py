@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import process_identity, process_started
-from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
+from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, around_process, lineage
 from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import SessionIdentity
+from eco2ai_callbacks.session.siblings import Member, Named
 from eco2ai_callbacks.settings import Settings
 
 # Whether the processes that share a device still live is looked up at most once in so many seconds: each costs a read.
@@ -27,6 +28,7 @@ class Presence:
         identity: Identity of the writer.
         since: Monotonic seconds at which the tracker began.
         guard: Records failures of the registry.
+        member: This tracker among those of its process.
         clock: Monotonic seconds of the processes on this host.
     """
 
@@ -36,9 +38,13 @@ class Presence:
         identity: SessionIdentity,
         since: float,
         guard: Guard,
+        member: Member,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
+        self.member = member
+        # The runs that the energy since the last mark was divided with.
+        self.divided_with: Named = member.named
         self._clock = clock
         # The runs that share a device: of which entries, inside which runs, until when, and which.
         self._shared: tuple[object, tuple[str, ...], float, tuple[str, ...]] = ((), (), -math.inf, ())
@@ -94,14 +100,15 @@ class Presence:
 
     def leave_ended_parents(self) -> None:
         """Take the nearest run around this one that is still measured as the parent."""
-        self._around = self._still_around()
+        if self._around:
+            self._around = self._still_around()
 
     def _still_around(self) -> tuple[str, ...]:
         if not self._around:
             return ()
         known: list[Entry] | None = None
         found = self._guard.call("registry", lambda: self._registry.living(lambda e: e.run in self._around), known)
-        runs = self._around if found is None else {entry.run for entry in found}
+        runs = self._around if found is None else {entry.run for entry in found} | self.member.siblings.runs()
         return tuple(run for run in self._around if run in runs)
 
     def siblings(self) -> list[int]:
@@ -118,7 +125,10 @@ class Presence:
         return living(self._registry, self._guard, lambda other: other.run == mine.run and other.writer != mine.writer)
 
     def shared_with(self) -> tuple[str, ...]:
-        """Return other runs that measure one of our devices now or a moment ago, apart from those around and inside."""
+        """Return other runs that measure one of our devices now or a moment ago, apart from those around and inside.
+
+        With those of this process the energy is divided: they are named as ``siblings``.
+        """
         if not self.entry.devices:
             return ()
         nobody: tuple[Entry, ...] = ()
@@ -134,7 +144,9 @@ class Presence:
         found = living(
             self._registry,
             self._guard,
-            lambda other: other.run != mine.run and not {*mine.devices}.isdisjoint(other.devices),
+            lambda other: (
+                other.run != mine.run and other.pid != mine.pid and not {*mine.devices}.isdisjoint(other.devices)
+            ),
         )
         others = {other.run for other in found} - {*self._around, *ancestry(entries, mine.parent)}
         return tuple(sorted(run for run in others if mine.run not in ancestry(entries, run)))
@@ -152,12 +164,18 @@ def living(registry: Registry, guard: Guard, keep: Callable[[Entry], bool] | Non
     return guard.call("registry", lambda: registry.living(keep), nobody)
 
 
-def runs_around(registry: Registry, run: str, guard: Guard) -> tuple[str, ...]:
-    """Return the runs inside which a new session of a run is measured, the nearest first."""
+def runs_around(registry: Registry, run: str, guard: Guard, within: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the runs of other processes inside which a new session of a run is measured, the nearest first.
+
+    Args:
+        registry: The running trackers of this host.
+        run: The session's run.
+        guard: Records failures.
+        within: The runs that were open where this process was forked, as far as they are known.
+    """
 
     def find() -> tuple[str, ...]:
-        entries = registry.living()
-        return tuple(ancestry(entries, parent_of(entries, lineage(), run)))
+        return tuple(around_process(registry.living(), lineage()[1:], run, within))
 
     return guard.call("registry", find, ())
 

@@ -210,6 +210,7 @@ class Session:
             ended: ``finished``, ``interrupted``, or what stopped the run.
         """
         if not self.stopped:
+            self._presence.member.leave()
             reading = self._metering.read()
             self.stopped = True
             self._mark_reading("stop", self._stages.inside or Segment(), reading, ended=ended)

@@ -34,8 +34,8 @@ def fake_platform(
         registry: Folder of the running trackers.
         sources: What the ``start`` record names as sources; by default one for each meter.
         not_covered: Hardware that nothing reads.
-        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time, and
-            ``sleep`` moves the clock.
+        fields: Other fields of the platform; ``discover`` replaces the meters. By default no phase uses CPU time,
+            the CPU time of threads is not known, and ``sleep`` moves the clock.
 
     Example:
         >>> from eco2ai_callbacks import Tracker
@@ -64,6 +64,7 @@ def fake_platform(
             "wall_ns": lambda: round(clock() * 1e9),
             "cpu_ns": lambda: 0,
             "sleep": getattr(clock, "advance", time.sleep),
+            "thread_clock": lambda: None,
             **fields,
         }
     )

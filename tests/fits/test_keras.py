@@ -6,7 +6,9 @@ import copy
 import csv
 import os
 import pickle
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ if not os.environ.get("KERAS_BACKEND"):
 keras = pytest.importorskip("keras")
 np = pytest.importorskip("numpy")
 
-from eco2ai_callbacks import load  # noqa: E402 - after the skips
+from eco2ai_callbacks import load, track  # noqa: E402 - after the skips
 from eco2ai_callbacks.errors import SettingsError  # noqa: E402
 from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402
 from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform  # noqa: E402
@@ -263,6 +265,36 @@ def test_a_fit_inside_a_fit_is_a_part_of_it(data: Any) -> None:
     model().fit(*data, epochs=1, callbacks=[Eco2AICallback(), Fits()], verbose=0)
     outer, inner = (row for row in rows() if row["event"] == "start")
     assert (outer["parent"], inner["parent"]) == (None, outer["run"])
+
+
+def test_fits_in_threads_divide_what_the_process_uses(data: Any) -> None:
+    """As a search whose trials run in threads: what they have used is the process's, and none is inside another."""
+    nets, barrier = [model() for _ in range(4)], threading.Barrier(4, timeout=60)
+
+    class Waits(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            barrier.wait()
+
+        def on_train_end(self, logs: Any = None) -> None:
+            barrier.wait()
+
+    def fit(net: Any) -> None:
+        callbacks = [Waits(), Eco2AICallback(region="FR", console=False)]
+        net.fit(*data, epochs=2, batch_size=16, callbacks=callbacks, verbose=0)
+
+    with track(region="FR", console=False, log_file="around.jsonl") as around, ThreadPoolExecutor(4) as pool:
+        list(pool.map(fit, nets))
+    check_whole(rows())
+    found = by_run(rows())
+    assert len(found) == 4
+    for run, records in found.items():
+        assert {row["parent"] for row in records} == {around.run_id}
+        assert all(sorted(row["siblings"]) == sorted({*found} - {run}) for row in epochs(records))
+    counted = load("eco2ai.jsonl")
+    assert all(run.counts for run in counted)
+    trials, whole = counted.sum.joules["cpu"], around.total.joules["cpu"]
+    # Beside them the process has made the threads and their data; undivided, it would be four times as much.
+    assert 0.3 * whole < trials <= 1.001 * whole
 
 
 def test_a_fit_after_a_failed_fit_closes_that_and_is_counted_by_itself(data: Any) -> None:

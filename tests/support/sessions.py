@@ -15,7 +15,7 @@ from eco2ai_callbacks.runlog.resume import load_prior
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
 from eco2ai_callbacks.session.identity import new_id
-from eco2ai_callbacks.session.journal import Journal
+from eco2ai_callbacks.session.journal import Alone, Journal
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
@@ -67,7 +67,7 @@ class Written:
             self.guard,
             methods=lambda: METHODS,
             attempts=known.attempts,
-            parent=lambda: fields.get("parent"),
+            others=Alone(fields.get("parent")),
         )
         self._write("start", Usage(), Segment(), **described(METHODS), continues=known.continues, carried=carried)
 

@@ -114,7 +114,8 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "beside", "presence", "metering", "gpu_work", "gpu_health", "worker"},
         {"context", "ledger", "stages", "publishing"},
-        {"identity", "arguments", "at_exit", "baseline", "blocks", "wrapping", "watched", "calls"},
+        {"identity", "arguments", "at_exit", "baseline", "blocks", "wrapping", "watched", "calls", "siblings"},
+        {"division", "place"},
     ],
     "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}, {"times"}],
     "metrics": [

@@ -79,6 +79,7 @@ FULL = Record(
     phases={"data": (2.5, 100.0), "train": (10.0, 900.0)},
     steps=(50, 10, 640, None),
     gpu_health={"GPU-a": {"index": 0, "seconds": 12.0, "busy": 0.5, "throttle": {"power cap": 0.25}}},
+    siblings=("k2",),
 )
 
 

@@ -46,7 +46,7 @@ def counted(*args: str, log: Path = LOG, output: Path = NEW) -> tuple[list[Recor
         VALID.validate(json.loads(line))
     was, now = records(log), records(output)
     changeable = {
-        *("run", "writer", "prev", "hmac", "parent", "co2_kg", "epoch_co2_kg", "cost", "pue", "intensity"),
+        *("run", "writer", "prev", "hmac", "parent", "siblings", "co2_kg", "epoch_co2_kg", "cost", "pue", "intensity"),
         *("total", "epoch_total", "carried", "continues", "metrics", "failures", "beside", "sci", "basis"),
     }
     for old, new in zip(was, now, strict=True):

@@ -20,8 +20,10 @@ def recount(*runs: str) -> Recount:
 
 
 def test_runs_of_the_log_get_new_ids_and_others_keep_theirs() -> None:
-    found = recount("run", "outer").counted(Line(dataclasses.replace(START, parent="outer"), "h"))
+    start = dataclasses.replace(START, parent="outer", siblings=("outer", "elsewhere"))
+    found = recount("run", "outer").counted(Line(start, "h"))
     assert (found.run, found.parent) == ("run-a1b2c3", "outer-a1b2c3")
+    assert found.siblings == ("outer-a1b2c3", "elsewhere")
     assert len(found.writer) == 16
     assert found.failures == ("a gap",)
     assert recount("run").counted(Line(dataclasses.replace(START, parent="outer"), "h")).parent == "outer"

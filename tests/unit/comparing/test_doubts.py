@@ -106,9 +106,10 @@ def test_cautions_name_what_else_a_reader_must_know() -> None:
 
 def test_other_devices_and_failures_are_cautions() -> None:
     renamed = {"method": {"cpu": "rapl", "gpu:GPU-z": "nvml-energy"}, "failures": ("lost",), "shared_with": ("c",)}
-    assert cautions(BASE, side("B", "b1", **renamed))[:3] == [
+    assert cautions(BASE, side("B", "b1", **renamed, siblings=("d",)))[:4] == [
         "other devices of the same number were used in A and B",
         "devices were shared with other runs in run b1",
+        "energy was divided among runs of one process, by threads and time, in run b1",
         "something could not be measured in run b1; `eco2ai report` names it",
     ]
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from eco2ai_callbacks.host.machine import process_identity, process_started
-from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, lineage, parent_of
+from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, around_process, lineage
 
 HERE = os.getpid()
 
@@ -125,18 +125,29 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path):
         Registry("host", tmp_path / "file" / "trackers").enter(entry())
 
 
-class TestParent:
-    def test_it_is_the_nearest_process_that_measures(self):
-        living = [entry("a", "outer", pid=10), entry("b", "inner", pid=20)]
-        assert parent_of(living, [30, 20, 10], "new") == "inner"
-        assert parent_of(living, [30, 10], "new") == "outer"
-        assert parent_of(living, [30], "new") is None
+class TestAroundAProcess:
+    def test_it_is_the_nearest_process_that_measures_and_what_is_around_that(self):
+        living = [entry("a", "outer", pid=10), entry("b", "inner", pid=20, parent="outer")]
+        assert around_process(living, [20, 10], "new") == ["inner", "outer"]
+        assert around_process(living, [10], "new") == ["outer"]
+        assert around_process(living, [30], "new") == []
 
-    def test_in_one_process_it_is_the_youngest(self):
-        assert parent_of([entry("a", "old"), entry("b", "young")], [HERE], "new") == "young"
+    def test_of_several_in_one_process_the_youngest_is_first_and_the_others_follow_it(self):
+        living = [
+            entry("a", "around", pid=10),
+            entry("b", "old", parent="around"),
+            entry("c", "young", parent="around"),
+        ]
+        assert around_process(living, [HERE], "new") == ["young", "old", "around"]
+
+    def test_of_several_in_a_process_that_was_forked_those_open_there_are_first(self):
+        living = [entry("a", "outer"), entry("b", "old"), entry("c", "young")]
+        assert around_process(living, [HERE], "new", ["outer", "old"]) == ["old", "outer", "young"]
 
     def test_another_rank_of_the_same_run_is_none(self):
-        assert parent_of([entry("a", "run", pid=10)], [30, 10], "run") is None
+        assert around_process([entry("a", "run", pid=10)], [10], "run") == []
+        living = [entry("a", "run", pid=10), entry("b", "inner", pid=10, parent="run")]
+        assert around_process(living, [10], "run") == ["inner"]
 
 
 class TestAncestry:

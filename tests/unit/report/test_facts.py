@@ -32,7 +32,13 @@ def test_each_fact_is_kept_once() -> None:
     found = taken(
         record(event="start", sources=SOURCES, project="p", description="d", version="0.1.0"),
         *[record(method={"cpu": "cpu-model"}, covers={"cpu": ("cpu", "ram")}, attribution={"cpu": "job"})] * 2,
-        record(method={"cpu": "rapl"}, failures=("one", "two"), not_covered=("TPU",), shared_with=("other",)),
+        record(
+            method={"cpu": "rapl"},
+            failures=("one", "two"),
+            not_covered=("TPU",),
+            shared_with=("other",),
+            siblings=("s",),
+        ),
         record(failures=("two", "three"), intensity=GRID, pue=1.2, version="0.2.0", world_size=4),
     )
     assert (found["project"], found["description"], found["world_size"]) == ("p", "d", 4)
@@ -40,7 +46,7 @@ def test_each_fact_is_kept_once() -> None:
     assert found["covers"] == {"cpu": ("cpu", "ram")}
     assert found["attribution"] == {"cpu": "job"}
     assert found["failures"] == ("one", "two", "three")
-    assert (found["not_covered"], found["shared_with"]) == (("TPU",), ("other",))
+    assert (found["not_covered"], found["shared_with"], found["siblings"]) == (("TPU",), ("other",), ("s",))
     assert found["unused"] == (("rapl", "not readable"),)
     assert "nvml-energy" in found["hardware"]
     assert "cpu-model" not in found["hardware"]

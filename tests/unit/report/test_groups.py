@@ -85,10 +85,11 @@ def test_a_reader_is_told_what_limits_the_figures() -> None:
 
 def test_many_notes_are_counted() -> None:
     writer = Writer("w", 0, "h", None, None, "finished", False, 1)
-    run = Run("r", writers=(writer,), failures=tuple(f"failure {n}" for n in range(12)))
+    run = Run("r", writers=(writer,), failures=tuple(f"failure {n}" for n in range(12)), siblings=("s",))
     runs = Runs((run,), torn=tuple(("log", n) for n in range(9)), copies=3, foreign=("a", "b"))
     found = notes(runs)
     assert "7 more failures" in found
+    assert "ran beside others in one process, and each has its part of what that used: run r" in found
     assert "4 more torn lines" in found
     assert "3 records stand in several logs and count once" in found
     assert "no record in files a, b" in found

@@ -95,7 +95,7 @@ def test_what_limits_the_figures_is_said() -> None:
     carried = {"energy_kwh": 1.0, "co2_kg": 0.4, "seconds": 5.0}
     training(Path("eco2ai.jsonl"), carried=carried, world_size=2, not_covered=("TPU",))
     (run,) = load("eco2ai.jsonl")
-    found = statement([replace(run, shared_with=("x",))])
+    found = statement([replace(run, shared_with=("x",), siblings=("y",))])
     assert found.limits[0].startswith("Energy is that of cpu; mainboards, disks")
     assert found.limits[1] == "It is IT energy; CO2e holds the data centre's overhead (PUE)."
     assert found.cautions[0] == "No meter read TPU."
@@ -103,6 +103,8 @@ def test_what_limits_the_figures_is_said() -> None:
     assert found.cautions[2] == "Ranks are missing in run run."
     shared = "Other runs used the same devices at the time of run run; counted is: cpu job's process tree."
     assert found.cautions[3] == shared
+    divided = "Several runs ran in one process and divide its energy, by threads and time: run run."
+    assert found.cautions[4] == divided
 
 
 def test_nothing_says_nothing() -> None:

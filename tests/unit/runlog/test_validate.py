@@ -13,7 +13,7 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.record import EVENTS, FIELDS, SCHEMA, STAGES, Record
 from eco2ai_callbacks.runlog.validate import is_checked, is_record
 
-SINCE_SCHEMA_2 = ("accuracy", "beside", "basis", "sci", "model_check", "phases", "steps", "gpu_health")
+SINCE_SCHEMA_2 = ("accuracy", "beside", "basis", "sci", "model_check", "phases", "steps", "gpu_health", "siblings")
 SCHEMA_1 = Path(__file__).parent / "schema1"
 TOTAL = {"energy_kwh": 1.0, "co2_kg": 2.0, "seconds": 3.0}
 

@@ -10,7 +10,7 @@ from eco2ai_callbacks.carbon.intensity import user
 from eco2ai_callbacks.carbon.over_time import Asked, OverTime
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.session.journal import Journal, WallClock
+from eco2ai_callbacks.session.journal import Alone, Journal, WallClock
 from eco2ai_callbacks.session.publishing import Publisher
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.testing import Clock
@@ -80,3 +80,17 @@ def test_a_record_holds_the_mean_factor_of_its_time_and_the_console_that_of_the_
     assert (half.intensity or {})["static_g_per_kwh"] == 100.0
     assert (half.intensity or {})["source"].startswith("function ")
     assert [(record.intensity or {})["g_per_kwh"] for record in shown.records] == [50.0, 65.0]
+
+
+def test_the_runs_that_a_segment_was_divided_with_are_named_until_the_mark_after_their_end() -> None:
+    guard, others = Guard(), Alone("around")
+    publisher = Publisher(None, [], guard)
+    found = Journal(
+        RECORD, Grid(user(100.0), 1.0, "setting", None), WallClock(Clock()), publisher, guard, others=others
+    )
+    found.begin(Usage(), Usage())
+    others.divided_with.set(("sibling",))
+    others.divided_with.set(())
+    marks = [found.mark("stage", Usage(5.0), Segment(), Reading(5.0), Usage()) for _ in range(2)]
+    assert [record.siblings for record in marks] == [("sibling",), ()]
+    assert {(record.parent, record.shared_with) for record in marks} == {("around", ())}

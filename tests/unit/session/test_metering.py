@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from eco2ai_callbacks.errors import Eco2AIError, MeterUnavailable
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.session.ledger import Ledger
 from eco2ai_callbacks.session.metering import FAILED_READS, FAILED_S, HOPELESS, SHORTEST_S, SLOW_S, Metering, MethodsNow
+from eco2ai_callbacks.session.siblings import Siblings
 from eco2ai_callbacks.testing import Clock, FakeMeter
 from eco2ai_callbacks.usage import Method, Reading
 
@@ -539,3 +541,20 @@ def test_a_figure_that_is_none_retires_the_meter(figure: Any) -> None:
     reading = Metering([counter], guard).read()
     assert not reading.joules
     assert [failure.partition(" (")[0] for failure in guard.failures] == ["good: gave a figure that is none"]
+
+
+def test_where_others_share_a_reading_is_the_trackers_own_part_and_its_meters_are_read_as_they_are() -> None:
+    clock = Clock()
+    one, two = (Metering([FakeMeter(clock, {"cpu": 10.0})], Guard(), clock) for _ in range(2))
+    siblings = Siblings()
+    members = [siblings.enter(run, ("host", None)) for run in ("one",)]
+    with ThreadPoolExecutor(1) as pool:  # not inside the first, which has not begun yet
+        members.append(pool.submit(siblings.enter, "two", ("host", None)).result())
+    for member, metering in zip(members, (one, two), strict=True):
+        member.begin(metering)
+    clock.advance(2.0)
+    assert (one.read().joules, two.read().joules, one.own(True).joules) == ({"cpu": 10.0}, {"cpu": 10.0}, {"cpu": 20.0})
+    members[1].leave()
+    two.read()
+    clock.advance(2.0)
+    assert (one.read().joules, two.read().joules) == ({"cpu": 30.0}, {"cpu": 10.0})

@@ -12,6 +12,7 @@ from eco2ai_callbacks.host.machine import process_started
 from eco2ai_callbacks.host.registry import Entry, Registry
 from eco2ai_callbacks.session.identity import SessionIdentity
 from eco2ai_callbacks.session.presence import Presence, living, runs_around, unfinished_runs
+from eco2ai_callbacks.session.siblings import Siblings
 from eco2ai_callbacks.settings import resolve
 from eco2ai_callbacks.testing import CLOUD_VM, Clock, fake_platform
 
@@ -28,7 +29,7 @@ def presence(
     registry: Registry, writer: str = "w0", run: str = "run", guard: Guard | None = None, **who: object
 ) -> Presence:
     identity = SessionIdentity(id=run, writer=writer, host="host", pid=HERE, **who)  # type: ignore[arg-type]
-    return Presence(registry, identity, 5.0, guard or Guard())
+    return Presence(registry, identity, 5.0, guard or Guard(), Siblings().enter(run, ("host", None)))
 
 
 def entry(writer: str, run: str = "run", pid: int = PARENT, host: str = "host", **fields: object) -> Entry:
@@ -74,6 +75,7 @@ def test_other_runs_on_the_same_device_are_named_but_not_those_around_or_inside(
     registry.enter(entry("w2", run="elsewhere", devices=("GPU-b",)))
     registry.enter(entry("w3", run="around", devices=("GPU-a",)))
     registry.enter(entry("w4", run="inside", devices=("GPU-a",), parent="run"))
+    registry.enter(entry("w5", run="beside", pid=HERE, devices=("GPU-a",)))
     assert mine.shared_with() == ("stranger",)
 
 
@@ -86,6 +88,7 @@ def test_who_measures_no_device_shares_none(registry: Registry) -> None:
 def test_the_run_around_is_that_of_the_nearest_ancestor(registry: Registry) -> None:
     guard = Guard()
     assert runs_around(registry, "run", guard) == ()
+    registry.enter(entry("w0", run="beside", pid=HERE))
     registry.enter(entry("w1", run="around"))
     assert runs_around(registry, "run", guard) == ("around",)
     assert runs_around(registry, "around", guard) == ()
@@ -148,7 +151,7 @@ def test_whether_sharers_live_is_looked_up_once_a_second_and_at_each_change(
 ) -> None:
     clock = Clock()
     identity = SessionIdentity(id="run", writer="w0", host="host", pid=HERE)
-    mine = Presence(registry, identity, 5.0, Guard(), clock)
+    mine = Presence(registry, identity, 5.0, Guard(), Siblings().enter("run", ("host", None)), clock)
     mine.measures(["GPU-a"], [])
     mine.announce(9.0)
     registry.enter(entry("w1", run="stranger", devices=("GPU-a",)))
