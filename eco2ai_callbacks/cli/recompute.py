@@ -75,6 +75,8 @@ def recompute(log: Path, output: Path, **values: str | None) -> None:
             raise click.ClickException(f"LOG={str(log)!r} was altered, so it is not counted again: {before.first}")
         if not before.records:
             raise click.UsageError(f"LOG={str(log)!r} is not there, or no line of it is a record")
+        for file, unread in before.unread:
+            click.echo(f"{file}, {unread}", err=True)
         _write(log, output, settings, frozenset(given), [run.id for run in before.runs])
     except SettingsError as error:
         raise click.UsageError(str(error)) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.report.formats import FORMATS, as_format
+from eco2ai_callbacks.report.formats import FORMATS, as_format, shown
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load_selection, size_of
 from eco2ai_callbacks.report.models import as_json, as_table, compared
@@ -58,7 +58,7 @@ def report(
     the location-based CO2e and the embodied CO2e, where the records have it, for each unit.
     """
     unit = None if sci is None else _unit(sci)
-    found = read(logs, processes)
+    found = read_all(logs, processes)
     if check_models:
         _out(_models(found, form), output)
         return
@@ -129,7 +129,19 @@ def _drawn(runs: Runs, kind: str) -> bytes:
         raise click.UsageError(f"--{kind}: {error}.") from None
 
 
-def read(logs: tuple[str, ...], processes: int | None = None) -> Runs:
+def read(logs: tuple[str, ...]) -> Runs:
+    """Read logs as :func:`read_all` does; what a later version has written is named on the standard error.
+
+    Raises:
+        UsageError: There is no log, or one cannot be read.
+    """
+    found = read_all(logs)
+    for name, unread in found.unread:
+        click.echo(f"note: {shown(name)}, {unread}", err=True)
+    return found
+
+
+def read_all(logs: tuple[str, ...], processes: int | None = None) -> Runs:
     """Read logs for a command, with a progress bar on a terminal.
 
     Raises:

@@ -43,7 +43,8 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
       0  nothing was altered
       1  a line was changed, removed or added
       2  LOG is not there, is no run log, or cannot be read
-      3  nothing was altered, but runs have lines in a file that was not given, or whose first lines were removed
+      3  nothing was altered, but runs have lines in a file that was not given, or whose first lines were removed, or
+         lines have a schema that this version does not know
     """
     given = logs or (Path(DEFAULT),)
     try:
@@ -63,12 +64,14 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
         click.echo(line)
     for path, number in verdict.torn:
         click.echo(f"{path}, line {number}: torn, as a crash or a full disk leaves a line")
+    for path, unread in verdict.unread:
+        click.echo(f"{path}, {unread}")
     click.echo(_conclusion(verdict))
     if verdict.faults:
         context.exit(ALTERED)
     if not set(given).isdisjoint(verdict.foreign):
         context.exit(NO_LOG)
-    if verdict.elsewhere:
+    if not verdict.whole:
         context.exit(PARTIAL)
 
 
@@ -162,4 +165,6 @@ def _conclusion(verdict: Verdict) -> str:
         others = f"; and {more} more" if more else ""
         advice = "give the file that holds the rest as well; where there is none, lines were removed"
         return f"continued elsewhere ({read}), {by}: {verdict.elsewhere[0]}{others}; {advice}"
+    if verdict.unread:
+        return f"not all was checked; what was is whole ({read}), {by}; update eco2ai_callbacks for the rest"
     return f"whole ({read}), {by}"

@@ -35,7 +35,6 @@ class Facts:
         "_metrics",
         "_not_covered",
         "_project",
-        "_schemas",
         "_seen",
         "_shared_with",
         "_stated",
@@ -59,7 +58,6 @@ class Facts:
         self._shared_with: dict[str, None] = {}
         self._factors: dict[Factor, None] = {}
         self._versions: dict[str, None] = {}
-        self._schemas: dict[int, None] = {}
         self._metrics: dict[str, float] = {}
         self._forecasts: list[ExpectedTotal] = []
         self._bases: list[Basis] = []
@@ -80,7 +78,6 @@ class Facts:
             *(record.project, record.description, record.world_size, record.version, record.method, record.failures),
             *(record.not_covered, record.shared_with, record.intensity, record.pue, record.sources),
             record.basis,
-            record.schema,
         )
         if stated != self._stated:
             self._stated = stated
@@ -91,7 +88,6 @@ class Facts:
         self._description = self._description or text(record.description)
         self._world_size = max(self._world_size, record.world_size)
         _keep(self._versions, (text(record.version),) if record.version else ())
-        _keep(self._schemas, (record.schema,))
         for channel, method in mapping(record.method).items():
             held = self._methods.get(channel)
             if held is None:
@@ -141,7 +137,6 @@ class Facts:
         ):
             _keep(mine, its)
         _keep(self._unused, other._unused)
-        _keep(self._schemas, other._schemas)
         _keep(self._factors, other._factors)
         for basis in other._bases:
             self._bases = _with(self._bases, basis)
@@ -166,7 +161,6 @@ class Facts:
             "shared_with": tuple(self._shared_with),
             "factors": tuple(self._factors),
             "versions": tuple(self._versions),
-            "schemas": tuple(self._schemas),
             "forecasts": tuple(self._forecasts),
             "metrics": dict(self._metrics),
             "bases": tuple(self._bases),
