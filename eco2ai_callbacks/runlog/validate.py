@@ -34,7 +34,10 @@ def is_valid(values: Mapping[str, Any]) -> bool:
     """Return whether fields that readers use have a valid value."""
     # Most lines have the same fields with values of the same types: readers of long logs check millions of them.
     plan = _plan if len(values) <= _FEW else _plan.__wrapped__
-    return all(good(values[name]) for name, good in plan(tuple(values), tuple(map(type, values.values()))))
+    for name, good in plan(tuple(values), tuple(map(type, values.values()))):  # noqa: SIM110 `all` takes longer
+        if not good(values[name]):
+            return False
+    return True
 
 
 @lru_cache(maxsize=256)
