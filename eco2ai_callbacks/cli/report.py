@@ -15,7 +15,7 @@ from eco2ai_callbacks.report.load import load_selection, size_of
 from eco2ai_callbacks.report.models import as_json, as_table, compared
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.sci import Unit, score_notes, scored
-from eco2ai_callbacks.report.select import NoLog, selected
+from eco2ai_callbacks.report.select import NoLog, Selection, selected
 
 DEFAULT = "eco2ai.jsonl"
 # Bytes from which on reading takes so long that a bar is shown: some seconds.
@@ -149,13 +149,18 @@ def read_all(logs: tuple[str, ...], processes: int | None = None) -> Runs:
     """
     given = logs or (DEFAULT,)
     try:
-        with selected(given) as selection, progress(sum(map(size_of, selection.logs))) as update:
+        with selected(given) as selection, progress(bytes_of(selection)) as update:
             return load_selection(selection, processes=processes, progress=update)
     except NoLog as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
         where = error.filename if error.filename is not None else ", ".join(given)
         raise click.UsageError(f"LOG={str(where)!r} cannot be read: {error.strerror}.") from None
+
+
+def bytes_of(selection: Selection) -> int:
+    """Return the bytes of logs that were selected."""
+    return sum(map(size_of, selection.logs))
 
 
 @contextmanager

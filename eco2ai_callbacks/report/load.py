@@ -148,33 +148,55 @@ def count_log(log: Path, *, known: Spans | None = None, progress: Progress | Non
     """
     found = LogCount()
     reading = Reading()
-    seen = told = 0
-    for record in segments(log, reading) if log.suffix != TABLE else records_of(log):
+    seen = 0
+    found_here = segments(log, reading) if log.suffix != TABLE else records_of(log)
+    for record in told(found_here, log, reading, progress):
         spans = known.get((record.run, record.writer), ()) if known else ()
         if any(first <= record.seq <= last for first, last in spans):
             found.count.copies += 1
         else:
             found.count.add(record)
         seen += 1
-        if progress is not None and seen % _STEP == 0:
-            progress(reading.bytes - told)
-            told = reading.bytes
     found.unread = list(reading.unread.values())
     found.is_foreign = not seen and not found.unread and _is_foreign(log)
     found.torn = [] if found.is_foreign else reading.torn
-    if progress is not None:
-        progress(max(0, size_of(log) - told))
     return found
 
 
-def records_of(log: Path) -> Iterator[Record]:
-    """Return the records of a log, or those that another tool's CSV file holds."""
+def told(records: Iterator[Record], log: Path, reading: Reading, progress: Progress | None) -> Iterator[Record]:
+    """Return the records of a log, and report the bytes that were read meanwhile.
+
+    Args:
+        records: The records.
+        log: The log.
+        reading: How far the log was read.
+        progress: Called with the bytes that were read since the last call.
+    """
+    if progress is None:
+        yield from records
+        return
+    so_far = 0
+    for number, record in enumerate(records, 1):
+        yield record
+        if number % _STEP == 0:
+            progress(reading.bytes - so_far)
+            so_far = reading.bytes
+    progress(max(0, size_of(log) - so_far))
+
+
+def records_of(log: Path, reading: Reading | None = None) -> Iterator[Record]:
+    """Return the records of a log, or those that another tool's CSV file holds.
+
+    Args:
+        log: The log.
+        reading: Is told how far a log was read.
+    """
     if log.suffix == TABLE:
         reader = reader_of(log)
         if reader is not None:
             yield from reader.records(log)
         return
-    for line in lines(log):
+    for line in lines(log, reading):
         yield line.record
 
 

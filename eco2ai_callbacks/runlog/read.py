@@ -94,17 +94,18 @@ class Progress:
             self.torn.append(number)
 
 
-def lines(path: Path) -> Iterator[Line]:
+def lines(path: Path, progress: Progress | None = None) -> Iterator[Line]:
     """Return every record of the log and of its writers' own files; torn and foreign lines are skipped.
 
     Args:
         path: The log.
+        progress: Is told how far the log was read, and what was passed over.
 
     Raises:
         OSError: A file exists and cannot be read.
     """
     said = Restorer()
-    for data, values in _written(path):
+    for data, values in _written(path, progress):
         record = said.record(values)
         yield Line(record, line_hash(data), said.unknown(record.writer))
 
