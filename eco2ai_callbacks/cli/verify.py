@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.verdict import CheckedRun, Verdict
 from eco2ai_callbacks.runlog.verify import verify as verdict_on
@@ -58,21 +59,27 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
         if given[0].suffix == ".csv" and files_of(beside := given[0].with_suffix(_SUFFIX)):
             hint = f"; the run log of a CSV is beside it: {beside}"
         raise click.UsageError(f"LOG={str(given[0])!r} is no run log: no line of it is a record; {_ACCEPTED}{hint}.")
-    for file in verdict.foreign:
-        click.echo(f"{file} is no run log: no line of it is a record; it is left out")
-    for line in _listed(verdict.runs):
-        click.echo(line)
-    for path, number in verdict.torn:
-        click.echo(f"{path}, line {number}: torn, as a crash or a full disk leaves a line")
-    for path, unread in verdict.unread:
-        click.echo(f"{path}, {unread}")
-    click.echo(_conclusion(verdict))
+    for line in _said(verdict):
+        # Names of runs and files may hold what a terminal would carry out.
+        click.echo(shown(line))
     if verdict.faults:
         context.exit(ALTERED)
     if not set(given).isdisjoint(verdict.foreign):
         context.exit(NO_LOG)
     if not verdict.whole:
         context.exit(PARTIAL)
+
+
+def _said(verdict: Verdict) -> Iterator[str]:
+    """Return all lines that are shown."""
+    for file in verdict.foreign:
+        yield f"{file} is no run log: no line of it is a record; it is left out"
+    yield from _listed(verdict.runs)
+    for path, number in verdict.torn:
+        yield f"{path}, line {number}: torn, as a crash or a full disk leaves a line"
+    for path, unread in verdict.unread:
+        yield f"{path}, {unread}"
+    yield _conclusion(verdict)
 
 
 def _files(log: Path) -> list[Path]:

@@ -278,3 +278,10 @@ def test_another_schema_hides_no_line_of_a_session() -> None:
         # Without the first line the rest may be elsewhere, as in a log that was renamed.
         assert code == (3 if number == 1 else 1), text
         assert f"line {number} has schema 9" in text
+
+
+def test_names_are_texts_that_no_terminal_carries_out() -> None:
+    Written(Path("eco2ai.jsonl"), "\x1b[31mred\u202e").stop()
+    code, text = verify()
+    assert code == 0
+    assert text.startswith("�[31mred�  finished")
