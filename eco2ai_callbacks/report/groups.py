@@ -166,15 +166,13 @@ def notes(runs: Runs) -> list[str]:
 
 
 def _factor_notes(runs: Runs) -> Iterator[str]:
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[str, dict[str, None]] = {}
     for run in runs:
         for factor in run.factors:
             if factor.g_per_kwh is not None:
-                held = kinds.setdefault(said_of(factor), [])
-                if run.id not in held:
-                    held.append(run.id)
+                kinds.setdefault(said_of(factor), {})[run.id] = None
     if len(kinds) > 1:
-        parts = (f"{said} in {some(ids, 'run')}" for said, ids in kinds.items())
+        parts = (f"{said} in {some(list(ids), 'run')}" for said, ids in kinds.items())
         yield f"carbon intensities differ in kind or year, so CO2e is not comparable: {'; '.join(parts)}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from entry_point import check_published, each_of, eco2ai, reading
 from publications import trained
 from report_logs import hostile
+from sessions import Written
 
 
 def test_a_tracker_s_log_can_be_cited_and_carded() -> None:
@@ -37,6 +38,22 @@ def test_hostile_logs_harm_no_command() -> None:
         if command[0] != "export":
             assert not set("\x1b\x07\u202e") & set(out + errors), command
         assert code != 2 or len(errors.splitlines()) <= 4, (command, errors)
+
+
+def test_ten_thousand_runs_are_read() -> None:
+    log = Path("eco2ai.jsonl")
+    written = Written(log, "run")
+    written.stop()
+    one = log.read_text()
+    copies = (
+        one.replace('"run":"run"', f'"run":"{number:08x}"').replace(written.writer, f"{number:016x}")
+        for number in range(10_000)
+    )
+    log.write_text("".join(copies))
+    ((code, out, _),) = each_of(("report", str(log.resolve()), "--format", "csv"))
+    assert code == 0
+    # A line for each run, and one for the names of the columns.
+    assert len(out.splitlines()) == 10_001
 
 
 def test_what_is_missing_is_one_sentence() -> None:
