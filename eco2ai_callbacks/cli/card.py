@@ -11,6 +11,7 @@ from eco2ai_callbacks.cli.which_runs import chosen
 from eco2ai_callbacks.metrics import front_matter
 from eco2ai_callbacks.metrics.model_card import TrainingType, merged
 from eco2ai_callbacks.report.card import field_of
+from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.report.groups import some
 from eco2ai_callbacks.report.statement import statement
 
@@ -48,7 +49,9 @@ def card(
     if values is None:
         raise click.UsageError("nothing was measured in these runs, so the card has nothing to state.")
     if len(found.counted) > 1:
-        click.echo(f"added up: {some([run.id for run in found.counted], 'run')}; --run names one of them", err=True)
+        click.echo(
+            shown(f"added up: {some([run.id for run in found.counted], 'run')}; --run names one of them"), err=True
+        )
     path = model_dir / CARD
     try:
         text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""

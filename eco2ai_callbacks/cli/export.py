@@ -8,13 +8,12 @@ from pathlib import Path
 
 import click
 
+from eco2ai_callbacks.cli.report import DEFAULT, bytes_of, progress
 from eco2ai_callbacks.export.forms import FORMS, Form, NotExported
 from eco2ai_callbacks.export.write import export as export_logs
 from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.report.groups import notes
 from eco2ai_callbacks.report.select import NoLog, selected
-
-DEFAULT = "eco2ai.jsonl"
 
 
 class _Forms(click.Command):
@@ -59,8 +58,9 @@ def export(
         if listed:
             _show_options(form)
             return
-        with selected(logs or (DEFAULT,)) as selection:
-            found = export_logs(selection, form, _pairs(given), output=output, force=force)
+        options = _pairs(given)
+        with selected(logs or (DEFAULT,)) as selection, progress(form.readings * bytes_of(selection)) as update:
+            found = export_logs(selection, form, options, output=output, force=force, progress=update)
     except (NotExported, NoLog) as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from eco2ai_callbacks.cli.amounts import finite, share
-from eco2ai_callbacks.cli.report import read
+from eco2ai_callbacks.cli.report import read_all
 from eco2ai_callbacks.comparing.gate import PER, Limits
 from eco2ai_callbacks.comparing.gate import gate as checked
 from eco2ai_callbacks.comparing.verdict import NotComparable
@@ -71,8 +71,8 @@ def gate(
         given, lacking = ("--budget", "--baseline LOG") if budget is not None else ("--baseline", "--budget SHARE")
         raise click.UsageError(f"{given} needs {lacking} too.")
     try:
-        runs = _of_project(read(logs), project)
-        known = _of_project(read(baselines), project) if baselines else None
+        runs = _of_project(_read(logs), project)
+        known = _of_project(_read(baselines), project) if baselines else None
         found = checked(runs, Limits(max_kwh, budget, per), known)
     except NotComparable as error:
         raise click.UsageError(shown(str(error))) from None
@@ -83,6 +83,18 @@ def gate(
         _append(summary, found.summary)
     if not found.passed:
         context.exit(FAILED)
+
+
+def _read(logs: tuple[str, ...]) -> Runs:
+    """Return the runs of logs.
+
+    Raises:
+        NotComparable: A later version has written lines of them: a limit that leaves these out would hold nothing.
+    """
+    found = read_all(logs)
+    for name, unread in found.unread:
+        raise NotComparable(f"{name}, {unread}; update eco2ai_callbacks to check it.")
+    return found
 
 
 def _of_project(runs: Runs, project: str | None) -> Runs:

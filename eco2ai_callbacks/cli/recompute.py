@@ -19,6 +19,7 @@ from eco2ai_callbacks.cli.recount import Recount
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
+from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.runlog.read import lines
 from eco2ai_callbacks.runlog.verdict import CheckedRun
 from eco2ai_callbacks.runlog.verify import verify
@@ -75,6 +76,8 @@ def recompute(log: Path, output: Path, **values: str | None) -> None:
             raise click.ClickException(f"LOG={str(log)!r} was altered, so it is not counted again: {before.first}")
         if not before.records:
             raise click.UsageError(f"LOG={str(log)!r} is not there, or no line of it is a record")
+        for file, unread in before.unread:
+            click.echo(f"{file}, {unread}", err=True)
         _write(log, output, settings, frozenset(given), [run.id for run in before.runs])
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
@@ -82,7 +85,7 @@ def recompute(log: Path, output: Path, **values: str | None) -> None:
         raise click.UsageError(f"{error.filename or log} cannot be read or written: {error.strerror}") from None
     after = verify(output, os.environ.get(KEY))
     for was, now in zip(before.runs, after.runs, strict=True):
-        click.echo(_line(was, now))
+        click.echo(shown(_line(was, now)))
     click.echo(f"{after.records} records in {output}")
     if after.faults:
         raise click.ClickException(f"the new log is not whole, which is a fault of this program: {after.first}")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from eco2ai_callbacks.report.formats import FORMATS, as_format
+from eco2ai_callbacks.report.formats import FORMATS, as_format, shown
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load_selection, size_of
 from eco2ai_callbacks.report.models import as_json, as_table, compared
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.sci import Unit, score_notes, scored
-from eco2ai_callbacks.report.select import NoLog, selected
+from eco2ai_callbacks.report.select import NoLog, Selection, selected
 
 DEFAULT = "eco2ai.jsonl"
 # Bytes from which on reading takes so long that a bar is shown: some seconds.
@@ -58,7 +58,7 @@ def report(
     the location-based CO2e and the embodied CO2e, where the records have it, for each unit.
     """
     unit = None if sci is None else _unit(sci)
-    found = read(logs, processes)
+    found = read_all(logs, processes)
     if check_models:
         _out(_models(found, form), output)
         return
@@ -129,7 +129,19 @@ def _drawn(runs: Runs, kind: str) -> bytes:
         raise click.UsageError(f"--{kind}: {error}.") from None
 
 
-def read(logs: tuple[str, ...], processes: int | None = None) -> Runs:
+def read(logs: tuple[str, ...]) -> Runs:
+    """Read logs as :func:`read_all` does; what a later version has written is named on the standard error.
+
+    Raises:
+        UsageError: There is no log, or one cannot be read.
+    """
+    found = read_all(logs)
+    for name, unread in found.unread:
+        click.echo(f"note: {shown(name)}, {unread}", err=True)
+    return found
+
+
+def read_all(logs: tuple[str, ...], processes: int | None = None) -> Runs:
     """Read logs for a command, with a progress bar on a terminal.
 
     Raises:
@@ -137,13 +149,18 @@ def read(logs: tuple[str, ...], processes: int | None = None) -> Runs:
     """
     given = logs or (DEFAULT,)
     try:
-        with selected(given) as selection, progress(sum(map(size_of, selection.logs))) as update:
+        with selected(given) as selection, progress(bytes_of(selection)) as update:
             return load_selection(selection, processes=processes, progress=update)
     except NoLog as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
         where = error.filename if error.filename is not None else ", ".join(given)
         raise click.UsageError(f"LOG={str(where)!r} cannot be read: {error.strerror}.") from None
+
+
+def bytes_of(selection: Selection) -> int:
+    """Return the bytes of logs that were selected."""
+    return sum(map(size_of, selection.logs))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.verdict import CheckedRun, Verdict
 from eco2ai_callbacks.runlog.verify import verify as verdict_on
@@ -43,7 +44,8 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
       0  nothing was altered
       1  a line was changed, removed or added
       2  LOG is not there, is no run log, or cannot be read
-      3  nothing was altered, but runs have lines in a file that was not given, or whose first lines were removed
+      3  nothing was altered, but runs have lines in a file that was not given, or whose first lines were removed, or
+         lines have a schema that this version does not know
     """
     given = logs or (Path(DEFAULT),)
     try:
@@ -57,19 +59,27 @@ def verify(context: click.Context, logs: tuple[Path, ...]) -> None:
         if given[0].suffix == ".csv" and files_of(beside := given[0].with_suffix(_SUFFIX)):
             hint = f"; the run log of a CSV is beside it: {beside}"
         raise click.UsageError(f"LOG={str(given[0])!r} is no run log: no line of it is a record; {_ACCEPTED}{hint}.")
-    for file in verdict.foreign:
-        click.echo(f"{file} is no run log: no line of it is a record; it is left out")
-    for line in _listed(verdict.runs):
-        click.echo(line)
-    for path, number in verdict.torn:
-        click.echo(f"{path}, line {number}: torn, as a crash or a full disk leaves a line")
-    click.echo(_conclusion(verdict))
+    for line in _said(verdict):
+        # Names of runs and files may hold what a terminal would carry out.
+        click.echo(shown(line))
     if verdict.faults:
         context.exit(ALTERED)
     if not set(given).isdisjoint(verdict.foreign):
         context.exit(NO_LOG)
-    if verdict.elsewhere:
+    if not verdict.whole:
         context.exit(PARTIAL)
+
+
+def _said(verdict: Verdict) -> Iterator[str]:
+    """Return all lines that are shown."""
+    for file in verdict.foreign:
+        yield f"{file} is no run log: no line of it is a record; it is left out"
+    yield from _listed(verdict.runs)
+    for path, number in verdict.torn:
+        yield f"{path}, line {number}: torn, as a crash or a full disk leaves a line"
+    for path, unread in verdict.unread:
+        yield f"{path}, {unread}"
+    yield _conclusion(verdict)
 
 
 def _files(log: Path) -> list[Path]:
@@ -162,4 +172,6 @@ def _conclusion(verdict: Verdict) -> str:
         others = f"; and {more} more" if more else ""
         advice = "give the file that holds the rest as well; where there is none, lines were removed"
         return f"continued elsewhere ({read}), {by}: {verdict.elsewhere[0]}{others}; {advice}"
+    if verdict.unread:
+        return f"not all was checked; what was is whole ({read}), {by}; update eco2ai_callbacks for the rest"
     return f"whole ({read}), {by}"

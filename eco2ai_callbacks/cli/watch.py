@@ -96,6 +96,8 @@ def _frames(log: Path, follower: Follower, begin: str | None, budget: Budget, un
         run = state.chosen(begin, now)
         near = None if run is None or run.ended is not None else neighbours_of(run, registry, host)
         where = str(log) if begin is None else f"{log} with an id that begins with {begin}"
+        if run is None and state.unknown_schema is not None:
+            where += f", which has lines of schema {state.unknown_schema} that this version does not know"
         frame = frame_of(run, where, now, budget, near)
         yield frame
         if until_end and frame.state == ENDED:

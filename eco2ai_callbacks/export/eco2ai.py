@@ -10,6 +10,7 @@ from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.counted import CountedRecord, CountedRecords
 from eco2ai_callbacks.report.fields import mapping, text
 from eco2ai_callbacks.report.formats import no_formula
+from eco2ai_callbacks.report.load import Progress
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import Selection
 from eco2ai_callbacks.sinks.csv_cells import NONE, epoch_cell, gpu_cell, place_cell
@@ -19,13 +20,14 @@ from eco2ai_callbacks.sinks.csv_sums import Sums
 OPTIONS: dict[str, str] = {}
 
 
-def write(logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
+def write(logs: Selection, options: Mapping[str, str], file: Path, progress: Progress | None = None) -> Runs:
     """Write the rows of logs; they add up to what was used, and their kWh include the data centre's overhead.
 
     Args:
         logs: The logs.
         options: None.
         file: The file.
+        progress: Called with the bytes that were read.
 
     Returns:
         The runs.
@@ -35,7 +37,7 @@ def write(logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
         OSError: A log cannot be read, or the file cannot be written.
     """
     del options
-    found = CountedRecords(logs)
+    found = CountedRecords(logs, progress)
     if not found.runs.runs:
         raise nothing(logs)
     form = Form()

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from eco2ai_callbacks.report.load import Progress
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import Selection
 
@@ -28,7 +29,7 @@ class Takes(Enum):
     TEXT = "text"
     """``write(runs, options) -> str``: the file's text, from runs."""
     FILE = "file"
-    """``write(logs, options, file) -> Runs``: writes the file, record by record, and returns the runs."""
+    """``write(logs, options, file, progress) -> Runs``: writes the file, record by record, and returns the runs."""
     SENT = "sent"
     """``write(runs, options) -> str``: sends runs over the network, and returns one line on what was sent."""
 
@@ -56,8 +57,10 @@ class FileForm(Protocol):
     def OPTIONS(self) -> Mapping[str, str]:  # noqa: N802
         """What ``--set`` accepts: the meaning of each key."""
 
-    def write(self, logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
+    def write(self, logs: Selection, options: Mapping[str, str], file: Path, progress: Progress | None = None) -> Runs:
         """Write the file, which does not exist, and return the runs.
+
+        The logs are read twice, and ``progress`` is called with the bytes that were read.
 
         Raises:
             NotExported: An option's value is not accepted, or there is no record.
@@ -84,6 +87,11 @@ class Form:
     extra: str = ""
     suffix: str = ".json"
     takes: Takes = Takes.TEXT
+
+    @property
+    def readings(self) -> int:
+        """How often logs are read for it: a file of records needs to know of each whether it counts."""
+        return 2 if self.takes is Takes.FILE else 1
 
     def load(self) -> Any:
         """Return the module.

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from eco2ai_callbacks.export.forms import NotExported, nothing
 from eco2ai_callbacks.report.counted import CountedRecord, CountedRecords
 from eco2ai_callbacks.report.fields import band, mapping, moment, number, text, texts
+from eco2ai_callbacks.report.load import Progress
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import Selection
 from eco2ai_callbacks.usage import component_of, kwh
@@ -103,13 +104,14 @@ SCHEMA = pa.schema(
 )
 
 
-def write(logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
+def write(logs: Selection, options: Mapping[str, str], file: Path, progress: Progress | None = None) -> Runs:
     """Write the records of logs, a row group at a time.
 
     Args:
         logs: The logs.
         options: Values of :data:`OPTIONS`.
         file: The file.
+        progress: Called with the bytes that were read.
 
     Returns:
         The runs.
@@ -121,7 +123,7 @@ def write(logs: Selection, options: Mapping[str, str], file: Path) -> Runs:
     compression = options.get("compression", _COMPRESSIONS[0])
     if compression not in _COMPRESSIONS:
         raise NotExported(f"--set compression={compression!r} is not accepted; accepted is {OPTIONS['compression']}")
-    found = CountedRecords(logs)
+    found = CountedRecords(logs, progress)
     if not found.runs.runs:
         raise nothing(logs)
     records = iter(found)

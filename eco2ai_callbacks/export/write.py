@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.export.forms import Form, NotExported, Takes, checked, nothing
-from eco2ai_callbacks.report.load import load_selection
+from eco2ai_callbacks.report.load import Progress, load_selection
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import Selection
 
@@ -39,6 +39,7 @@ def export(
     *,
     output: Path | None = None,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
     """Write the logs of a selection in a form.
 
@@ -48,6 +49,7 @@ def export(
         options: Values of the form's own options, by key.
         output: The file to write; ``None`` returns a text.
         force: Whether a file that exists is written over.
+        progress: Called with the bytes that were read; each log is read :attr:`.Form.readings` times.
 
     Raises:
         NotExported: The extra is not installed, an option or the output is not accepted, or there is nothing to export.
@@ -62,8 +64,8 @@ def export(
         raise NotExported(f"--format {form.name} writes a file; --output is needed, such as eco2ai{form.suffix}.")
     if form.takes is Takes.FILE:
         assert output is not None
-        return Exported(_place(output, force, lambda part: module.write(selection, values, part)))
-    runs = load_selection(selection)
+        return Exported(_place(output, force, lambda part: module.write(selection, values, part, progress)))
+    runs = load_selection(selection, progress=progress)
     if not runs.runs:
         raise nothing(selection)
     try:

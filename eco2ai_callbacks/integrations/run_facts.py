@@ -92,11 +92,18 @@ def _of_mlflow(_: Any, facts: Facts) -> None:
 # --- TensorBoard -----------------------------------------------------------------------------------------------------
 
 
+# A text beside the hyperparameters: a second set of these would hide the user's.
+_TAG = "eco2ai/run"
+
+
+def _table(facts: Facts) -> str:
+    rows = [f"| {name} | {str(value).replace('|', '/')} |" for name, value in facts.items()]
+    return "\n".join(["| fact | value |", "|---|---|", *rows])
+
+
 def _into_tensorboard(writer: Any, facts: Facts) -> None:
-    # A text beside the hyperparameters: a second set of these would hide the user's.
     if writer is not None:
-        rows = [f"| {name} | {str(value).replace('|', '/')} |" for name, value in facts.items()]
-        writer.add_text("eco2ai/run", "\n".join(["| fact | value |", "|---|---|", *rows]))
+        writer.add_text(_TAG, _table(facts))
 
 
 def _of_tensorboard_logger(logger: Any, facts: Facts) -> None:
@@ -107,7 +114,13 @@ def _of_tensorboard_callback(callback: Any, facts: Facts) -> None:
     _into_tensorboard(callback.tb_writer, facts)
 
 
-# Lightning's loggers, transformers' callbacks, and the packages whose own callbacks Keras has.
+def _of_keras_tensorboard(callback: Any, facts: Facts) -> None:
+    # Its writers belong to one fit, so they are asked for here; `summary` is TensorFlow's module.
+    with callback._train_writer.as_default():
+        callback.summary.text(_TAG, _table(facts), step=0)
+
+
+# Lightning's loggers, transformers' callbacks, Keras's callback, and the packages whose own callbacks Keras has.
 _WRITERS: Mapping[str, Callable[[Any, Facts], None]] = {
     "WandbLogger": _of_wandb_logger,
     "MLFlowLogger": _of_mlflow_logger,
@@ -115,6 +128,7 @@ _WRITERS: Mapping[str, Callable[[Any, Facts], None]] = {
     "WandbCallback": _of_wandb_callback,
     "MLflowCallback": _of_mlflow_callback,
     "TensorBoardCallback": _of_tensorboard_callback,
+    "TensorBoard": _of_keras_tensorboard,
     "wandb": _of_wandb,
     "mlflow": _of_mlflow,
 }

@@ -12,6 +12,21 @@ UNITS = ("run", "epoch", "sample", "token")
 _GRAMS_PER_KG = 1000.0
 
 
+def per_unit(operational: float | None, embodied: float | None, units: float | None) -> float | None:
+    """Return (O + M) / R in the unit of O and M; ``None`` where it is not known.
+
+    Args:
+        operational: O, the CO2e of the energy: E x I.
+        embodied: M; ``None`` counts as 0, and the score then lacks it.
+        units: R.
+
+    Example:
+        >>> per_unit(1500.0, 500.0, 10)
+        200.0
+    """
+    return None if operational is None or not units else (operational + (embodied or 0.0)) / units
+
+
 def g_per_unit(operational_kg: float | None, embodied_kg: float | None, units: float | None) -> float | None:
     """Return the score in grams of CO2e for one functional unit; ``None`` where it is not known.
 
@@ -25,9 +40,8 @@ def g_per_unit(operational_kg: float | None, embodied_kg: float | None, units: f
         >>> g_per_unit(1.5, 0.5, 10)
         200.0
     """
-    if operational_kg is None or not units:
-        return None
-    return (operational_kg + (embodied_kg or 0.0)) * _GRAMS_PER_KG / units
+    found = per_unit(operational_kg, embodied_kg, units)
+    return None if found is None else found * _GRAMS_PER_KG
 
 
 def score(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import altair as alt
@@ -14,6 +16,12 @@ from eco2ai_callbacks.sinks.console import amount
 
 # Rows of the table behind a chart.
 MOST_ROWS = 400
+# Epochs of which each has a tick.
+_FEW_EPOCHS = 8
+# Time that an axis covers at most: where its labels show seconds, and where they show hours of several days.
+_MINUTES, _WEEKS = timedelta(minutes=10), timedelta(days=14)
+# Length of the day in a label.
+_DAY = 10
 # Pixels of a bar with the space around it.
 _BAR = 26
 _COLOURS = tuple(f"c{place}" for place in range(8))
@@ -44,6 +52,29 @@ def by_name(field: str, rows: Sequence[Row]) -> alt.Y:
     """Return an axis with a bar for each name, in the order of the rows."""
     order = list(dict.fromkeys(row[field] for row in rows))
     return alt.Y(f"{field}:N", title=None, sort=order, axis=alt.Axis(labelLimit=150, ticks=False, domain=False))
+
+
+def epoch_axis(rows: Sequence[Row]) -> alt.Axis:
+    """Return an axis of epochs, which are whole numbers."""
+    numbers = {row["epoch"] for row in rows}
+    first, last = min(numbers), max(numbers)
+    # Vega takes `tickMinStep` for a hint: between two epochs it puts a third tick.
+    few = {"values": list(range(first, last + 1))} if last - first <= _FEW_EPOCHS else {}
+    return alt.Axis(tickMinStep=1, format="d", **few)
+
+
+def time_axis(begins: str, ends: str) -> alt.Axis:
+    """Return an axis of time whose labels tell its ticks apart, from the first and the last label of its data."""
+    span = datetime.fromisoformat(ends) - datetime.fromisoformat(begins)
+    if begins[:_DAY] == ends[:_DAY]:
+        return alt.Axis(format="%H:%M:%S" if span <= _MINUTES else "%H:%M")
+    return alt.Axis(format="%b %d, %H:%M" if span <= _WEEKS else "%b %d")
+
+
+def alone(rows: Sequence[Row], *names: str) -> list[Row]:
+    """Return the rows of lines that have a single point, by the columns that tell lines apart: an area shows none."""
+    points = Counter(tuple(row[name] for name in names) for row in rows)
+    return [row for row in rows if points[tuple(row[name] for name in names)] == 1]
 
 
 def one_colour() -> Any:

@@ -11,19 +11,23 @@ import altair as alt
 from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.chart_parts import (
     MOST_ROWS,
+    alone,
     banded_cells,
     by_name,
     colour_by,
+    epoch_axis,
     height_of,
     in_unit,
     legend_of,
     legend_of_runs,
     one_colour,
     table_of,
+    time_axis,
     tooltip_of,
 )
 from eco2ai_callbacks.report.formats import shown
 from eco2ai_callbacks.report.runs import Run, Runs
+from eco2ai_callbacks.report.series import Row
 from eco2ai_callbacks.sinks.console import amount
 
 
@@ -105,12 +109,10 @@ def _epochs(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
         if found:
             data, by = in_unit(found, unit, name, f"{name}_low", f"{name}_high")
             axis = f"{title} per epoch ({by})"
-            base = alt.Chart(alt.Data(values=data)).encode(
-                x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d")),
-                color=colour_by("run", legend),
-                detail="attempt:N",
-            )
-            band = base.mark_area(opacity=0.18).encode(y=alt.Y(f"{name}_low:Q", title=axis), y2=f"{name}_high:Q")
+            x, colour = alt.X("epoch:Q", title="epoch", axis=epoch_axis(data)), colour_by("run", legend)
+            base = alt.Chart(alt.Data(values=data)).encode(x=x, color=colour, detail="attempt:N")
+            ends = {"y": alt.Y(f"{name}_low:Q", title=axis), "y2": f"{name}_high:Q"}
+            band = base.mark_area(opacity=0.18).encode(**ends) + _bars(alone(data, "run", "attempt"), x, colour, ends)
             line = base.mark_line(point=len(found) <= 80, strokeWidth=2).encode(
                 y=alt.Y(f"{name}:Q", title=axis),
                 tooltip=tooltip_of(run="run", epoch="epoch", attempt="attempt", **{axis: name}),
@@ -133,14 +135,19 @@ def _epochs(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
             )
 
 
+def _bars(rows: Sequence[Row], x: alt.X, colour: Any, ends: Mapping[str, Any]) -> alt.Chart:
+    """Return the bands of single points, which an area does not show."""
+    return alt.Chart(alt.Data(values=[*rows])).mark_rule(strokeWidth=7, opacity=0.3).encode(x=x, color=colour, **ends)
+
+
 def _power(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
     rows = series.power_rows(runs, names)
     if not rows:
         return
     legend = legend_of_runs(runs, names) or legend_of(row["series"] for row in rows)
     data, by = in_unit(rows, "W", "power", "low", "high")
-    days = rows[0]["begins"][:8] != rows[-1]["ends"][:8]
-    x = alt.X("begins:T", title="time", axis=alt.Axis(format="%b %d" if days else "%d, %H:%M")), alt.X2("ends:T")
+    axis_of_time = time_axis(min(row["begins"] for row in rows), max(row["ends"] for row in rows))
+    x = alt.X("begins:T", title="time", axis=axis_of_time), alt.X2("ends:T")
     base = alt.Chart(alt.Data(values=data)).encode(x=x[0], color=colour_by("series", legend))
     axis = alt.Y("low:Q" if len(runs) == 1 else "power:Q", title=f"mean power ({by})", scale=alt.Scale(zero=True))
     tip = tooltip_of(part="series", **{f"power ({by})": "power"})
@@ -217,11 +224,11 @@ def _forecasts(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]
         data, by = in_unit(rows, "Wh", "energy", "low", "high", "used")
         whole = all(0 <= row["done"] <= 1 for row in rows)
         axis = alt.Axis(format="%") if whole else alt.Axis()
-        base = alt.Chart(alt.Data(values=data)).encode(
-            x=alt.X("done:Q", title="progress of the run", axis=axis), color=one_colour()
-        )
+        x = alt.X("done:Q", title="progress of the run", axis=axis)
+        base = alt.Chart(alt.Data(values=data)).encode(x=x, color=one_colour())
         y = f"energy of the whole run ({by})"
-        band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=y), y2="high:Q")
+        ends = {"y": alt.Y("low:Q", title=y), "y2": "high:Q"}
+        band = base.mark_area(opacity=0.18).encode(**ends) + _bars(alone(data), x, one_colour(), ends)
         line = base.mark_line(point=True, strokeWidth=2).encode(
             y=alt.Y("energy:Q", title=y), tooltip=tooltip_of(progress="done", **{f"forecast ({by})": "energy"})
         )

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.report.load import Progress, count_selection, records_of
+from eco2ai_callbacks.report.load import Progress, count_selection, records_of, told
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import Selection
 from eco2ai_callbacks.report.sessions import Session
+from eco2ai_callbacks.runlog.read import Progress as Reading
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
 
@@ -47,7 +48,7 @@ class CountedRecords:
 
     Args:
         selection: The logs.
-        progress: Called with the bytes that were read.
+        progress: Called with the bytes that were read, each time.
 
     Raises:
         NoLog: No log holds a record.
@@ -56,6 +57,7 @@ class CountedRecords:
 
     def __init__(self, selection: Selection, progress: Progress | None = None) -> None:
         self._selection = selection
+        self._progress = progress
         found = count_selection(selection, progress=progress)
         # The runs count the last heartbeats, and then they are gone.
         self._beats: Mapping[tuple[str, str], int] = {
@@ -72,7 +74,8 @@ class CountedRecords:
         """Return the records in the order of the logs; one that stands in several logs once."""
         seen: dict[tuple[str, str], Session] = {}
         for log, name in zip(self._selection.logs, self._selection.names, strict=True):
-            for record in records_of(log):
+            reading = Reading()
+            for record in told(records_of(log, reading), log, reading, self._progress):
                 writer = record.run, record.writer
                 session = seen.get(writer)
                 if session is None:

@@ -37,7 +37,6 @@ class Facts:
         "_metrics",
         "_not_covered",
         "_project",
-        "_schemas",
         "_seen",
         "_shared_with",
         "_siblings",
@@ -63,7 +62,6 @@ class Facts:
         self._siblings: dict[str, None] = {}
         self._factors: dict[Factor, None] = {}
         self._versions: dict[str, None] = {}
-        self._schemas: dict[int, None] = {}
         self._metrics: dict[str, float] = {}
         self._forecasts: list[ExpectedTotal] = []
         self._bases: list[Basis] = []
@@ -88,7 +86,6 @@ class Facts:
             *(record.not_covered, record.shared_with, record.intensity, record.pue, record.sources),
             record.siblings,
             record.basis,
-            record.schema,
         )
         if said != self._stated:
             self._stated = said
@@ -99,7 +96,6 @@ class Facts:
         self._description = self._description or text(record.description)
         self._world_size = max(self._world_size, record.world_size)
         _keep(self._versions, (text(record.version),) if record.version else ())
-        _keep(self._schemas, (record.schema,))
         for channel, method in mapping(record.method).items():
             held = self._methods.get(channel)
             if held is None:
@@ -155,7 +151,6 @@ class Facts:
         ):
             _keep(mine, its)
         _keep(self._unused, other._unused)
-        _keep(self._schemas, other._schemas)
         _keep(self._factors, other._factors)
         for basis in other._bases:
             self._bases = _with(self._bases, basis)
@@ -182,7 +177,6 @@ class Facts:
             "siblings": tuple(self._siblings),
             "factors": tuple(self._factors),
             "versions": tuple(self._versions),
-            "schemas": tuple(self._schemas),
             "forecasts": tuple(self._forecasts),
             "metrics": dict(self._metrics),
             "bases": tuple(self._bases),

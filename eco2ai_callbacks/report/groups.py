@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from eco2ai_callbacks.record import SCHEMA
 from eco2ai_callbacks.report.beside import beside_notes
 from eco2ai_callbacks.report.runs import Portion, Run, Runs, of_portions
 from eco2ai_callbacks.report.stated import Factor
@@ -165,21 +164,18 @@ def notes(runs: Runs) -> list[str]:
         *_failures(runs),
         *_gpus(runs),
         *beside_notes(runs),
-        *_later(runs),
         *_files(runs),
     ]
 
 
 def _factor_notes(runs: Runs) -> Iterator[str]:
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[str, dict[str, None]] = {}
     for run in runs:
         for factor in run.factors:
             if factor.g_per_kwh is not None:
-                held = kinds.setdefault(said_of(factor), [])
-                if run.id not in held:
-                    held.append(run.id)
+                kinds.setdefault(said_of(factor), {})[run.id] = None
     if len(kinds) > 1:
-        parts = (f"{said} in {some(ids, 'run')}" for said, ids in kinds.items())
+        parts = (f"{said} in {some(list(ids), 'run')}" for said, ids in kinds.items())
         yield f"carbon intensities differ in kind or year, so CO2e is not comparable: {'; '.join(parts)}"
 
 
@@ -227,16 +223,11 @@ def _gpus(runs: Runs) -> Iterator[str]:
         yield f"{len(found) - _NAMED} more sentences on GPUs that were throttled or idle"
 
 
-def _later(runs: Runs) -> Iterator[str]:
-    """Name runs of a version that is not known yet: what it has changed beside its new fields is not known either."""
-    found = {run.id: later for run in runs if (later := [each for each in run.schemas if each > SCHEMA])}
-    if found:
-        names = ", ".join(str(each) for each in sorted({each for later in found.values() for each in later})[:_NAMED])
-        where = some(list(found), "run")
-        yield f"written by a later version (schema {names}), whose new fields are passed over: {where}"
-
-
 def _files(runs: Runs) -> Iterator[str]:
+    yield from (f"{name}, {each}" for name, each in runs.unread[:_NAMED])
+    if len(runs.unread) > _NAMED:
+        more = sum(each.lines for _, each in runs.unread[_NAMED:])
+        yield f"{more} more lines of schemas that this version does not know are left out"
     yield from (f"{name}, line {number}: torn and passed over" for name, number in runs.torn[:_NAMED])
     if len(runs.torn) > _NAMED:
         yield f"{len(runs.torn) - _NAMED} more torn lines"

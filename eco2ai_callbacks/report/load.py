@@ -15,14 +15,12 @@ from eco2ai_callbacks.report.count import Count
 from eco2ai_callbacks.report.csv_logs import reader_of
 from eco2ai_callbacks.report.runs import Runs
 from eco2ai_callbacks.report.select import TABLE, NoLog, Selection, selected
-from eco2ai_callbacks.runlog.line_check import is_torn
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.read import lines, raw_lines, segments
+from eco2ai_callbacks.runlog.read import Progress as Reading
+from eco2ai_callbacks.runlog.read import Unread, lines, raw_lines, segments
 
 # Bytes of all logs together from which on processes of their own pay: starting one takes about as long as reading this.
 PARALLEL_FROM = 16 * 2**20
-# Torn lines of a log that are named.
-_MOST_TORN = 1000
 # Records between two reports of progress.
 _STEP = 2000
 
@@ -38,6 +36,7 @@ class LogCount:
 
     count: Count = field(default_factory=Count)
     torn: list[int] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
     is_foreign: bool = False
 
 
@@ -78,12 +77,14 @@ class Counted:
         count: Their runs, as the records were read.
         logs: The logs that hold records, by the names that a person calls them.
         torn: Log and number of the lines that a crash or a full disk cut off.
+        unread: Log and lines of schemas that this version does not know: they are left out.
         foreign: Files without any record.
     """
 
     count: Count
     logs: tuple[str, ...]
     torn: tuple[tuple[str, int], ...]
+    unread: tuple[tuple[str, Unread], ...]
     foreign: tuple[str, ...]
 
     def runs(self) -> Runs:
@@ -94,6 +95,7 @@ class Counted:
             records=self.count.records,
             copies=self.count.copies,
             torn=self.torn,
+            unread=self.unread,
             foreign=self.foreign,
         )
 
@@ -121,10 +123,14 @@ def count_selection(selection: Selection, *, processes: int | None = None, progr
     foreign = tuple(names[log] for log in selection.logs if found[log].is_foreign)
     if len(foreign) == len(names):
         raise NoLog(f"LOG={foreign[0]!r} is no run log: no line of it is a record.")
+    unread = tuple((names[log], each) for log in selection.logs for each in found[log].unread)
+    if unread and not count.runs:
+        raise NoLog(f"LOG={unread[0][0]!r} holds no record of a known schema: {unread[0][1]}; update eco2ai_callbacks.")
     return Counted(
         count,
         tuple(name for log, name in names.items() if not found[log].is_foreign),
         tuple((names[log], number) for log in selection.logs for number in found[log].torn),
+        unread,
         foreign,
     )
 
@@ -141,44 +147,57 @@ def count_log(log: Path, *, known: Spans | None = None, progress: Progress | Non
         OSError: A file cannot be read.
     """
     found = LogCount()
-    size = size_of(log)
+    reading = Reading()
     seen = 0
-    for record in records_of(log, so_far=False):
+    found_here = segments(log, reading) if log.suffix != TABLE else records_of(log)
+    for record in told(found_here, log, reading, progress):
         spans = known.get((record.run, record.writer), ()) if known else ()
         if any(first <= record.seq <= last for first, last in spans):
             found.count.copies += 1
         else:
             found.count.add(record)
         seen += 1
-        if progress is not None and seen % _STEP == 0:
-            # Only the reader knows where in the file it is; a line has about a kilobyte.
-            progress(min(size, _STEP * 1024))
-            size = max(0, size - _STEP * 1024)
-    found.is_foreign = not seen and _is_foreign(log)
-    if not found.is_foreign and log.suffix != TABLE:
-        found.torn = [number for file in files_of(log) for number in torn_lines(file)]
-    if progress is not None:
-        progress(size)
+    found.unread = list(reading.unread.values())
+    found.is_foreign = not seen and not found.unread and _is_foreign(log)
+    found.torn = [] if found.is_foreign else reading.torn
     return found
 
 
-def records_of(log: Path, *, so_far: bool = True) -> Iterator[Record]:
+def told(records: Iterator[Record], log: Path, reading: Reading, progress: Progress | None) -> Iterator[Record]:
+    """Return the records of a log, and report the bytes that were read meanwhile.
+
+    Args:
+        records: The records.
+        log: The log.
+        reading: How far the log was read.
+        progress: Called with the bytes that were read since the last call.
+    """
+    if progress is None:
+        yield from records
+        return
+    so_far = 0
+    for number, record in enumerate(records, 1):
+        yield record
+        if number % _STEP == 0:
+            progress(reading.bytes - so_far)
+            so_far = reading.bytes
+    progress(max(0, size_of(log) - so_far))
+
+
+def records_of(log: Path, reading: Reading | None = None) -> Iterator[Record]:
     """Return the records of a log, or those that another tool's CSV file holds.
 
     Args:
         log: The log.
-        so_far: Whether the records have what they say of their epoch and their run so far; see :class:`.Restorer`.
+        reading: Is told how far a log was read.
     """
     if log.suffix == TABLE:
         reader = reader_of(log)
         if reader is not None:
             yield from reader.records(log)
         return
-    if so_far:
-        for line in lines(log):
-            yield line.record
-    else:
-        yield from segments(log)
+    for line in lines(log, reading):
+        yield line.record
 
 
 def _is_foreign(log: Path) -> bool:
@@ -186,19 +205,6 @@ def _is_foreign(log: Path) -> bool:
     if log.suffix == TABLE and reader_of(log) is not None:
         return False
     return any(True for file in files_of(log) for _ in raw_lines(file))
-
-
-def torn_lines(file: Path) -> Iterator[int]:
-    """Return the numbers of the lines of a file that a crash or a full disk cut off."""
-    named = 0
-    for number, data in raw_lines(file):
-        # A line that was cut has no end, or the end of an inner object; parsing every line twice would be slow.
-        whole = data.endswith(b"}") and data.count(b"{") == data.count(b"}")
-        if not whole and data and is_torn(data.decode("utf-8", "replace")):
-            yield number
-            named += 1
-            if named >= _MOST_TORN:
-                return
 
 
 def size_of(log: Path) -> int:

@@ -15,6 +15,7 @@ from eco2ai_callbacks.report.stated import Basis, Check, ExpectedTotal, Factor
 from eco2ai_callbacks.report.sums import Sum, Summed, in_turn, parallel
 from eco2ai_callbacks.report.timeline import Interval
 from eco2ai_callbacks.runlog.aggregate import of_ranks
+from eco2ai_callbacks.runlog.read import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,6 @@ class Run(Summed):
         siblings: Other runs of the same process: the energy is this run's part of what they used together.
         factors: The carbon intensities.
         versions: The versions of the package that wrote it, or the tool whose file it is from.
-        schemas: The versions of its records' form.
         within: Ids of the runs of the selection inside which it was measured: their energy includes that of the
             portions with that parent.
         metrics: The last numbers that were logged outside of any epoch.
@@ -122,7 +122,6 @@ class Run(Summed):
     siblings: tuple[str, ...] = ()
     factors: tuple[Factor, ...] = ()
     versions: tuple[str, ...] = ()
-    schemas: tuple[int, ...] = ()
     within: frozenset[str] = frozenset()
     metrics: Mapping[str, float] = field(default_factory=dict)
     bases: tuple[Basis, ...] = ()
@@ -192,6 +191,7 @@ class Runs:
         records: Number of records in them.
         copies: Number of records that stood in another log too and were passed over.
         torn: Log and number of the lines that a crash or a full disk cut off.
+        unread: Log and lines of schemas that this version does not know: they are left out.
         foreign: Files without any record.
     """
 
@@ -200,6 +200,7 @@ class Runs:
     records: int = 0
     copies: int = 0
     torn: tuple[tuple[str, int], ...] = ()
+    unread: tuple[tuple[str, Unread], ...] = ()
     foreign: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -16,6 +16,8 @@ from eco2ai_callbacks.report.sums import Sum
 MOST_LINES, MOST_BARS = 8, 24
 # Epochs of a run, and intervals of time, in a chart: as many as it has pixels for.
 MOST_POINTS, BINS = 300, 160
+# Parts of an interval that are too short to have a power: what remains of a float of a time since 1970 is rounding.
+_SLIVER = 1e-3
 # Metrics that are shown against energy.
 MOST_METRICS = 4
 # Beginnings and parts of the names under which trainings log how good they are.
@@ -99,7 +101,12 @@ def power_rows(runs: Sequence[Run], names: Mapping[str, str]) -> list[Row]:
     if width <= 0:
         return []
     joules: dict[tuple[str, int], float] = {}
+    # When each series began and ended: outside of that it has no power, not a low one.
+    spans: dict[str, tuple[float, float]] = {}
     for run, interval in ranged:
+        if len(runs) > 1:
+            known = spans.get(names[run.id], (interval.begins, interval.ends))
+            spans[names[run.id]] = min(known[0], interval.begins), max(known[1], interval.ends)
         length = interval.ends - interval.begins
         first = int((interval.begins - begins) / width)
         last = min(BINS - 1, int((interval.ends - begins) / width))
@@ -112,11 +119,15 @@ def power_rows(runs: Sequence[Run], names: Mapping[str, str]) -> list[Row]:
     base: dict[int, float] = {}
     rows = []
     for (series, place), value in sorted(joules.items()):
-        power, under = value / width, base.get(place, 0.0) if len(runs) == 1 else 0.0
+        since, until = spans.get(series, (begins, ends))
+        left, right = max(since, begins + place * width), min(until, begins + (place + 1) * width)
+        if right - left < width * _SLIVER:
+            continue
+        power, under = value / (right - left), base.get(place, 0.0) if len(runs) == 1 else 0.0
         base[place] = under + power
         if power > 0:
             rows.append({"series": series, "place": place, "power": power, "low": under, "high": under + power})
-            rows[-1] |= {"begins": _label(begins + place * width), "ends": _label(begins + (place + 1) * width)}
+            rows[-1] |= {"begins": _label(left), "ends": _label(right)}
     return rows
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from eco2ai_callbacks.runlog.anchors import MOST_BYTES, NOTES, Anchor, Anchors, NotFollowed
 from eco2ai_callbacks.runlog.hashing import canonical, link_of
-from eco2ai_callbacks.runlog.tail import lines_back, reader_of, record_in, writer_of
+from eco2ai_callbacks.runlog.tail import later_line, lines_back, reader_of, record_in, writer_of
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
 
@@ -81,15 +81,30 @@ def ends_in(file: Path, run: str) -> Ends:
     with file.open("rb") as raw:
         size = raw.seek(0, os.SEEK_END)
         read = reader_of(raw)
-        anchors = Anchors(read, size)
-        found = Ends()
-        with contextlib.suppress(NotFollowed):
-            found = _by_anchors(anchors, run)
-            if not anchors.since or found.unclear or _has_all(found.by_rank):
-                return found
-        scanned = _scanned(read, size, run)
+        schema = later_line(read, size, _needle(run))
+        found = _found(file, read, size, run)
+    if schema is None:
+        return found
+    note = f"run {run} has lines of schema {schema} in {file.name}, which this version does not know"
+    return replace(found, note=note)
+
+
+def _found(file: Path, read: Callable[[int, int], bytes], size: int, run: str) -> Ends:
+    """Return what :func:`ends_in` does, from the lines of known schemas."""
+    anchors = Anchors(read, size)
+    found = Ends()
+    with contextlib.suppress(NotFollowed):
+        found = _by_anchors(anchors, run)
+        if not anchors.since or found.unclear or _has_all(found.by_rank):
+            return found
+    scanned = _scanned(read, size, run)
     note = scanned.note and f"run {run} was looked for in the last {MOST_BYTES >> 20} MiB of {file.name} alone"
     return Ends({**found.by_rank, **scanned.by_rank}, scanned.unclear, None if found.by_rank else note)
+
+
+def _needle(run: str) -> bytes:
+    """Return what the lines of a run hold."""
+    return canonical({"run": run})[1:-1].encode() + b","
 
 
 def _has_all(by_rank: Mapping[int, SessionEnd]) -> bool:
@@ -150,7 +165,7 @@ def _end_of(anchors: Anchors, last: Anchor) -> tuple[SessionEnd, int]:
 
 def _scanned(read: Callable[[int, int], bytes], size: int, run: str) -> Ends:
     """Return the ends that the last part of a file shows; the note says that it does not show all."""
-    needle = canonical({"run": run})[1:-1].encode() + b","
+    needle = _needle(run)
     by_rank: dict[int, SessionEnd] = {}
     sessions: dict[str, SessionEnd] = {}
     used: set[str] = set()

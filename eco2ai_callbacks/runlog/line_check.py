@@ -17,9 +17,6 @@ from eco2ai_callbacks.runlog.sums import same
 from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import kwh
 
-# Start of every record's line.
-_FIRST_KEY = '{"schema":'
-
 
 def record_lines(file: Path) -> Iterator[tuple[int, str, Mapping[str, Any] | None, bytes]]:
     """Return number, text, record's fields and bytes of each line that is not empty."""
@@ -43,12 +40,6 @@ def first_written(file: Path) -> datetime | None:
     """Return when the first record of a file was written, by its label."""
     first = next((values for _, _, values, _ in islice(record_lines(file), 100) if values is not None), None)
     return None if first is None else written_at(first, ended=True)
-
-
-def is_torn(text: str) -> bool:
-    """Return whether a text is a record that was cut off; after a loss of power zeros may replace its rest."""
-    text = text.rstrip("\0")
-    return as_written(text) is None and (text.startswith(_FIRST_KEY) or _FIRST_KEY.startswith(text))
 
 
 def is_spelt(values: Mapping[str, Any], text: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from operator import is_
+from itertools import repeat
+from operator import call, is_
 from typing import Any
 
 from eco2ai_callbacks.record import FIELDS, Record
@@ -136,8 +138,8 @@ _SETTERS = tuple(getattr(Record, name).__set__ for name in FIELDS)
 
 def _made(fields: Mapping[str, Any]) -> Record:
     record = object.__new__(Record)
-    for put, value in zip(_SETTERS, fields.values(), strict=True):
-        put(record, value)
+    # Without a step of the interpreter for each field.
+    deque(map(call, _SETTERS, repeat(record), fields.values()), maxlen=0)
     return record
 
 

@@ -57,7 +57,7 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
     found = ends_in(path, run) if files == [path] else _ends_of(files, path, run)
     prior = None if found.unclear else _prior(found, rank, world_size)
     if prior is None and sum(file.stat().st_size for file in files) <= MOST_BYTES:
-        return _summed(path, run, rank, world_size)
+        return replace(_summed(path, run, rank, world_size), note=found.note)
     if prior is None:
         best = _prior(Ends(found.by_rank), rank, world_size) or PriorUsage()
         return replace(best, note=f"the sessions of run {run} overlap or lack totals, and are not all counted")

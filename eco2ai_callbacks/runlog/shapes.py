@@ -30,6 +30,8 @@ _FIGURES = ("energy_kwh", "co2_kg", "seconds")
 _NEEDED = frozenset({*_NAMES, *_FIGURES, "event", "joules", "total"})
 _EVENTS = frozenset({"epoch", "stage"})
 _ALLOWED = _NEEDED | {"schema", "start", "samples", "tokens", "attempts", "phases", "steps", "beside", "gpu_health"}
+# What must be the same in each line of a shape.
+_SAME = frozenset({("event",), ("schema",)})
 # Shapes that are tried, the last used first: epochs and evaluations of a few kinds of runs.
 _TRIED = 8
 # Making one takes as long as reading a hundred lines otherwise, so no log may ask for many.
@@ -136,7 +138,7 @@ class _Shape:
 
     def _of(self, value: object, path: tuple[object, ...]) -> str:
         pattern = _PATTERNS.get(type(value))
-        if pattern is not None and path != ("event",):
+        if pattern is not None and path not in _SAME:
             self._kinds.append(type(value))
             self._paths.append(path)
             return pattern
@@ -145,7 +147,7 @@ class _Shape:
             return rf"\{{{','.join(members)}\}}"
         if isinstance(value, list):
             return rf"\[{','.join(self._of(item, (*path, place)) for place, item in enumerate(value))}\]"
-        return re.escape(json.dumps(value))  # null, true, false, the event
+        return re.escape(json.dumps(value))  # null, true, false, what must be the same
 
 
 def _name(name: str) -> str:

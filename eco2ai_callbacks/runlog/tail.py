@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from eco2ai_callbacks.runlog.read import LONGEST, parsed
-from eco2ai_callbacks.runlog.validate import is_record
+from eco2ai_callbacks.runlog.validate import is_record, unknown_schema
 
 # Bytes of the first block; each one is twice the one before, up to the largest.
 _FIRST, _LARGEST = 2**16, 2**20
@@ -81,6 +81,18 @@ def record_in(line: bytes) -> dict[str, Any] | None:
     """Return the fields of the record in a line; ``None`` where it holds none."""
     values = parsed(line.decode("utf-8", "replace"))
     return values if is_record(values) else None
+
+
+def later_line(read: Callable[[int, int], bytes], size: int, needle: bytes) -> int | None:
+    """Return the schema of the last line that holds some bytes, where a later version has written it; else ``None``.
+
+    Args:
+        read: Returns bytes by offset and number.
+        size: Where the last line ends.
+        needle: The bytes; not empty. A line is looked for in the last 64 KiB.
+    """
+    _, line = next(lines_back(read, size, needle), (0, None))
+    return None if line is None else unknown_schema(parsed(line.decode("utf-8", "replace")))
 
 
 def _with(block: bytes, begin: int, needle: bytes) -> Iterator[tuple[int, bytes]]:

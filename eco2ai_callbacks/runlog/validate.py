@@ -7,20 +7,37 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeGuard
 
+from eco2ai_callbacks.record import SCHEMA
+
 
 def is_record(values: object) -> bool:
     """Return whether this is a record: required fields are present, and fields that readers use have a valid value.
 
-    Unknown fields are accepted, for a later version may have written them.
+    Unknown fields are accepted: a version may add some. A record of a schema that is not known is none, for the known
+    fields may mean something else there; :func:`unknown_schema` names it.
     """
-    return type(values) is dict and values.keys() >= _NEEDED and is_valid(values)
+    return (
+        type(values) is dict
+        and values.keys() >= _NEEDED
+        and values.get("schema", SCHEMA) in _SCHEMAS
+        and is_valid(values)
+    )
+
+
+def unknown_schema(values: object) -> int | None:
+    """Return the schema of a line that this version does not know, as a later version writes; ``None`` for others."""
+    schema = values.get("schema") if type(values) is dict else None
+    return schema if type(schema) is int and schema not in _SCHEMAS else None
 
 
 def is_valid(values: Mapping[str, Any]) -> bool:
     """Return whether fields that readers use have a valid value."""
     # Most lines have the same fields with values of the same types: readers of long logs check millions of them.
     plan = _plan if len(values) <= _FEW else _plan.__wrapped__
-    return all(good(values[name]) for name, good in plan(tuple(values), tuple(map(type, values.values()))))
+    for name, good in plan(tuple(values), tuple(map(type, values.values()))):  # noqa: SIM110 `all` takes longer
+        if not good(values[name]):
+            return False
+    return True
 
 
 @lru_cache(maxsize=256)
@@ -157,6 +174,7 @@ def _steps(value: object) -> bool:
 
 
 _LARGEST = sys.float_info.max
+_SCHEMAS = range(1, SCHEMA + 1)
 _NEEDED = frozenset({"run", "writer", "seq", "event"})
 _SUMMED = frozenset({"energy_kwh", "co2_kg", "seconds"})
 _NULLABLE = frozenset(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eco2ai_callbacks.runlog.aggregate import of_ranks
 from eco2ai_callbacks.runlog.chain_check import Fault
+from eco2ai_callbacks.runlog.read import Unread
 from eco2ai_callbacks.runlog.run_check import RunCheck
 from eco2ai_callbacks.usage import Usage
 
@@ -48,6 +49,7 @@ class Verdict:
         runs: All runs.
         elsewhere: Where lines of a session are in a file that was not read, or are gone.
         foreign: The files that hold lines and no record: they are no run logs.
+        unread: File and lines of schemas that this version does not know: they were not checked.
     """
 
     files: tuple[Path, ...]
@@ -58,14 +60,15 @@ class Verdict:
     runs: tuple[CheckedRun, ...]
     elsewhere: tuple[Fault, ...] = ()
     foreign: tuple[Path, ...] = ()
+    unread: tuple[tuple[Path, Unread], ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was altered and no session continues from another file.
+        """Whether nothing was altered, no session continues from another file, and all lines could be checked.
 
         There may still be runs without ``stop`` and torn lines.
         """
-        return not self.faults and not self.elsewhere
+        return not self.faults and not self.elsewhere and not self.unread
 
     @property
     def first(self) -> Fault | None:

@@ -28,16 +28,16 @@ from eco2ai_callbacks.runlog.line_check import (
     energy_of,
     first_written,
     is_spelt,
-    is_torn,
     own_faults,
     record_lines,
     record_of,
     text_lines,
 )
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.read import as_written
+from eco2ai_callbacks.runlog.read import Progress, as_written, is_torn
 from eco2ai_callbacks.runlog.run_check import RunCheck
 from eco2ai_callbacks.runlog.shapes import Mark, Shapes
+from eco2ai_callbacks.runlog.validate import unknown_schema
 from eco2ai_callbacks.runlog.verdict import Verdict, checked_run, first_of_each_line
 
 # A file that begins with so many lines of which none is a record is no run log.
@@ -86,6 +86,7 @@ class _Check:
         self._shapes = Shapes()
         self._faults: list[Fault] = []
         self._torn: list[Torn] = []
+        self._unread: dict[Path, Progress] = {}
         self._foreign: list[Path] = []
         # Sessions to read again, links to a session that are not confirmed, lines that may be copies: by their place.
         self._suspects: set[str] = set()
@@ -115,6 +116,7 @@ class _Check:
             runs=tuple(checked_run(run, check, altered, run in partial) for run, check in self._runs.items()),
             elsewhere=tuple(first_of_each_line(elsewhere, self._files)),
             foreign=tuple(self._foreign),
+            unread=tuple((file, each) for file, found in self._unread.items() for each in found.unread.values()),
         )
 
     # --- the one reading -------------------------------------------------------------------------------------------
@@ -133,13 +135,15 @@ class _Check:
                 self._take(Found(file, number, self._records, values, line_hash(data)), text, data)
                 self._shapes.learn(values)
                 self._records += 1
+            elif unknown_schema(as_written(text)) is not None:
+                self._unread.setdefault(file, Progress()).pass_over(number, text, as_written(text))
             elif is_torn(text):
                 self._torn.append(Torn(file, number, text))
             else:
                 strange.append(Fault("inserted", file, number, "it is no record"))
                 if len(strange) >= _FOREIGN and self._records == before:
                     break
-        if strange and self._records == before:
+        if strange and self._records == before and file not in self._unread:
             self._foreign.append(file)
             self._torn = [cut for cut in self._torn if cut.file != file]
         else:

@@ -12,7 +12,7 @@ from eco2ai_callbacks.report.sums import Band
 from eco2ai_callbacks.runlog.ends import usage_of
 from eco2ai_callbacks.runlog.read import as_written, parsed
 from eco2ai_callbacks.runlog.restore import Restorer
-from eco2ai_callbacks.runlog.validate import is_checked, is_record
+from eco2ai_callbacks.runlog.validate import is_checked, is_record, unknown_schema
 from eco2ai_callbacks.usage import Usage, sum_parallel
 
 # Runs of a log that are kept, the latest ones.
@@ -158,6 +158,8 @@ class LogState:
 
     def __init__(self) -> None:
         self.runs: dict[str, RunState] = {}
+        # The schema of the last line that a later version has written; such lines are passed over.
+        self.unknown_schema: int | None = None
         self._restorer = Restorer()
 
     def take(self, lines: Iterable[bytes]) -> None:
@@ -166,6 +168,7 @@ class LogState:
             said = line.decode("utf-8", "replace")
             values = as_written(said)
             if not (is_record(values) and (is_checked(values) or is_record(values := parsed(said)))):
+                self.unknown_schema = unknown_schema(values) or self.unknown_schema
                 continue
             record = self._restorer.record(values)
             run = self.runs.pop(record.run, None) or RunState(record.run)

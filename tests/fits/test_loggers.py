@@ -501,6 +501,7 @@ def test_the_tensorboard_callback_of_keras_gets_every_epoch(keras: ModuleType, f
     keras_fit(keras, first, keras.callbacks.TensorBoard("tb"))
     wanted = {f"epoch_{name}": values for name, values in figures(rows()).items()}
     check(readback.tensorboard("tb/train"), wanted, single)
+    check_facts(readback.tensorboard_facts("tb/train"))
 
 
 @FIRST_AND_LAST

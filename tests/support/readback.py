@@ -109,7 +109,9 @@ def tensorboard_texts(folder: Path | str = ".") -> dict[str, list[str]]:
 
 def tensorboard_facts(folder: Path | str = ".") -> dict[str, str]:
     """Return the table of facts that was written once."""
-    (table,) = tensorboard_texts(folder)["eco2ai/run/text_summary"]
+    texts = tensorboard_texts(folder)
+    # The writer of PyTorch adds a suffix, that of TensorFlow none.
+    ((table,),) = [found for tag, found in texts.items() if tag in ("eco2ai/run", "eco2ai/run/text_summary")]
     cells = (line.strip("| ").split(" | ", 1) for line in table.splitlines()[2:])
     return dict(cells)
 

@@ -53,6 +53,15 @@ def folder(path: Path = Path("logs")) -> Path:
     return path
 
 
+def later(path: Path = Path("eco2ai.jsonl"), run: str = "later", schema: int = 9) -> Path:
+    """Append a session as a later version may write it: what its fields mean is not known."""
+    before = path.read_text() if path.exists() else ""
+    path.write_text("")
+    training(path, run, 1)
+    path.write_text(before + path.read_text().replace('"schema":2', f'"schema":{schema}'))
+    return path
+
+
 def hostile(path: Path = Path("hostile")) -> Path:
     """Write a folder of logs that try to do harm."""
     path.mkdir()

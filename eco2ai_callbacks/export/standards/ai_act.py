@@ -6,12 +6,11 @@ two significant figures are those of the Model Documentation Form of the Code of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, bounded, name_of
+from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, asked, in_json, name_of, without_none
 from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.report.formats import in_markdown
 from eco2ai_callbacks.report.runs import Run
@@ -57,13 +56,12 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     Raises:
         SettingsError: An option is missing or not accepted, or nothing was measured.
     """
-    given = Options("ai-act", options, OPTIONS)
-    told = bounded(runs, given)
-    fields = {name: value for name, value in _fields(told, given).items() if value is not None}
+    given, told = asked("ai-act", runs, options, OPTIONS)
+    fields = without_none(_fields(told, given))
     if given.choice("form", WRITTEN) == "markdown":
         rows = [f"| {_TITLES[name]} | {in_markdown(_shown(value))} |" for name, value in fields.items()]
         return "\n".join([f"Energy and compute, by {LAW}", "", "| Field | Value |", "| :-- | :-- |", *rows]) + "\n"
-    return json.dumps({"law": LAW, **fields}, indent=2, ensure_ascii=False) + "\n"
+    return in_json({"law": LAW, **fields})
 
 
 def _fields(told: Bounded, options: Options) -> dict[str, Any]:

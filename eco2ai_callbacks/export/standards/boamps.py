@@ -6,14 +6,13 @@ meter has a band of its own, and no step of its scale states that.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eco2ai_callbacks.carbon import places
 from eco2ai_callbacks.errors import SettingsError
-from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, bounded, document_id, now
+from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, asked, document_id, in_json, now, without_none
 from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.report.runs import Run
 from eco2ai_callbacks.report.statement import SOFTWARE, per_run, spot_of
@@ -68,8 +67,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     Raises:
         SettingsError: An option is missing or not accepted, or nothing was measured.
     """
-    given = Options("boamps", options, OPTIONS)
-    told = bounded(runs, given)
+    given, told = asked("boamps", runs, options, OPTIONS)
     report = {
         "header": _header(told, given),
         "task": _task(told, given),
@@ -77,7 +75,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
         "infrastructure": _infrastructure(told, given),
         "environment": _environment(told),
     }
-    return json.dumps({name: value for name, value in report.items() if value}, indent=2, ensure_ascii=False) + "\n"
+    return in_json({name: value for name, value in report.items() if value})
 
 
 def _measured(told: Bounded) -> list[Any]:
@@ -165,4 +163,4 @@ def _environment(told: Bounded) -> dict[str, Any]:
 
 
 def _known(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+    return without_none(members)

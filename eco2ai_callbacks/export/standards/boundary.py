@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.export.standards.options import Options
@@ -101,6 +103,34 @@ def bounded(runs: Sequence[Run], options: Options) -> Bounded:
         said = f"several PUEs ({found.said_pue})" if found.said_pue else "no PUE"
         raise SettingsError(f"boundary='{FACILITY}' cannot be stated: the runs have {said}; accepted is '{IT}'.")
     return Bounded(found, boundary, (found.pue or 1.0) if boundary == FACILITY else 1.0)
+
+
+def asked(
+    form: str, runs: Sequence[Run], given: Mapping[str, str], known: Mapping[str, str]
+) -> tuple[Options, Bounded]:
+    """Return what each form begins with: its options, and the runs in the boundary that these name.
+
+    Args:
+        form: Name of the form.
+        runs: The runs.
+        given: The options by name.
+        known: What each option is.
+
+    Raises:
+        SettingsError: An option is not known, nothing was measured, or the boundary cannot be had.
+    """
+    options = Options(form, given, known)
+    return options, bounded(runs, options)
+
+
+def in_json(values: Mapping[str, object]) -> str:
+    """Return a document as JSON for people and programs."""
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of values: a document leaves the rest out."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def name_of(found: Statement, options: Options) -> str:

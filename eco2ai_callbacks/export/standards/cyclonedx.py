@@ -5,11 +5,10 @@ Format: https://cyclonedx.org/docs/1.7/json/ (ECMA-424).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, bounded, document_id, name_of, now
+from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, asked, document_id, in_json, name_of, now
 from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.report.groups import grouped
 from eco2ai_callbacks.report.runs import Run, Runs
@@ -44,8 +43,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     Raises:
         SettingsError: An option is missing or not accepted, or nothing was measured.
     """
-    given = Options("cyclonedx", options, OPTIONS)
-    told = bounded(runs, given)
+    given, told = asked("cyclonedx", runs, options, OPTIONS)
     version = given.text("version")
     model = {
         "type": "machine-learning-model",
@@ -72,7 +70,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
         },
         "components": [model],
     }
-    return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
+    return in_json(bom)
 
 
 def _entries(told: Bounded, options: Options) -> Iterator[dict[str, Any]]:

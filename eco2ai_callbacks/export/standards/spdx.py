@@ -5,12 +5,10 @@ Format: https://spdx.github.io/spdx-spec/v3.0.1/ (ISO/IEC 5962 describes version
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eco2ai_callbacks.export.standards.boundary import OPTION, bounded, document_id, name_of, now
-from eco2ai_callbacks.export.standards.options import Options
+from eco2ai_callbacks.export.standards.boundary import OPTION, asked, document_id, in_json, name_of, now, without_none
 from eco2ai_callbacks.metrics.front_matter import plain
 from eco2ai_callbacks.report.runs import Run
 
@@ -44,8 +42,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     Raises:
         SettingsError: An option is missing or not accepted, or nothing was measured.
     """
-    given = Options("spdx", options, OPTIONS)
-    told = bounded(runs, given)
+    given, told = asked("spdx", runs, options, OPTIONS)
     urn = document_id(told.found, "spdx").urn
     member = TRAININGS[given.choice("activity", tuple(TRAININGS)) or "training"]
     tool, supplier = f"{urn}#tool", given.text("supplier")
@@ -82,7 +79,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     elements: list[dict[str, Any]] = [
         {"type": "SoftwareAgent", "spdxId": tool, "creationInfo": _CREATION, "name": ", ".join(told.found.software)},
         *([] if supplier is None else [agent]),
-        {name: value for name, value in package.items() if value is not None},
+        without_none(package),
     ]
     complete = all(given.text(name) for name in _PROFILE)
     document = {
@@ -96,4 +93,4 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     creation: dict[str, Any] = {"type": "CreationInfo", "@id": _CREATION, "specVersion": VERSION}
     creation |= {"created": now().strftime(_TIME), "createdBy": [tool]}
     whole = {"@context": CONTEXT, "@graph": [creation, document, *elements]}
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    return in_json(whole)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from report_logs import folder, training
+from report_logs import folder, later, training
 
 from eco2ai_callbacks.cli import main
 
@@ -54,3 +54,11 @@ def test_bad_input_is_one_sentence(args: list[str], sentence: str) -> None:
     code, text = cite(*args)
     assert code == 2
     assert sentence in " ".join(text.split())
+
+
+def test_what_a_later_version_has_written_is_named() -> None:
+    training(Path("eco2ai.jsonl"))
+    later()
+    done = CliRunner().invoke(main, ["cite"])
+    assert done.stderr.startswith("note: eco2ai.jsonl, line 15 has schema 9, which this version does not know")
+    assert done.stdout.startswith("1 run used 100 mWh")

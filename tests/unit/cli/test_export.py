@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import importlib
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,8 @@ def test_torn_and_foreign_lines_are_named_and_passed_over() -> None:
     assert done.exit_code == 0
     assert "odd.jsonl, line 6: torn and passed over" in done.stderr
     assert "no record in file hostile/=cmd.csv" in done.stderr
-    assert "written by a later version (schema 99), whose new fields are passed over: run " in done.stderr
+    unknown = "line 3 has schema 99, which this version does not know (it reads 1 to 2): it is left out"
+    assert f"note: hostile/odd.jsonl, {unknown}" in done.stderr.splitlines()
     assert "\x1b" not in done.stderr
     # A file holds names as they are; a terminal would carry them out.
     assert "\x1b" in done.stdout
@@ -130,3 +133,25 @@ def test_what_set_accepts_is_listed() -> None:
     assert export("--format", "prometheus", "--options").output == "--format prometheus has no options.\n"
     pytest.importorskip("pyarrow")
     assert export("--format", "parquet", "--options").output.startswith("compression  snappy")
+
+
+@pytest.mark.parametrize("name", ["prometheus", "eco2ai", "parquet"])
+def test_its_bar_moves_on_to_its_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
+    folder()
+    lengths: list[int] = []
+    moved: list[int] = []
+
+    @contextlib.contextmanager
+    def progress(length: int) -> Iterator[Callable[[int], None]]:
+        lengths.append(length)
+        yield moved.append
+
+    monkeypatch.setattr(importlib.import_module("eco2ai_callbacks.cli.export"), "progress", progress)
+    done = export("logs", "--format", name, "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    read = sum(path.stat().st_size for path in Path("logs").iterdir())
+    # A file of records needs two readings: one for which of them count.
+    assert lengths == [FORMS[name].readings * read]
+    assert sum(moved) == lengths[0]

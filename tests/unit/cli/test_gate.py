@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from report_logs import hostile
+from report_logs import hostile, later
 from seeds import seed, seeds
 
 from eco2ai_callbacks.cli import main
@@ -88,7 +88,19 @@ def test_bad_input_is_one_sentence(args: list[str], sentence: str) -> None:
 
 def test_hostile_logs_are_checked_without_harm() -> None:
     hostile()
+    Path("hostile/odd.jsonl").unlink()
     code, text, notes = gate("hostile", "--max-kwh", "1e-6")
     assert code == 1
     assert len(text.splitlines()) == 1
     assert not set("\x1b\x07\u202e") & {*text, *notes}
+
+
+@pytest.mark.parametrize("place", ["log", "baseline"])
+def test_a_limit_does_not_pass_what_it_cannot_read(place: str) -> None:
+    seed(LOG, "run")
+    seed(BASE, "base")
+    later(LOG if place == "log" else BASE)
+    code, text, errors = gate("--budget", "10%", "--baseline", str(BASE))
+    assert (code, text) == (2, "")
+    assert "has schema 9, which this version does not know" in errors
+    assert "update eco2ai_callbacks to check it." in errors

@@ -14,6 +14,7 @@ import golden_run
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from report_logs import later
 from sessions import GRID, Written
 
 from eco2ai_callbacks import Tracker
@@ -378,3 +379,12 @@ def test_a_contract_without_a_name_is_refused(log: Path) -> None:
     assert code == 2
     assert "needs the name of its contract or certificate" in " ".join(text.split())
     assert not NEW.exists()
+
+
+def test_what_a_later_version_has_written_is_left_out_and_named() -> None:
+    Written(LOG).stop()
+    later(LOG)
+    code, text = recompute("--region", "SE")
+    assert code == 0
+    assert "line 3 has schema 9, which this version does not know (it reads 1 to 2): it and 5 more are left out" in text
+    assert verify(NEW).whole

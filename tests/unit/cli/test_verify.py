@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from report_logs import later
 from sessions import Written
 
 from eco2ai_callbacks import Tracker
@@ -242,3 +243,45 @@ def test_its_help_names_the_exit_status() -> None:
     assert code == 0
     for status in range(4):
         assert f"\n    {status}  " in text
+
+
+def test_lines_of_a_later_version_are_named_and_not_called_altered(log: Path) -> None:
+    known = len(log.read_text().splitlines())
+    later(log)
+    code, text = verify()
+    assert code == 3
+    assert f"eco2ai.jsonl, line {known + 1} has schema 9, which this version does not know (it reads 1 to 2)" in text
+    assert f"not all was checked; what was is whole ({known} records in 1 file)" in text
+    assert "altered" not in text
+    assert "\nlater " not in f"\n{text}"
+
+
+def test_a_log_of_a_later_version_alone_is_no_foreign_file() -> None:
+    later()
+    code, text = verify()
+    assert code == 3
+    assert "it and 5 more are left out" in text
+    assert "(0 records in 1 file)" in text
+
+
+def test_another_schema_hides_no_line_of_a_session() -> None:
+    """Neither where the line was read as a whole nor where it has the shape of the lines before it."""
+    for number in range(1, 7):
+        log = Path(f"{number}.jsonl")
+        session = Written(log)
+        for epoch in range(6):
+            session.mark(epoch=epoch)
+        lines = log.read_text().splitlines(keepends=True)
+        lines[number - 1] = lines[number - 1].replace('"schema":2', '"schema":9')
+        log.write_text("".join(lines))
+        code, text = verify(str(log))
+        # Without the first line the rest may be elsewhere, as in a log that was renamed.
+        assert code == (3 if number == 1 else 1), text
+        assert f"line {number} has schema 9" in text
+
+
+def test_names_are_texts_that_no_terminal_carries_out() -> None:
+    Written(Path("eco2ai.jsonl"), "\x1b[31mred\u202e").stop()
+    code, text = verify()
+    assert code == 0
+    assert text.startswith("�[31mred�  finished")

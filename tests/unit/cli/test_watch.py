@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from report_logs import hostile, training
+from report_logs import hostile, later, training
 from sessions import Written
 
 from eco2ai_callbacks.cli import main
@@ -137,3 +137,10 @@ def test_hostile_logs_are_shown_without_harm() -> None:
         code, text = watch(str(log), "--once")
         assert code == 0
         assert not set("\x1b\x07\u202e") & {*text}
+
+
+def test_a_log_of_a_later_version_is_named() -> None:
+    later()
+    assert "which has lines of schema 9 that this version does not know" in watch("--once")[1]
+    training(LOG, epochs=1)
+    assert watch("--once")[1].startswith("run run ")

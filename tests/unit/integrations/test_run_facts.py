@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -112,6 +114,30 @@ def test_tensorboard_gets_them_as_a_text(kind: str, run: Tracker) -> None:
     assert tag == "eco2ai/run"
     assert len(text.splitlines()) == 2 + len(run.figures.facts)
     assert "| eco2ai/pue | 1.2 |" in text
+
+
+def test_the_callback_of_keras_writes_them_with_its_writer_of_the_fit(run: Tracker) -> None:
+    writer = Writer()
+    open_writers: list[Writer] = []
+
+    @contextlib.contextmanager
+    def as_default() -> Iterator[None]:
+        open_writers.append(writer)
+        yield
+        open_writers.remove(writer)
+
+    def text(tag: str, data: str, step: int) -> None:
+        assert step == 0
+        open_writers[-1].add_text(tag, data)
+
+    fit = SimpleNamespace(as_default=as_default)
+    callback = logger("TensorBoard", "keras.src.callbacks.tensorboard", _train_writer=fit)
+    callback.summary = SimpleNamespace(text=text)
+    log_facts(run, [callback])
+    ((tag, table),) = writer.texts
+    assert tag == "eco2ai/run"
+    assert "| eco2ai/pue | 1.2 |" in table
+    assert not open_writers
 
 
 def test_loggers_that_write_nothing_are_passed_over(run: Tracker) -> None:

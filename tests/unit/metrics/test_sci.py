@@ -7,7 +7,7 @@ import doctest
 import pytest
 
 from eco2ai_callbacks.metrics import sci
-from eco2ai_callbacks.metrics.sci import UNITS, g_per_unit, score, units_of
+from eco2ai_callbacks.metrics.sci import UNITS, g_per_unit, per_unit, score, units_of
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
@@ -16,6 +16,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 def test_both_parts_are_divided_by_the_units() -> None:
     assert g_per_unit(0.3, 0.1, 8) == pytest.approx(50.0)
+    assert per_unit(300.0, 100.0, 8) == pytest.approx(50.0)
     assert g_per_unit(0.3, None, 8) == pytest.approx(37.5)
     assert score("epoch", 8, 0.3, None) == {
         "g_per_unit": pytest.approx(37.5),

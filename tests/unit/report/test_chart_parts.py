@@ -32,3 +32,30 @@ def test_one_run_needs_no_legend() -> None:
 
 def test_a_table_is_cut() -> None:
     assert len(parts.table_of([("a",)] * 1000)) == parts.MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    ("ends", "form"),
+    [
+        ("2026-01-01T10:00:26", "%H:%M:%S"),
+        ("2026-01-01T10:09:00", "%H:%M:%S"),
+        ("2026-01-01T17:00:00", "%H:%M"),
+        ("2026-01-02T09:00:00", "%b %d, %H:%M"),
+        ("2026-03-01T09:00:00", "%b %d"),
+    ],
+    ids=["seconds", "minutes", "hours", "days", "months"],
+)
+def test_the_labels_of_a_time_axis_differ_from_tick_to_tick(ends: str, form: str) -> None:
+    assert parts.time_axis("2026-01-01T10:00:00", ends).to_dict()["format"] == form
+
+
+def test_each_of_a_few_epochs_has_one_tick() -> None:
+    assert parts.epoch_axis([{"epoch": 3}, {"epoch": 4}]).to_dict()["values"] == [3, 4]
+    assert "values" not in parts.epoch_axis([{"epoch": 0}, {"epoch": 10**9}]).to_dict()
+
+
+def test_a_single_point_has_no_area() -> None:
+    rows = [{"run": "a", "epoch": 0}, {"run": "b", "epoch": 0}, {"run": "b", "epoch": 1}]
+    assert parts.alone(rows, "run") == [rows[0]]
+    assert parts.alone(rows) == []
+    assert parts.alone(rows[:1]) == rows[:1]

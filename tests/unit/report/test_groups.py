@@ -14,6 +14,7 @@ from eco2ai_callbacks.report import series
 from eco2ai_callbacks.report.groups import BY, grouped, notes
 from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.runs import Run, Runs, Writer
+from eco2ai_callbacks.runlog.read import Unread
 
 # Joules of a mark, and those of the logs of the folder: two ranks with seven marks, four, and two.
 J = 36.0
@@ -87,13 +88,17 @@ def test_many_notes_are_counted() -> None:
     writer = Writer("w", 0, "h", None, None, "finished", False, 1)
     run = Run("r", writers=(writer,), failures=tuple(f"failure {n}" for n in range(12)), siblings=("s",))
     runs = Runs((run,), torn=tuple(("log", n) for n in range(9)), copies=3, foreign=("a", "b"))
+    runs = dataclasses.replace(runs, unread=tuple((f"log{n}", Unread(9, n, 2)) for n in range(9)))
     found = notes(runs)
+    unknown = "line 0 has schema 9, which this version does not know (it reads 1 to 2): it and 1 more are left out"
+    assert f"log0, {unknown}" in found
+    assert "8 more lines of schemas that this version does not know are left out" in found
     assert "7 more failures" in found
     assert "ran beside others in one process, and each has its part of what that used: run r" in found
     assert "4 more torn lines" in found
     assert "3 records stand in several logs and count once" in found
     assert "no record in files a, b" in found
-    assert notes(dataclasses.replace(runs, runs=(), torn=(), copies=0, foreign=())) == []
+    assert notes(dataclasses.replace(runs, runs=(), torn=(), unread=(), copies=0, foreign=())) == []
 
 
 def test_phases_are_summed_up_and_what_has_none_is_other() -> None:

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from report_logs import later
 from sessions import Written
 
 from eco2ai_callbacks.report.counted import CountedRecords
-from eco2ai_callbacks.report.load import load, torn_lines
+from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.select import NoLog, selected
 from eco2ai_callbacks.runlog import restore
 
@@ -71,8 +72,11 @@ def test_torn_lines_are_named_and_passed_over() -> None:
 
 def test_torn_lines_without_end_are_not_all_named() -> None:
     log = Path("eco2ai.jsonl")
-    log.write_text('{"schema":1,"run":"r\n' * 1500)
-    assert len(list(torn_lines(log))) == 1000
+    log.write_text("")
+    session("eco2ai.jsonl", "run")
+    with log.open("a") as file:
+        file.write('{"schema":1,"run":"r\n' * 1500)
+    assert len(load(log).torn) == 1000
 
 
 def test_a_file_without_a_record_is_named() -> None:
@@ -100,3 +104,52 @@ def test_a_log_that_is_empty_has_no_runs() -> None:
     runs = load("eco2ai.jsonl")
     assert len(runs) == 0
     assert runs.sum.energy_kwh is None
+
+
+def test_lines_of_a_schema_that_is_not_known_are_named_and_not_counted() -> None:
+    session("eco2ai.jsonl", "run")
+    later()
+    runs = load(".")
+    assert [run.id for run in runs] == ["run"]
+    assert runs.records == 3
+    ((name, unread),) = runs.unread
+    assert (name, unread.schema, unread.line, unread.lines) == ("eco2ai.jsonl", 9, 4, 6)
+    assert str(unread).startswith("line 4 has schema 9, which this version does not know (it reads 1 to 2)")
+    assert runs.torn == runs.foreign == ()
+    with selected("eco2ai.jsonl") as selection:
+        assert {each.record.run for each in CountedRecords(selection)} == {"run"}
+
+
+def test_a_log_of_a_later_version_is_no_foreign_file() -> None:
+    later()
+    with pytest.raises(NoLog, match=r"line 1 has schema 9, which this version does not know.*it and 5 more are left"):
+        load("eco2ai.jsonl")
+    session("known.jsonl", "run")
+    runs = load(".")
+    assert (len(runs), runs.foreign) == (1, ())
+
+
+@pytest.mark.parametrize("schema", ["0", "-1", "3", "9" * 30])
+def test_a_schema_is_known_or_named(schema: str) -> None:
+    later(schema=int(schema))
+    session("known.jsonl", "run")
+    assert [each.schema for _, each in load(".").unread] == [int(schema)]
+
+
+def test_schemas_without_end_are_not_all_named() -> None:
+    session("eco2ai.jsonl", "run")
+    with Path("eco2ai.jsonl").open("a") as file:
+        file.writelines(f'{{"schema":{number}}}\n' for number in range(3, 100))
+    assert len(load("eco2ai.jsonl").unread) == 20
+
+
+def test_progress_is_told_what_was_read() -> None:
+    written = Written(Path("eco2ai.jsonl"), "run")
+    for epoch in range(2500):
+        written.mark(epoch=epoch)
+    seen: list[int] = []
+    load("eco2ai.jsonl", progress=seen.append)
+    size = Path("eco2ai.jsonl").stat().st_size
+    assert sum(seen) == size
+    assert len(seen) == 2
+    assert seen[0] == pytest.approx(size * 2000 / 2501, rel=0.02)

@@ -38,6 +38,18 @@ def test_power_of_one_run_is_stacked_by_component_and_keeps_its_energy() -> None
     assert series.power_rows([], {}) == []
 
 
+def test_a_run_that_begins_and_ends_within_an_interval_has_its_own_power_there() -> None:
+    runs = load(folder())
+    names = series.labels(runs)
+    watts = {names["job"]: 36.0, names["outer"]: 18.0, names["inner"]: 18.0, names["killed"]: 18.0}
+    found: dict[str, list[float]] = {}
+    for row in series.power_rows(runs.runs, names):
+        found.setdefault(row["series"], []).append(row["power"])
+    assert found.keys() == watts.keys()
+    for name, powers in found.items():
+        assert powers == pytest.approx([watts[name]] * len(powers), rel=1e-3), name
+
+
 def test_a_run_without_times_has_no_power() -> None:
     assert series.power_rows([Run("r")], {"r": "r"}) == []
 

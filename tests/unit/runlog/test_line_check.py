@@ -11,7 +11,8 @@ from altered import KEY, texts, whole, write
 
 from eco2ai_callbacks.runlog.chain_check import Found
 from eco2ai_callbacks.runlog.hashing import canonical, line_hmac, signed
-from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, is_torn, own_faults, record_lines
+from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, own_faults, record_lines
+from eco2ai_callbacks.runlog.read import is_torn
 
 ROW = {"run": "r", "writer": "w", "seq": 0, "event": "epoch", "joules": {"cpu": 3.6e6}, "energy_kwh": 1.0}
 

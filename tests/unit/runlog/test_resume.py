@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from long_logs import count_blocks, fill
+from report_logs import later
 from sessions import Written
 
 from eco2ai_callbacks.runlog import resume
@@ -197,3 +198,23 @@ class TestFromTheEnd:
         assert load_prior(log, "run", 0, 1).usage.seconds == 8.0
         Written(log, rank=0, world_size=1).mark()
         assert load_prior(log, "run", 0, 1).usage.seconds == 10.0
+
+
+class TestAfterALaterVersion:
+    def test_a_run_that_it_went_on_with_says_what_is_not_known(self, log: Path):
+        first = Written(log)
+        first.mark()
+        later(log, run="run")
+        known = load_prior(log, "run")
+        assert known.usage.seconds == 2.0
+        assert known.continues["writer"] == first.writer
+        assert known.note == "run run has lines of schema 9 in eco2ai.jsonl, which this version does not know"
+
+    def test_a_run_of_which_nothing_else_is_known_says_so(self, log: Path):
+        later(log, run="run")
+        assert load_prior(log, "run").note is not None
+
+    def test_another_run_is_not_concerned(self, log: Path):
+        Written(log).mark()
+        later(log, run="other")
+        assert load_prior(log, "run").note is None

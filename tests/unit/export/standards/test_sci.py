@@ -12,7 +12,9 @@ from report_logs import GRID, training
 
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.export.standards.sci import write
+from eco2ai_callbacks.report.groups import grouped
 from eco2ai_callbacks.report.load import load
+from eco2ai_callbacks.report.sci import Unit, scored
 
 RUNS = {"unit": "training", "units": "2"}
 PARTS = {"total_embodied_g": "1000", "lifespan_hours": "30", "resource_share": "0.5"}
@@ -51,6 +53,22 @@ def test_embodied_carbon_is_the_part_of_time_and_of_the_machine() -> None:
     found = written(runs, **PARTS)
     assert found["M_g"] == pytest.approx(1000 * (3 / 30) * 0.5)
     assert found["notes"][-1] == "R is not known, so there is no score."
+
+
+def test_what_the_records_hold_of_the_making_is_m_and_the_score_that_of_the_report() -> None:
+    beside = {"embodied_co2_kg": 2e-6}
+    training(Path("a.jsonl"), "a", intensity=GRID, beside=beside)
+    runs = load("a.jsonl")
+    held = runs.sum.beside["embodied_co2_kg"]
+    assert held > 0
+    found = written(runs.runs, unit="epoch", units="3", boundary="facility")
+    assert found["M_g"] == pytest.approx(held * 1000)
+    total = scored(grouped(runs, "run"), runs, Unit.parse("epoch")).sci
+    assert found["sci_g_per_R"] == pytest.approx(total)
+    # The user's own figure comes first, and runs that do not all hold one have none.
+    assert written(runs.runs, embodied_g="7")["M_g"] == 7
+    training(Path("b.jsonl"), "b", intensity=GRID)
+    assert "M_g" not in written(load("*.jsonl").runs)
 
 
 def test_an_intensity_that_the_logs_do_not_hold_is_left_out() -> None:
