@@ -93,7 +93,7 @@ INSIDE: dict[str, list[set[str]]] = {
             *("hf_logged", "lightning_logged"),
         },
         {"fit_phases", "logged"},
-        {"callstack", "unmeasured"},
+        {"callstack", "unmeasured", "accelerate_processes"},
     ],
     "eco2ai_compat": [
         {"__init__"},
