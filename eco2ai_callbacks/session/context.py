@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
-from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
+from eco2ai_callbacks.distributed.launcher import rank_from, restarts
 from eco2ai_callbacks.distributed.messages import Agree, Gather, Meet, ProposedRun
 from eco2ai_callbacks.distributed.process_group import Ranks, find_group
 from eco2ai_callbacks.guard import Guard
@@ -19,6 +19,7 @@ from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
+from eco2ai_callbacks.session.launch import Launch
 from eco2ai_callbacks.session.watched import WatchedCalls
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import SINKS, OpenSink
@@ -131,13 +132,18 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
     continued = context.checkpoint.run_id if context.checkpoint else settings.run_id
     if continued is not None:
         return ProposedRun(continued, True)
-    environ = platform.variables
-    if context.gather is None and (context.rank or rank_from(environ))[1] > 1:
-        # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
-        number = -1 - platform.evaluations() if context.alone else platform.number()
-        launched = launched_id(environ, platform.host().hash, number)
-        if context.agree is not None:
-            return ProposedRun(context.agree(f"run/{number}", launched or new_id()))
-        if launched is not None:
-            return ProposedRun(launched)
-    return ProposedRun(new_id())
+    rank, size = context.rank or rank_from(platform.variables)
+    together = context.gather is not None or size < 2
+    if together and restarts(platform.variables) is None:
+        return ProposedRun(new_id())
+    # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
+    number = -1 - platform.evaluations() if context.alone else platform.number()
+    log = None if settings.log_file is None else settings.log_file.absolute()
+    launch = Launch(platform.variables, platform.host().hash, number, rank, log, platform.registry)
+    if together:
+        return launch.of_job() or ProposedRun(new_id())
+    proposed = launch.of_rank()
+    if context.agree is not None:
+        agreed = context.agree(f"run/{number}", new_id() if proposed is None else proposed.run)
+        return ProposedRun(agreed, proposed is not None and proposed == ProposedRun(agreed, True))
+    return proposed or ProposedRun(new_id())
