@@ -72,7 +72,7 @@ class Launch:
 
     def _ends(self, run: str) -> list[SessionEnd]:
         files = [] if self.log is None else files_of(self.log)
-        return [end for file in files if file.exists() for end in ends_in(file, run).by_rank.values()]
+        return [end for file in files for end in ends_in(file, run).by_rank.values()]
 
     def _living(self) -> Collection[str]:
         return {entry.run for entry in Registry(self.host, self.registry).living()}
