@@ -18,6 +18,7 @@ from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.phases.clock import PhaseClock
+from eco2ai_callbacks.session.by_hand import StartedByHand
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
 from eco2ai_callbacks.session.launch import Launch
 from eco2ai_callbacks.session.watched import WatchedCalls
@@ -58,6 +59,7 @@ class Platform:
         number: Counts the trackers that this process starts as a rank of a launch without a process group.
         evaluations: The same for evaluations outside of a fit, which a rank may run alone.
         watched: The trackers of this process whose measured call may end unreported.
+        by_hand: The trackers of this process that were started by hand.
         wall_ns: Wall time by which phases are told apart, in nanoseconds.
         cpu_ns: CPU time of this process, for the same, in nanoseconds.
     """
@@ -73,6 +75,7 @@ class Platform:
     number: Callable[[], int] = itertools.count().__next__
     evaluations: Callable[[], int] = itertools.count().__next__
     watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
+    by_hand: StartedByHand = field(default=StartedByHand())  # the same
     wall_ns: Callable[[], int] = time.perf_counter_ns
     cpu_ns: Callable[[], int] = time.process_time_ns
 
@@ -98,6 +101,7 @@ class RunContext:
         alone: Whether it is an evaluation outside of a fit, which a rank may run alone.
         agree: Gives ranks that nothing synchronises a common run; ``None`` where they share no store.
         phases: The time spent in each phase.
+        by_hand: The tracker, where a program starts it by a call and may forget it.
     """
 
     base: str = "train"
@@ -111,6 +115,7 @@ class RunContext:
     alone: bool = False
     agree: Agree | None = None
     phases: PhaseClock = field(default_factory=PhaseClock, compare=False)
+    by_hand: object = None
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
         """Return the context with a process group to exchange over, where no framework's callback has set one.

@@ -65,6 +65,10 @@ class Lifetime:
         """Return monotonic seconds."""
         return self._platform.clock()
 
+    def total(self) -> Usage:
+        """Return the usage of the run up to the last mark."""
+        return Usage() if self.session is None else self.session.total
+
     @property
     def facts(self) -> Facts:
         """What a logger's configuration holds of the run; empty where it has not begun."""
@@ -116,6 +120,7 @@ class Lifetime:
         self._call = context.call
         settings, platform, call = self._settings, self._platform, self._guard.call
         call("tracker", platform.watched.close_ended, None)
+        call("tracker", lambda: platform.by_hand.begin(context.by_hand, settings, self), None)
         own = call("tracker", lambda: propose_run(settings, platform, context), ProposedRun(new_id()))
         run = self._job.exchange(own)[0]
         prepared = call("tracker", lambda: open_session(settings, platform, context, self._guard, run), None)
@@ -200,6 +205,11 @@ class Lifetime:
         self._worker.join()
         self._forget_once_written(session, LOG_S)
 
+    def interrupt(self) -> None:
+        """End the session as ``interrupted``, and show the line of its run."""
+        self.end("interrupted")
+        self.show_summary()
+
     def show_summary(self) -> None:
         """Show the line of a run that has ended, once."""
         session, job = self.session, self._job
@@ -227,7 +237,7 @@ class Lifetime:
         finally:
             if not begun:
                 self._worker.run(lambda: None, None)  # a caller that was interrupted waits for what it has begun
-                self._interrupt()
+                self.interrupt()
             if self.session is None:
                 self._worker.run(self._worker.retire, None)
                 self._worker.join()
@@ -249,13 +259,13 @@ class Lifetime:
     def _remember(self) -> None:
         """End the session when the process exits."""
         _OPEN.add(self)
-        atexit.register(self._interrupt)
+        atexit.register(self.interrupt)
         # Children of multiprocessing exit without running the functions that atexit holds.
         processes = sys.modules.get("multiprocessing.process")
         if processes is not None and processes.parent_process() is not None:
             from multiprocessing.util import Finalize
 
-            self._finalizer = Finalize(None, self._interrupt, exitpriority=100)
+            self._finalizer = Finalize(None, self.interrupt, exitpriority=100)
 
     def _forget(self) -> None:
         """Let go of the tracker, which is over."""
@@ -263,7 +273,7 @@ class Lifetime:
         self._platform.watched.discard(self._close_if_over)
         if self._call is not None:
             self._call.forget()
-        atexit.unregister(self._interrupt)
+        atexit.unregister(self.interrupt)
         if self._finalizer is not None:
             self._finalizer.cancel()
 
@@ -276,16 +286,12 @@ class Lifetime:
     def _over(self) -> None:
         """End a run whose call has ended by an exception that no hook reported; called by the thread."""
         if self.running and not self.call_is_running:
-            self._interrupt()
+            self.interrupt()
 
     def _close_if_over(self) -> None:
         """End a run whose call is over, or wait for its end; called before another run starts."""
         if not self.call_is_running:
-            self._interrupt()
-
-    def _interrupt(self) -> None:
-        self.end("interrupted")
-        self.show_summary()
+            self.interrupt()
 
 
 def _children(session: Session) -> list[Lifetime]:

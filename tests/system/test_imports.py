@@ -114,7 +114,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"session"},
         {"journal", "beside", "presence", "metering", "gpu_work", "worker"},
         {"context", "ledger", "stages", "publishing"},
-        {"launch", "identity", "arguments", "blocks", "wrapping", "watched", "calls"},
+        {"launch", "by_hand", "identity", "arguments", "blocks", "wrapping", "watched", "calls"},
     ],
     "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}, {"times"}],
     "metrics": [
