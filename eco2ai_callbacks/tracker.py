@@ -73,9 +73,7 @@ class Tracker:
         # ``tracker.step(samples=32)`` counts a training step, with the setting ``every_n_steps``.
         self.step = Steps(self.settings, self.guard, running)
         # The whole job's figures for loggers.
-        self.figures: JobFigures = JobFigures(
-            self.settings, self.guard, self._job, self._lifetime.total, self._lifetime
-        )
+        self.figures: JobFigures = JobFigures(self.settings, self.guard, self._job, lambda: _total(running), running)
 
     @property
     def run_id(self) -> str | None:
@@ -85,7 +83,7 @@ class Tracker:
     @property
     def total(self) -> Usage:
         """Usage of the run up to the last mark, earlier sessions included; on a rank, its own part."""
-        return self._lifetime.total()
+        return _total(self._lifetime)
 
     @property
     def running(self) -> bool:
@@ -233,6 +231,11 @@ class Tracker:
         if session is None:
             return None
         return self.guard.call("model card", lambda: session.card.field(self.figures.latest, training_type), None)
+
+
+def _total(running: Lifetime) -> Usage:
+    """Return a run's usage up to its last mark, without the tracker: what refers to itself is freed late."""
+    return Usage() if running.session is None else running.session.total
 
 
 class _Track(Measured[Tracker]):

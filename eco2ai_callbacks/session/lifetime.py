@@ -65,10 +65,6 @@ class Lifetime:
         """Return monotonic seconds."""
         return self._platform.clock()
 
-    def total(self) -> Usage:
-        """Return the usage of the run up to the last mark."""
-        return Usage() if self.session is None else self.session.total
-
     @property
     def facts(self) -> Facts:
         """What a logger's configuration holds of the run; empty where it has not begun."""
