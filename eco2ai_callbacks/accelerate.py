@@ -69,7 +69,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         self._tracker = Tracker(**settings)
         # How the processes of a job are measured; ``None``: this one alone.
         self._processes: Literal["together", "apart"] | None = None
-        self._lost = False
+        self._begun = self._lost = False
         self._epoch: int | None = None
         self._rows = 0
         self._during = False
@@ -96,6 +96,7 @@ class Eco2AITracker(tracking.GeneralTracker):
         """
         if self._tracker.running:
             return
+        self._begun = True
         if self._processes is not None:
             self._tracker.start(self._among_the_processes())
             return
@@ -122,6 +123,8 @@ class Eco2AITracker(tracking.GeneralTracker):
             values: The row.
             step: Number of steps so far, as the loop counts them; windows of steps need it.
         """
+        if self._processes is not None and not self._begun:
+            return  # without `init_trackers` Accelerate's main process logs nothing: it would not come
         self._tracker.start()
         if step is not None and self._tracker.step.wanted:
             done, self._step = step - (self._step or 0), step

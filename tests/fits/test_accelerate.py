@@ -210,6 +210,15 @@ def test_where_not_every_process_logs_an_epoch_the_others_wait_once_and_write_th
     ]
 
 
+def test_a_process_that_was_not_initialised_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eco2ai_callbacks.accelerate, "torch_group", lambda **_: pytest.fail("it waits"))
+    ours = Eco2AITracker()
+    ours.in_every_process(together=True)
+    ours.log({"epoch": 0})
+    ours.finish()
+    assert not Path("eco2ai.jsonl").exists()
+
+
 def test_settings_are_checked_where_it_is_made() -> None:
     with pytest.raises(SettingsError, match="scope"):
         Eco2AITracker(scope="galaxy")  # type: ignore[arg-type]
