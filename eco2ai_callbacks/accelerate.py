@@ -5,16 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, MutableMapping
 from numbers import Integral, Real
-from typing import Any, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 from accelerate import Accelerator, tracking
 
+from eco2ai_callbacks.distributed.process_group import torch_store, torch_group, torch_rank
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.integrations.accelerate_processes import pass_on
 from eco2ai_callbacks.integrations.callstack import owner
+from eco2ai_callbacks.session.context import RunContext
 from eco2ai_callbacks.settings import SettingsArgs
 from eco2ai_callbacks.tracker import Tracker
 
 # Most rows in which an epoch's end is logged (training, validation, test); more rows are logged during an epoch.
 AT_THE_END = 4
+# Seconds that the processes which log an epoch wait for one that saves a checkpoint before it does. Less than torch's
+# shortest time-out of a collective, which the others may be in meanwhile: 10 minutes with NCCL.
+PATIENCE_S = 300.0
+A = TypeVar("A", bound=Accelerator)
 
 
 class Eco2AITracker(tracking.GeneralTracker):
@@ -31,8 +39,8 @@ class Eco2AITracker(tracking.GeneralTracker):
     :class:`~eco2ai_callbacks.tracker.Tracker`, so ``.tracker.enter("validate")`` and ``.tracker.leave()`` around an
     evaluation, or ``.tracker.mark(epoch=n)`` in place of rows.
 
-    Accelerate calls only its main process: in a job of several processes the others are not measured, and the records
-    name that. ``eco2ai run -- accelerate launch ...`` measures all that run on its machine.
+    Accelerate calls trackers only in its main process: in a job of several processes the others are not measured, and
+    the records name that. :func:`measure_every_process` measures all of them.
 
     Args:
         project_name: Argument of ``init_trackers``, where Accelerate makes the tracker (``log_with="eco2ai"``).
@@ -59,6 +67,9 @@ class Eco2AITracker(tracking.GeneralTracker):
         if project_name:
             settings.setdefault("project", project_name)
         self._tracker = Tracker(**settings)
+        # How the processes of a job are measured; ``None``: this one alone.
+        self._processes: Literal["together", "apart"] | None = None
+        self._begun = self._lost = False
         self._epoch: int | None = None
         self._rows = 0
         self._during = False
@@ -85,12 +96,25 @@ class Eco2AITracker(tracking.GeneralTracker):
         """
         if self._tracker.running:
             return
+        self._begun = True
+        if self._processes is not None:
+            self._tracker.start(self._among_the_processes())
+            return
         if accelerator is not None and accelerator.num_processes > 1 and self._tracker.settings.scope == "process":
             all_of_them = accelerator.num_processes
             self._tracker.guard.record(
                 f"Accelerate: tells its main process only; not measured: {all_of_them - 1} of {all_of_them} processes"
             )
         self._tracker.start()
+
+    def in_every_process(self, *, together: bool) -> None:
+        """Expect the same calls in every process of the job.
+
+        Args:
+            together: Whether the processes make all calls alike, so that they exchange their figures at each epoch's
+                end. Otherwise each writes its own part of the run.
+        """
+        self._processes = "together" if together else "apart"
 
     def log(self, values: MutableMapping[str, Any], step: int | None = None, **_: Any) -> None:
         """Close an epoch or a window of steps, if the row names the end of one, and add its figures to the row.
@@ -99,6 +123,8 @@ class Eco2AITracker(tracking.GeneralTracker):
             values: The row.
             step: Number of steps so far, as the loop counts them; windows of steps need it.
         """
+        if self._processes is not None and not self._begun:
+            return  # without `init_trackers` Accelerate's main process logs nothing: it would not come
         self._tracker.start()
         if step is not None and self._tracker.step.wanted:
             done, self._step = step - (self._step or 0), step
@@ -107,7 +133,12 @@ class Eco2AITracker(tracking.GeneralTracker):
         ended = self._ended(values.get("epoch"))
         if ended is None:
             return
-        found = self._tracker.end_epoch(ended, metrics=_plain(values)).scalars
+        metrics = _plain(values)
+        if self._processes == "together" and not self._all_are_here():
+            # Without an exchange, which would wait for the others.
+            self._tracker.mark("epoch", ended, metrics=metrics)
+            return
+        found = self._tracker.end_epoch(ended, metrics=metrics).scalars
         self._tracker.guard.call("Accelerate's row", lambda: values.update(found), None)
 
     def finish(self) -> None:
@@ -116,6 +147,25 @@ class Eco2AITracker(tracking.GeneralTracker):
             self._tracker.mark("epoch", self._epoch)
         self._during = False
         self._tracker.stop("finished")
+
+    def _among_the_processes(self) -> RunContext:
+        """Return the place of this process among those of the job, with what they exchange over, if they do."""
+        guard = self._tracker.guard
+        if self._processes == "together":
+            context = RunContext().in_group("auto", guard)
+            if context.gather is not None:
+                return context
+            self._processes = "apart"
+        rank = guard.call("ranks", torch_rank, None)
+        return RunContext(rank=rank, store=guard.call("ranks", torch_store, None))
+
+    def _all_are_here(self) -> bool:
+        """Return whether all processes log this epoch; where some do not, nothing more is exchanged."""
+        guard = self._tracker.guard
+        if not self._lost and guard.call("ranks", lambda: torch_group(wait_s=PATIENCE_S), None) is None:
+            self._lost = True
+            guard.record("Accelerate: not every process logs its epochs, so the rows hold no figures of the whole job")
+        return not self._lost
 
     def _ended(self, value: object) -> int | None:
         """Return the epoch that has ended, by the epoch that a row names; ``None`` where none has."""
@@ -150,6 +200,46 @@ def _plain(values: Mapping[str, Any]) -> dict[str, float | str]:
         for name, value in values.items()
         if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
     }
+
+
+def measure_every_process(accelerator: A, **settings: Unpack[SettingsArgs]) -> A:
+    """Measure every process of an Accelerator's job, and log the figures of the whole job with each epoch.
+
+    Every process must then call ``init_trackers``, ``log`` with the rows that name epochs, and ``end_training``, as
+    Accelerate's own examples do; Accelerate itself lets only its main process through. Where a process does not log an
+    epoch, the others wait for it for five minutes once, and then each measures its own part: the run log is complete,
+    and the rows hold no figures of ours any more.
+
+    Args:
+        accelerator: The Accelerator. An :class:`Eco2AITracker` in its ``log_with`` is used; else one is added.
+        settings: See :class:`~eco2ai_callbacks.settings.Settings`, where ``log_with`` has no tracker of ours.
+
+    Returns:
+        The same Accelerator.
+
+    Raises:
+        SettingsError: A setting has a value that is not accepted, or the tracker in ``log_with`` has its own.
+
+    Example:
+        >>> accelerator = measure_every_process(Accelerator(log_with="tensorboard"), region="FR")  # doctest: +SKIP
+        >>> accelerator.init_trackers("demo")  # doctest: +SKIP
+        >>> for epoch in range(3):  # doctest: +SKIP
+        ...     train()
+        ...     accelerator.log({"loss": loss, "epoch": epoch}, step=step)
+        >>> accelerator.end_training()  # doctest: +SKIP
+    """
+    ours = next((each for each in accelerator.log_with if isinstance(each, Eco2AITracker)), None)
+    if ours is not None and settings:
+        given = ", ".join(settings)
+        raise SettingsError(
+            f"measure_every_process({given}=...) is not accepted: the Eco2AITracker in log_with takes the settings."
+        )
+    if ours is None:
+        ours = Eco2AITracker(**settings)
+        accelerator.log_with = [ours, *(each for each in accelerator.log_with if not is_ours(each))]
+    ours.in_every_process(together=True)
+    pass_on(accelerator, ours)
+    return accelerator
 
 
 def is_ours(listed: object) -> bool:

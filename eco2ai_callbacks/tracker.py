@@ -67,13 +67,13 @@ class Tracker:
         self._arguments = Arguments(self.guard)
         self._job = JobTotals(self.guard)
         platform = platform or Platform()
-        self._lifetime = Lifetime(self.settings, platform, self.guard, self._job)
+        self._lifetime = running = Lifetime(self.settings, platform, self.guard, self._job)
         # ``with tracker.phase("augment"):`` counts a block's time and energy apart.
         self.phase: PhaseClock = PhaseClock(self.guard.record, platform.wall_ns, platform.cpu_ns)
         # ``tracker.step(samples=32)`` counts a training step, with the setting ``every_n_steps``.
-        self.step: Steps = Steps(self.settings, self.guard, self._lifetime)
+        self.step: Steps = Steps(self.settings, self.guard, running)
         # The whole job's figures for loggers.
-        self.figures: JobFigures = JobFigures(self.settings, self.guard, self._job, lambda: self.total, self._lifetime)
+        self.figures: JobFigures = JobFigures(self.settings, self.guard, self._job, lambda: _total(running), running)
 
     @property
     def run_id(self) -> str | None:
@@ -83,7 +83,7 @@ class Tracker:
     @property
     def total(self) -> Usage:
         """Usage of the run up to the last mark, earlier sessions included; on a rank, its own part."""
-        return Usage() if self._lifetime.session is None else self._lifetime.session.total
+        return _total(self._lifetime)
 
     @property
     def running(self) -> bool:
@@ -108,7 +108,7 @@ class Tracker:
         """
         if not self._lifetime.started:
             self.phase.begin()
-            context = replace(context or RunContext(), phases=self.phase).in_group(self._ranks, self.guard)
+            context = replace(context or RunContext(by_hand=self), phases=self.phase).in_group(self._ranks, self.guard)
             self._job.join(context.gather, context.rank, context.meet, context.store)
             run = self._lifetime.start(context)
             self.figures.outlook.begin(continued=run.continued)
@@ -128,7 +128,7 @@ class Tracker:
 
     def __enter__(self) -> Tracker:
         with until_entered(self, self._lifetime.abandon):
-            return self.start()
+            return self.start(RunContext())
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop(None if kind is None else "interrupted")
@@ -231,6 +231,11 @@ class Tracker:
         if session is None:
             return None
         return self.guard.call("model card", lambda: session.card.field(self.figures.latest, training_type), None)
+
+
+def _total(running: Lifetime) -> Usage:
+    """Return a run's usage up to its last mark, without the tracker: what refers to itself is freed late."""
+    return Usage() if running.session is None else running.session.total
 
 
 class _Track(Measured[Tracker]):

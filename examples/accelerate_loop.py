@@ -1,6 +1,7 @@
 """Accelerate: a loop of one's own on handwritten digits, with each epoch's energy and CO2 in the rows of every tracker.
 
 Set-up: pip install 'eco2ai-callbacks[accelerate]' scikit-learn
+In two processes: accelerate launch --cpu --num_processes 2 accelerate_loop.py
 """
 
 import torch
@@ -10,7 +11,7 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from eco2ai_callbacks.accelerate import Eco2AITracker
+from eco2ai_callbacks.accelerate import measure_every_process
 
 
 class Table(GeneralTracker):
@@ -35,7 +36,8 @@ def main():
     data = TensorDataset(torch.tensor(digits.data / 16.0, dtype=torch.float32), torch.tensor(digits.target))
     model = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
 
-    accelerator = Accelerator(cpu=True, log_with=[Table(), Eco2AITracker()])
+    accelerator = Accelerator(cpu=True, log_with=[Table()])
+    measure_every_process(accelerator)  # the line that is ours
     model, optimizer, loader = accelerator.prepare(
         model, torch.optim.Adam(model.parameters(), lr=1e-3), DataLoader(data, batch_size=32, shuffle=True)
     )
@@ -48,8 +50,10 @@ def main():
             loss = cross_entropy(found, labels)
             accelerator.backward(loss)
             optimizer.step()
-            right += int((found.argmax(dim=1) == labels).sum())
-            loss_sum += loss.item() * len(labels)
+            losses = cross_entropy(found.detach(), labels, reduction="none")
+            guessed, labels, losses = accelerator.gather_for_metrics((found.argmax(dim=1), labels, losses))
+            right += int((guessed == labels).sum())
+            loss_sum += float(losses.sum())
         accelerator.log({"loss": loss_sum / len(data), "accuracy": right / len(data), "epoch": epoch}, step=epoch)
     accelerator.end_training()
 

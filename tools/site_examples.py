@@ -1,4 +1,4 @@
-"""The interface's page shows the examples of docstrings as code: griffe knows them by the heading in the plural alone."""
+"""Show the examples of docstrings as code on the interface's page: griffe knows only the plural of their heading."""
 
 from __future__ import annotations
 

@@ -68,6 +68,12 @@ _LAUNCHERS = (
 _UNNAMED = ("", "none")
 
 
+def restarts(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return how often ``torchrun`` has restarted the ranks of this launch; ``None`` outside of one."""
+    count = environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    return int(count) if count.isdecimal() and _launcher(environ) is _LAUNCHERS[0] else None
+
+
 def launched_id(
     environ: Mapping[str, str] = os.environ,
     host: str = "",
@@ -88,8 +94,43 @@ def launched_id(
     launcher = _launcher(environ)
     if launcher is None or int(environ[launcher.size]) < 2:
         return None
-    parts = [environ.get(name, "") for name in launcher.job]
     alone = environ.get(launcher.local_size, "") == environ[launcher.size]
+    return _id(launcher, environ, host, number, launcher_of, alone=alone)
+
+
+def launched_ids(
+    environ: Mapping[str, str] = os.environ,
+    host: str = "",
+    number: int = 0,
+    launcher_of: Callable[[str], object] | None = None,
+) -> tuple[str, ...]:
+    """Return the ids that :func:`launched_id` gives a launch whose hosts and ranks change in number, the present first.
+
+    Args:
+        environ: The launcher's variables.
+        host: Hash of the host's boot id.
+        number: Number of trackers that this process has started before.
+        launcher_of: Returns the process that set a variable for this one; ``None`` where it is not found.
+    """
+    launcher = _launcher(environ)
+    if launcher is None:
+        return ()
+    now = environ.get(launcher.local_size, "") == environ[launcher.size]
+    found = [_id(launcher, environ, host, number, launcher_of, alone=alone) for alone in (now, not now)]
+    return tuple(dict.fromkeys(each for each in found if each is not None))
+
+
+def _id(
+    launcher: _Launcher,
+    environ: Mapping[str, str],
+    host: str,
+    number: int,
+    launcher_of: Callable[[str], object] | None,
+    *,
+    alone: bool,
+) -> str | None:
+    """Return the id of a launch that is on one host alone, or on several; ``None`` where nothing tells it apart."""
+    parts = [environ.get(name, "") for name in launcher.job]
     # Each launch gets a new port, unless the user sets it: on one host the launcher's process identifies the launch.
     if alone or parts[0] in _UNNAMED:
         started_by = (launcher_of or _started_by)(launcher.rank)

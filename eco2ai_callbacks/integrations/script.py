@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from eco2ai_callbacks.integrations.accelerate_processes import pass_on
 from eco2ai_callbacks.integrations.unmeasured import report_if_nothing_is_measured
 
 _USAGE = """\
@@ -153,7 +154,7 @@ def _prepare_keras() -> Callable[[], None]:
 
 
 def _prepare_accelerate() -> Callable[[], None]:
-    """Add a tracker to every Accelerator that has none of ours; it measures from then on, also without a call of it.
+    """Add a tracker to every Accelerator that has none of ours; it measures each process from then on, without a call.
 
     A script that logs nothing calls no tracker: its run ends with it.
     """
@@ -172,8 +173,10 @@ def _prepare_accelerate() -> Callable[[], None]:
         if not (made and made[-1].tracker.running):
             made.append(adapter.Eco2AITracker())
         self.log_with = [*self.log_with, made[-1]]
-        if self.is_main_process:
-            made[-1].begin(self)
+        # Nobody has written this script so that its processes log alike: none waits for another.
+        made[-1].in_every_process(together=False)
+        pass_on(self, made[-1])
+        made[-1].begin(self)
 
     accelerators.__init__ = make_with_ours
     return lambda: made[-1].finish() if made else None

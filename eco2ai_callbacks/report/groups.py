@@ -1,4 +1,4 @@
-"""Sums of runs by project, run, epoch, stage, phase, host, component or day, and what a reader must know of them."""
+"""Sums of runs by project, sweep, run, epoch and other keys (:data:`BY`), and what a reader must know of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eco2ai_callbacks.report.stated import Factor
 from eco2ai_callbacks.report.sums import Sum, in_turn
 from eco2ai_callbacks.sinks.console import gpu_sentences
 
-BY = ("project", "run", "epoch", "stage", "phase", "host", "component", "day")
+BY = ("project", "sweep", "run", "epoch", "stage", "phase", "host", "component", "day")
 # What stands for a name that is empty.
 NONE = "(none)"
 # Failures, torn lines and files that are named; the rest is counted.
@@ -77,6 +77,8 @@ def grouped(runs: Runs, by: str = "run") -> Grouped:
         return _with_total(runs, by, ("run", "project"), rows)
     if by == "epoch":
         return _with_total(runs, by, ("run", "epoch", "attempt"), tuple(_epochs(runs)))
+    if by == "sweep":
+        return _with_total(runs, by, ("sweep", "project"), tuple(_sweeps(runs)))
     pieces = {"project": _by_project, "host": _by_host, "component": _by_component}.get(by) or _by_part(by)
     return _with_total(runs, by, (by,), tuple(_summed(runs, pieces)))
 
@@ -97,6 +99,41 @@ def _summed(runs: Runs, pieces: _Pieces) -> Iterator[Group]:
 
 def _by_project(run: Run) -> Mapping[str, Sum]:
     return {run.project: of_portions(run.counted)}
+
+
+def _sweeps(runs: Runs) -> Iterator[Group]:
+    """Return a row for each run with runs inside it, such as a search's, and one for the runs that stand alone."""
+    known = {run.id: run for run in runs}
+    sweeps: dict[str, list[Run]] = {}
+    for run in runs:
+        sweeps.setdefault(_outermost(run, known), []).append(run)
+    alone: list[Sum] = []
+    for name, found in sweeps.items():
+        used = in_turn([of_portions(run.counted) for run in found if run.counted])
+        inside = sum(run.id != name for run in found)
+        if not inside:
+            alone.append(used)
+            continue
+        outer = known.get(name)
+        notes = [
+            f"{inside} run{'s' if inside != 1 else ''} inside",
+            *(() if outer else ("which was not given itself",)),
+        ]
+        named = found[0] if outer is None else outer
+        yield Group((name, named.project or NONE), used, note=", ".join(notes))
+    if alone:
+        yield Group((NONE, ""), in_turn(alone), note=f"{len(alone)} run{'s' if len(alone) != 1 else ''}")
+
+
+def _outermost(run: Run, known: Mapping[str, Run]) -> str:
+    """Return the id of the outermost run inside which a run was measured; its own where it was in none."""
+    passed = {run.id}
+    while run.parent is not None and run.parent not in passed:
+        if run.parent not in known:
+            return run.parent
+        run = known[run.parent]
+        passed.add(run.id)
+    return run.id
 
 
 def _by_component(run: Run) -> Mapping[str, Sum]:

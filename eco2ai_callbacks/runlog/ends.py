@@ -37,6 +37,7 @@ class SessionEnd:
         link: Link to its last line.
         usage: Usage of the rank's part in the run at its end; ``None`` where its records do not hold it.
         attempts: Attempts of the run's epochs, as ranges; ``None`` where its records do not hold them.
+        ended: How it ended; ``None`` where it was killed, or still runs.
     """
 
     writer: str
@@ -45,12 +46,14 @@ class SessionEnd:
     link: str
     usage: Usage | None = None
     attempts: Sequence[Sequence[int]] | None = None
+    ended: str | None = None
 
     def take(self, values: Mapping[str, Any]) -> None:
         """Take the totals of its last record that holds all that it has used."""
         total = values.get("total")
         self.usage = None if total is None else usage_of(total, values.get("joules"))
         self.attempts = values.get("attempts")
+        self.ended = values.get("ended")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid, grid_for
-from eco2ai_callbacks.distributed.launcher import launched_id, rank_from
+from eco2ai_callbacks.distributed.launcher import rank_from, restarts
 from eco2ai_callbacks.distributed.messages import Gather, Meet, ProposedRun, SharedStore
 from eco2ai_callbacks.distributed.process_group import Ranks, find_group
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host, read_host
 from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.phases.clock import PhaseClock
+from eco2ai_callbacks.session.by_hand import StartedByHand
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
+from eco2ai_callbacks.session.launch import Launch
 from eco2ai_callbacks.session.place import ThreadClock, thread_clock
 from eco2ai_callbacks.session.siblings import Siblings
 from eco2ai_callbacks.session.watched import WatchedCalls
@@ -61,6 +63,7 @@ class Platform:
         watched: The trackers of this process whose measured call may end unreported.
         siblings: The trackers of this process that are measuring.
         thread_clock: Returns a clock of the calling thread's CPU time that other threads may read.
+        by_hand: The trackers of this process that were started by hand.
         wall_ns: Wall time by which phases are told apart, in nanoseconds.
         cpu_ns: CPU time of this process, for the same, in nanoseconds.
         sleep: Waits for some seconds.
@@ -79,6 +82,7 @@ class Platform:
     watched: WatchedCalls = field(default=WatchedCalls())  # one for the process
     siblings: Siblings = field(default=Siblings())  # one for the process
     thread_clock: Callable[[], ThreadClock | None] = thread_clock
+    by_hand: StartedByHand = field(default=StartedByHand())  # the same
     wall_ns: Callable[[], int] = time.perf_counter_ns
     cpu_ns: Callable[[], int] = time.process_time_ns
     sleep: Callable[[float], None] = time.sleep
@@ -105,6 +109,7 @@ class RunContext:
         alone: Whether it is an evaluation outside of a fit, which a rank may run alone.
         store: What the ranks share without waiting; ``None`` where they share nothing.
         phases: The time spent in each phase.
+        by_hand: The tracker, where a program starts it by a call and may forget it.
     """
 
     base: str = "train"
@@ -118,6 +123,7 @@ class RunContext:
     alone: bool = False
     store: SharedStore | None = None
     phases: PhaseClock = field(default_factory=PhaseClock, compare=False)
+    by_hand: object = None
 
     def in_group(self, ranks: Ranks, guard: Guard) -> RunContext:
         """Return the context with a process group to exchange over, where no framework's callback has set one.
@@ -139,13 +145,18 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
     continued = context.checkpoint.run_id if context.checkpoint else settings.run_id
     if continued is not None:
         return ProposedRun(continued, True)
-    environ = platform.variables
-    if context.gather is None and (context.rank or rank_from(environ))[1] > 1:
-        # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
-        number = -1 - platform.evaluations() if context.alone else platform.number()
-        launched = launched_id(environ, platform.host().hash, number)
-        if context.store is not None:
-            return ProposedRun(context.store.agree(f"run/{number}", launched or new_id()))
-        if launched is not None:
-            return ProposedRun(launched)
-    return ProposedRun(new_id())
+    rank, size = context.rank or rank_from(platform.variables)
+    together = context.gather is not None or size < 2
+    if together and restarts(platform.variables) is None:
+        return ProposedRun(new_id())
+    # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
+    number = -1 - platform.evaluations() if context.alone else platform.number()
+    log = None if settings.log_file is None else settings.log_file.absolute()
+    launch = Launch(platform.variables, platform.host().hash, number, rank, log, platform.registry)
+    if together:
+        return launch.of_job() or ProposedRun(new_id())
+    proposed = launch.of_rank()
+    if context.store is not None:
+        agreed = context.store.agree(f"run/{number}", new_id() if proposed is None else proposed.run)
+        return ProposedRun(agreed, proposed is not None and proposed == ProposedRun(agreed, True))
+    return proposed or ProposedRun(new_id())

@@ -112,6 +112,7 @@ class Lifetime:
         self._call = context.call
         settings, platform, call = self._settings, self._platform, self._guard.call
         call("tracker", platform.watched.close_ended, None)
+        call("tracker", lambda: platform.by_hand.begin(context.by_hand, settings, self), None)
         own = call("tracker", lambda: propose_run(settings, platform, context), ProposedRun(new_id()))
         run = self._job.exchange(own)[0]
         prepared = call("tracker", lambda: open_session(settings, platform, context, self._guard, run), None)
@@ -197,6 +198,11 @@ class Lifetime:
         self._worker.join()
         self._forget_once_written(session, LOG_S)
 
+    def interrupt(self) -> None:
+        """End the session as ``interrupted``, and show the line of its run."""
+        self.end("interrupted")
+        self.show_summary()
+
     def show_summary(self) -> None:
         """Show the line of a run that has ended, once."""
         session, job = self.session, self._job
@@ -224,7 +230,7 @@ class Lifetime:
         finally:
             if not begun:
                 self._worker.run(lambda: None, None)  # a caller that was interrupted waits for what it has begun
-                self._interrupt()
+                self.interrupt()
             if self.session is None:
                 self._worker.run(self._worker.retire, None)
                 self._worker.join()
@@ -246,7 +252,7 @@ class Lifetime:
     def _remember(self) -> None:
         """End the session when the process exits."""
         _OPEN.add(self)
-        end_at_exit(self._interrupt, self._at_exit)
+        end_at_exit(self.interrupt, self._at_exit)
 
     def _forget(self) -> None:
         """Let go of the tracker, which is over."""
@@ -265,21 +271,17 @@ class Lifetime:
     def _over(self) -> None:
         """End a run whose call has ended by an exception that no hook reported; called by the thread."""
         if self.running and not self.call_is_running:
-            self._interrupt()
+            self.interrupt()
 
     def abandon(self) -> None:
         """End a run that nobody can stop any more, without waiting: garbage collection may call this anywhere."""
         if self.running and os.getpid() == self._pid:
-            self._worker.post(self._interrupt)
+            self._worker.post(self.interrupt)
 
     def _close_if_over(self) -> None:
         """End a run whose call is over, or wait for its end; called before another run starts."""
         if not self.call_is_running:
-            self._interrupt()
-
-    def _interrupt(self) -> None:
-        self.end("interrupted")
-        self.show_summary()
+            self.interrupt()
 
 
 def _children(session: Session) -> list[Lifetime]:

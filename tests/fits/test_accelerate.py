@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import socket
+import json
+import os
+import re
 import subprocess
 import sys
+import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,22 @@ accelerate = pytest.importorskip("accelerate")
 
 from accelerate.tracking import GeneralTracker  # noqa: E402 - after the skips
 
-from eco2ai_callbacks.accelerate import Eco2AITracker  # noqa: E402
+import eco2ai_callbacks.accelerate  # noqa: E402
+from eco2ai_callbacks.accelerate import PATIENCE_S, Eco2AITracker, measure_every_process  # noqa: E402
 from eco2ai_callbacks.errors import SettingsError  # noqa: E402
+from eco2ai_callbacks.runlog.aggregate import jobs  # noqa: E402
+from eco2ai_callbacks.runlog.read import records  # noqa: E402
+from eco2ai_callbacks.runlog.verify import verify  # noqa: E402
+from eco2ai_callbacks.session.context import RunContext  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
     pytest.mark.filterwarnings("error:::eco2ai_callbacks"),
 ]
+
+
+# Whether this Accelerate takes trackers of others by their names.
+NAMES = hasattr(accelerate.tracking, "register_tracker_class")
 
 
 class Keeps(GeneralTracker):  # type: ignore[misc]
@@ -146,12 +158,65 @@ def test_the_tracker_underneath_marks_what_the_rows_do_not_say() -> None:
 
 
 def test_its_name_is_enough_where_accelerate_takes_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(accelerate.tracking, "register_tracker_class"):
+    if not NAMES:
         pytest.skip("this Accelerate takes objects only")
     monkeypatch.setenv("ECO2AI_PROJECT", "from the environment")
     loop("eco2ai", [[{"epoch": 0}]])
     check_whole(rows())
     assert {row["project"] for row in rows()} == {"demo"}
+
+
+def test_every_process_of_one_is_measured_as_before_with_its_settings() -> None:
+    keeps = Keeps()
+    accelerator = accelerate.Accelerator(cpu=True, log_with=["eco2ai", keeps] if NAMES else [keeps])
+    assert measure_every_process(accelerator, project="one") is accelerator
+    accelerator.init_trackers("demo")
+    accelerator.log({"epoch": 0})
+    accelerator.end_training()
+    check_whole(rows())
+    assert {row["project"] for row in rows()} == {"one"}
+    assert keeps.seen[0]["eco2ai/energy_kwh"] == epochs(rows())[0]["epoch_total"]["energy_kwh"]
+
+
+def test_settings_for_every_process_belong_to_the_tracker_where_there_is_one() -> None:
+    accelerator = accelerate.Accelerator(cpu=True, log_with=Eco2AITracker(region="FR"))
+    with pytest.raises(SettingsError, match=r"measure_every_process\(region=...\) is not accepted: the Eco2AITracker"):
+        measure_every_process(accelerator, region="DE")
+    assert accelerator.log_with[0].tracker.settings.region == "FR"
+
+
+def test_where_not_every_process_logs_an_epoch_the_others_wait_once_and_write_their_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+
+    def some(wait_s: float) -> None:
+        asked.append(wait_s)
+
+    monkeypatch.setattr(eco2ai_callbacks.accelerate, "torch_group", some)
+    ours = Eco2AITracker()
+    ours.in_every_process(together=True)
+    monkeypatch.setattr(ours, "_among_the_processes", lambda: RunContext(rank=(0, 2)))
+    ours.begin()
+    row: dict[str, Any] = {"epoch": 0}
+    ours.log(row)
+    ours.log({"epoch": 1})
+    ours.finish()
+    assert asked == [PATIENCE_S]
+    assert row == {"epoch": 0}
+    assert [record["epoch"] for record in epochs(rows())] == [0, 1]
+    assert rows()[-1]["failures"] == [
+        "Accelerate: not every process logs its epochs, so the rows hold no figures of the whole job"
+    ]
+
+
+def test_a_process_that_was_not_initialised_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eco2ai_callbacks.accelerate, "torch_group", lambda **_: pytest.fail("it waits"))
+    ours = Eco2AITracker()
+    ours.in_every_process(together=True)
+    ours.log({"epoch": 0})
+    ours.finish()
+    assert not Path("eco2ai.jsonl").exists()
 
 
 def test_settings_are_checked_where_it_is_made() -> None:
@@ -161,27 +226,58 @@ def test_settings_are_checked_where_it_is_made() -> None:
 
 
 def test_the_processes_that_accelerate_does_not_tell_are_named_in_the_records() -> None:
-    Path("loop.py").write_text("""
-import accelerate
+    ours = Eco2AITracker(region="FR")
+    ours.begin(types.SimpleNamespace(num_processes=3))
+    ours.finish()
+    assert rows()[-1]["failures"] == ["Accelerate: tells its main process only; not measured: 2 of 3 processes"]
+
+
+# The example with nothing but a second clock around it.
+WRAPPED = """
+import json, os, runpy, sys, time
+from pathlib import Path
 from eco2ai_callbacks.accelerate import Eco2AITracker
-accelerator = accelerate.Accelerator(cpu=True, log_with=Eco2AITracker(region="FR"))
-accelerator.init_trackers("demo")
-for epoch in range(2):
-    accelerator.wait_for_everyone()
-    accelerator.log({"epoch": epoch})
-accelerator.end_training()
-""")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", port]
-    command = [sys.executable, "-m", "torch.distributed.run", *meeting, "loop.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+begin, finish, at = Eco2AITracker.begin, Eco2AITracker.finish, []
+def noted_begin(self, accelerator=None):
+    begin(self, accelerator)
+    at.append(time.process_time())
+def noted_finish(self):
+    at.append(time.process_time())
+    finish(self)
+Eco2AITracker.begin, Eco2AITracker.finish = noted_begin, noted_finish
+runpy.run_path(sys.argv[1], run_name="__main__")
+Path(f"rank{os.environ['RANK']}.json").write_text(json.dumps(at[1] - at[0]))
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)  # the threads of gloo abort now and then at an ordinary exit
+"""
+
+
+def test_accelerate_launch_measures_every_process_with_one_line_and_logs_the_job_s_figures() -> None:
+    Path("wrapped.py").write_text(WRAPPED)
+    example = Path(__file__).parents[2] / "examples" / "accelerate_loop.py"
+    plain = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes=2"]
+    environ = os.environ | {
+        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ECO2AI_POWERCAP_ROOT": "nowhere", "ECO2AI_REGION": "FR"
+    }  # fmt: skip
+    command = [*launch, *plain, "wrapped.py", str(example)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environ)
     assert done.returncode == 0, done.stderr
-    found = rows()
-    assert len(epochs(found)) == 2
-    assert {row["rank"] for row in found} == {0}
-    assert found[-1]["failures"] == ["Accelerate: tells its main process only; not measured: 1 of 2 processes"]
+    assert verify(Path("eco2ai.jsonl")).whole
+    (job,) = jobs(records(Path("eco2ai.jsonl"))).values()
+    assert job.said == "2 ranks"
+    assert not [row["failures"] for row in rows() if row["failures"]]
+    # Each row shows the sum of both processes.
+    shown = [float(found) for found in re.findall(r"energy +([\d.]+) µWh", done.stdout)]
+    parts = [[row["epoch_total"]["energy_kwh"] for row in epochs(rows()) if row["epoch"] == n] for n in range(4)]
+    assert [len(part) for part in parts] == [2] * 4
+    assert shown == pytest.approx([sum(part) * 1e9 for part in parts], abs=0.06)
+    assert len(re.findall(r"^eco2ai: .* 2 ranks", done.stderr, re.MULTILINE)) == 1
+    watts = re.search(r"([\d.]+) W per busy thread", rows()[0]["attribution"]["cpu"])
+    assert watts is not None
+    cpu_s = sum(json.loads(Path(f"rank{rank}.json").read_text()) for rank in range(2))
+    assert job.total.joules["cpu"] / float(watts[1]) == pytest.approx(cpu_s, rel=0.05)
 
 
 def test_rows_of_steps_close_windows_and_take_their_figures_along() -> None:

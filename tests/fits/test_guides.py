@@ -75,7 +75,7 @@ GUIDES: dict[str, tuple[Callable[[], dict[str, Any]], list[int]]] = {
     "lightning.md": (of_lightning, [0, 1, 2, 0, 1, 2, 3, 4]),
     "transformers.md": (of_transformers, [0, 1, 0, 0, 1, 2]),
     "keras.md": (of_keras, [0, 1, 2, 0, 1, 2, 3]),
-    "accelerate.md": (of_accelerate, [0, 1, 2, 0]),
+    "accelerate.md": (of_accelerate, [0, 1, 2, 0, 0, 1, 2]),
 }
 
 

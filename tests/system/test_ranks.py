@@ -333,6 +333,44 @@ run.stop()
 """
 )
 
+# A rank dies in its second epoch; the launcher starts all of them again, and they go on with that epoch.
+ELASTIC = (
+    PRELUDE
+    + """
+import datetime, signal
+from eco2ai_callbacks import Tracker
+
+rank, attempt, part = int(os.environ["RANK"]), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), sys.argv[1]
+killed, group, run_id = sys.argv[2] if attempt == "0" else "", sys.argv[3] == "gloo", (sys.argv + [None])[4]
+if group:
+    import torch.distributed as dist
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
+SETTINGS["heartbeat_s"] = 0.1  # what a kill may cost
+run = Tracker(
+    ranks="auto" if group else None, platform=Platform(host=host), run_id=run_id, console=False, **SETTINGS
+).start()
+began, saved = time.process_time(), Path("epochs")
+reached = int(saved.read_text()) if saved.exists() else 0
+for epoch in range(reached, reached + 2):
+    run.enter("train", epoch)
+    burn(0.4)
+    if killed and epoch == reached + 1:
+        tell(f"{rank} of {part}, attempt {attempt}", cpu_s=time.process_time() - began)
+        time.sleep(0.5)
+        if str(rank) == killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(LIMIT)
+    run.end_epoch(epoch)
+    if group:
+        dist.barrier()
+    if rank == 0:
+        saved.write_text(str(epoch + 1))
+tell(f"{rank} of {part}, attempt {attempt}", cpu_s=time.process_time() - began)
+run.stop()
+leave()
+""".replace("LIMIT", str(LIMIT_S))
+)
+
 
 @pytest.fixture
 def boards(stub_library: Path, tmp_path: Path) -> NvmlStub:
@@ -626,3 +664,46 @@ def test_a_rank_that_is_killed_holds_up_nobody_and_leaves_the_log_whole() -> Non
     assert ended == {0: "interrupted"}
     assert {(row["rank"], row["epoch"]) for row in marks()} >= {(0, 0), (1, 0)}
     assert len(lines_of(printed[0])) == 1
+
+
+def check_restarted(ranks: int) -> Job:
+    job = the_job()
+    assert job.said == f"{ranks} ranks"
+    cpu_s = sum(json.loads(path.read_text())["cpu_s"] for path in Path().glob("rank*attempt*.json"))
+    assert busy_s(job) == pytest.approx(cpu_s, rel=0.05)
+    return job
+
+
+def test_ranks_that_torchrun_restarts_go_on_with_their_run() -> None:
+    pytest.importorskip("torch")
+    # Three restarts: a process group of gloo hangs now and then where it is made again, without us too.
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
+    run([*launcher, written(ELASTIC), "first", "1", "gloo"])
+    check_restarted(2)
+    ended = {row["rank"]: row["ended"] for row in marks("stop")}
+    assert ended == {0: "finished", 1: "finished"}
+    assert {(row["rank"], row["epoch"], row["attempt"]) for row in marks()} == {
+        (rank, epoch, attempt) for rank in (0, 1) for epoch, attempt in ((0, 1), (1, 2), (2, 1))
+    }
+
+
+def test_ranks_of_their_own_are_restarted_and_become_fewer_and_the_run_s_total_stays_right() -> None:
+    pytest.importorskip("torch")  # has the launcher
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4", "--max-restarts=1"]
+    script = written(ELASTIC)
+    run([*launcher, script, "first", "3", "none"])
+    first = check_restarted(4)
+    sizes = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    later = [
+        subprocess.Popen(
+            [sys.executable, script, "second", "", "none", first.run],
+            env={**os.environ, **sizes, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=LIMIT_S) for process in later] == [0, 0]
+    job = check_restarted(4)
+    assert job.run == first.run
+    # The first rank goes on with the parts of those that are no more.
+    totals = {row["rank"]: row["total"]["energy_kwh"] for row in marks("stop") if row["world_size"] == 2}
+    assert close(sum(totals.values()), job.total.energy_kwh or 0.0)

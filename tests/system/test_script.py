@@ -374,14 +374,20 @@ def test_what_an_accelerate_script_has_used_until_its_exception_is_in_the_log() 
     assert rows()[-1]["ended"] == "interrupted"
 
 
-def test_under_torchrun_accelerates_main_process_measures_and_names_the_others() -> None:
+def test_under_torchrun_every_process_of_an_accelerate_script_writes_its_part_of_one_run() -> None:
     pytest.importorskip("accelerate")
+    pytest.importorskip("tensorboard")
     Path("no_trainer.py").write_text(NO_TRAINER)
-    done = torchrun("-m", "eco2ai_callbacks.accelerate", "no_trainer.py")
+    done = torchrun("-m", "eco2ai_callbacks.accelerate", "no_trainer.py", "--with_tracking")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained") == 2
     assert "measured nothing" not in done.stderr
-    assert rows()[-1]["failures"] == ["Accelerate: tells its main process only; not measured: 1 of 2 processes"]
+    found = rows()
+    assert len(by_run(found)) == 1
+    for rank in range(2):
+        assert [row["epoch"] for row in epochs(found) if row["rank"] == rank] == [0, 1]
+    assert {session[-1]["ended"] for session in by_writer(found)} == {"finished"}
+    assert not [row["failures"] for row in found if row["failures"]]
 
 
 # --- Lightning ------------------------------------------------------------------------------------------------------

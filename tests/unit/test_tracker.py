@@ -663,8 +663,8 @@ def test_a_tracker_that_is_interrupted_before_its_block_is_entered_leaves_no_run
 ) -> None:
     start = Tracker.start
 
-    def interrupt(tracker: Tracker) -> None:
-        start(tracker)
+    def interrupt(tracker: Tracker, *context: Any) -> None:
+        start(tracker, *context)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Tracker, "start", interrupt)

@@ -44,7 +44,7 @@ def test_it_writes_a_file() -> None:
         (["nowhere.jsonl"], "LOG='nowhere.jsonl' is not there"),
         (["notes.jsonl"], "LOG='notes.jsonl' is no run log"),
         (["eco2ai.jsonl", "-o", "nowhere/report.txt"], "--output='nowhere/report.txt' cannot be written"),
-        (["eco2ai.jsonl", "--by", "moon"], "'moon' is not one of 'project', 'run'"),
+        (["eco2ai.jsonl", "--by", "moon"], "'moon' is not one of 'project', 'sweep', 'run'"),
     ],
     ids=["no log", "no record", "no folder", "no group"],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from eco2ai_callbacks.distributed.launcher import launched_id, rank_from, ranks_here
+from eco2ai_callbacks.distributed.launcher import launched_id, launched_ids, rank_from, ranks_here, restarts
 from eco2ai_callbacks.host.machine import process_started
 
 TORCHRUN = {
@@ -162,3 +162,38 @@ class TestLaunch:
 )
 def test_the_ranks_of_this_host_are_what_the_launcher_says(environ: dict[str, str], ranks: int) -> None:
     assert ranks_here(environ) == ranks
+
+
+class TestRestarts:
+    """torchrun restarts all ranks, also on fewer or more hosts."""
+
+    @pytest.mark.parametrize(
+        ("environ", "count"),
+        [
+            ({}, None),
+            ({"TORCHELASTIC_RESTART_COUNT": "1"}, None),  # left over in the environment: this is no rank
+            (LAUNCHED, 0),
+            ({**LAUNCHED, "TORCHELASTIC_RESTART_COUNT": "3"}, 3),
+            ({**LAUNCHED, "TORCHELASTIC_RESTART_COUNT": "many"}, None),
+            ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2", "TORCHELASTIC_RESTART_COUNT": "1"}, None),
+        ],
+        ids=["no launcher", "no rank", "none yet", "three", "no number", "another launcher"],
+    )
+    def test_they_are_counted(self, environ: dict[str, str], count: int | None):
+        assert restarts(environ) == count
+
+    def test_the_ids_of_a_launch_name_the_present_one_first(self):
+        def of(**environ: str) -> tuple[str, ...]:
+            return launched_ids(LAUNCHED | environ, "h", 0, lambda variable: 1)
+
+        assert len(of()) == 2
+        assert of()[0] == launched_id(LAUNCHED, "h", 0, lambda variable: 1)
+        # One of two hosts leaves.
+        assert of(WORLD_SIZE="2") == of()[::-1]
+        assert of(WORLD_SIZE="1", LOCAL_WORLD_SIZE="1") == of()[::-1]
+
+    def test_without_a_launching_process_or_a_launcher_there_are_fewer(self):
+        assert launched_ids({}) == ()
+        found = launched_ids(LAUNCHED, "h", 0, lambda variable: None)
+        assert found == (launched_id(LAUNCHED, "h", 0, lambda variable: None),)
+        assert launched_ids(LAUNCHED | {"TORCHELASTIC_RUN_ID": "none"}, "h", 0, lambda variable: None) == ()

@@ -42,6 +42,41 @@ def test_a_run_inside_another_one_is_shown_and_not_added() -> None:
     assert "which was not given" in alone.rows[0].note
 
 
+def test_a_sweep_is_a_run_with_its_trials_inside_and_has_their_total() -> None:
+    study = Written(Path("study.jsonl"), "study", project="search")
+    for number in range(3):
+        training(Path(f"trial{number}.jsonl"), f"trial{number}", 1, parent="study")
+    training(Path("fold.jsonl"), "fold", 1, parent="trial0")
+    study.mark("stage")
+    study.stop()
+    training(Path("alone.jsonl"), "alone", 1)
+    found = grouped(load("*.jsonl"), "sweep")
+    assert found.names == ("sweep", "project")
+    rows = {row.keys: row for row in found.rows}
+    assert rows.keys() == {("study", "search"), ("(none)", "")}
+    # What the study has used includes its trials, and counts once.
+    assert rows["study", "search"].sum.usage.total_j == pytest.approx(2 * J)
+    assert rows["study", "search"].note == "4 runs inside"
+    assert rows["(none)", ""].note == "1 run"
+    assert found.total.usage.total_j == pytest.approx(6 * J)
+
+
+def test_trials_without_their_sweep_s_own_record_are_its_sum() -> None:
+    for number in range(2):
+        training(Path(f"trial{number}.jsonl"), f"trial{number}", 1, parent="study")
+    training(Path("fold.jsonl"), "fold", 1, parent="trial0")
+    (row,) = grouped(load("*.jsonl"), "sweep").rows
+    assert (row.keys, row.note) == (("study", "demo"), "3 runs inside, which was not given itself")
+    assert row.sum.usage.total_j == pytest.approx(8 * J)
+
+
+def test_runs_that_name_each_other_are_a_sweep_of_one_of_them() -> None:
+    training(Path("one.jsonl"), "one", 1, parent="two")
+    training(Path("two.jsonl"), "two", 1, parent="one")
+    found = grouped(load("*.jsonl"), "sweep")
+    assert sum(row.sum.usage.total_j or 0.0 for row in found.rows) == pytest.approx(found.total.usage.total_j)
+
+
 def test_the_groups_have_their_names() -> None:
     runs = load(folder())
     names = {
@@ -65,7 +100,7 @@ def test_ranks_of_a_stage_ran_side_by_side() -> None:
 
 
 def test_a_group_that_is_none_is_one_sentence() -> None:
-    with pytest.raises(ValueError, match="by='moon' is no group; accepted are project, run"):
+    with pytest.raises(ValueError, match="by='moon' is no group; accepted are project, sweep, run"):
         grouped(Runs(), "moon")
 
 
