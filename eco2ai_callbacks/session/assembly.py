@@ -205,8 +205,8 @@ class PreparedSession:
         # From here on the metering closes the meters.
         self.opened.callback(metering.close)
         wall = WallClock(platform.clock)
-        reading = self.presence.member.begin(metering)
         self.opened.callback(self.presence.member.remove)
+        reading = self.presence.member.begin(metering)
         before = self.prior.usage + carried_usage(carried or {})
         ledger = Ledger(reading, *self.grid.from_label(lambda: wall.label), before=before)
         self.presence.announce(reading.t)

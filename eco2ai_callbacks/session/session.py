@@ -222,6 +222,7 @@ class Session:
 
     def close(self) -> None:
         """Close the meters and the sinks."""
+        self._presence.member.remove()
         self._publisher.close()
         self._metering.close()
 

@@ -336,12 +336,18 @@ def test_four_that_start_mark_and_stop_at_once_lose_nothing(process: Process) ->
     assert [run.total.joules["cpu"] for run in runs] == [pytest.approx(120)] * 4
 
 
-def test_a_session_that_cannot_begin_takes_no_part(process: Process) -> None:
+@pytest.mark.parametrize("interrupted", [False, True], ids=["an error", "an interrupt"])
+def test_a_session_that_cannot_begin_takes_no_part(process: Process, interrupted: bool) -> None:
     run = process.started(0, "run")
     broken = process.tracker("broken")
-    process.meters["broken"].on_read = lambda joules: 1 // 0
-    process.meters["broken"].methods = 5  # type: ignore[assignment]
-    process.on(1, broken.start)
+    if interrupted:
+        process.meters["broken"].fault = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            process.on(1, broken.start)
+    else:
+        process.meters["broken"].methods = 5  # type: ignore[assignment]
+        process.on(1, broken.start)
+    assert process.siblings.runs() == {run.run_id}
     process.clock.advance(10)
     broken.stop()
     run.stop()
