@@ -1,4 +1,4 @@
-"""The interface's page shows the examples of docstrings as code: griffe knows them by the heading in the plural alone."""
+"""The interface shows the examples of docstrings as code: griffe knows them by the heading in the plural alone."""
 
 from __future__ import annotations
 
