@@ -1,4 +1,4 @@
-"""Show the examples of docstrings as code on the interface's page: griffe knows only the plural of their heading."""
+"""The interface shows the examples of docstrings as code: griffe knows them by the heading in the plural alone."""
 
 from __future__ import annotations
 
