@@ -67,6 +67,15 @@ def for_ignite() -> dict[str, Any]:
     return {"train_step": lambda _engine, batch: float(batch[0].sum()), "train_data": data_loader()}
 
 
+def for_fastai() -> dict[str, Any]:
+    learner = pytest.importorskip("fastai.learner")
+    import torch
+
+    data = [(torch.ones(4), torch.ones(1)) for _ in range(8)]
+    loaders = [torch.utils.data.DataLoader(data, batch_size=4) for _ in range(2)]
+    return {"model": torch.nn.Linear(4, 1), "data": learner.DataLoaders(*loaders)}
+
+
 def for_sentence_transformers() -> dict[str, Any]:
     pytest.importorskip("sentence_transformers")
     from datasets import Dataset
@@ -113,6 +122,10 @@ def in_state(names: Mapping[str, Any]) -> Sequence[object]:
     return [None, names["trainer"].state.metrics[ENERGY]]
 
 
+def in_recorder(names: Mapping[str, Any]) -> Sequence[object]:
+    return [values[-1] for values in names["learn"].recorder.values]
+
+
 def in_log_history(names: Mapping[str, Any]) -> Sequence[object]:
     return [row[ENERGY] for row in names["trainer"].state.log_history if ENERGY in row]
 
@@ -122,6 +135,7 @@ SECTIONS: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[Mapping[str, A
     "Fabric": (for_fabric, in_csv_file),
     "skorch": (for_skorch, in_history),
     "Ignite": (for_ignite, in_state),
+    "fastai": (for_fastai, in_recorder),
     "Sentence Transformers": (for_sentence_transformers, in_log_history),
     "TRL": (for_trl, in_log_history),
     "PEFT": (for_peft, in_log_history),
