@@ -267,11 +267,15 @@ def sum_parallel(parts: Iterable[Usage]) -> Usage:
         Usage(seconds=2.0, joules=mappingproxy({'cpu': 14.4}), grams=None, cost=None)
     """
     parts = list(parts)
+    # By channel, and in one pass: each rank of a large job has a GPU that no other part has.
+    by_channel: dict[str, list[Usage]] = {}
+    for part in parts:
+        for channel in part.joules:
+            by_channel.setdefault(channel, []).append(part)
     # One exact sum for each channel: all ranks get the same figures, whatever the order.
-    channels = {channel: None for part in parts for channel in part.joules}
-    joules = {c: math.fsum(part.joules[c] for part in parts if c in part.joules) for c in channels}
+    joules = {channel: math.fsum(part.joules[channel] for part in held) for channel, held in by_channel.items()}
     seconds = parts[0].seconds if parts else 0.0
-    beyond_s = {c: _beyond([part for part in parts if c in part.joules], c, seconds) for c in channels}
+    beyond_s = {channel: _beyond(held, channel, seconds) for channel, held in by_channel.items()}
     grams, cost = _sum_known(part.grams for part in parts), _sum_known(part.cost for part in parts)
     return Usage(seconds, joules, grams, cost, beyond_s)
 

@@ -166,6 +166,25 @@ class TestAbreast:
         one, other = sum_parallel(parts), sum_parallel(shuffled)
         assert (one.joules, one.grams) == (other.joules, other.grams)
 
+    def test_the_work_of_a_sum_grows_with_the_parts_and_not_with_their_square(self):
+        looked_up = [0]
+
+        class Channel(str):
+            __slots__ = ()
+
+            def __hash__(self) -> int:
+                looked_up[0] += 1
+                return super().__hash__()
+
+        def looked_up_for(ranks: int) -> int:
+            # Each rank has a GPU of its own.
+            parts = [Usage(2.0, {Channel("cpu"): 1.0, Channel(f"gpu:{rank}"): 3.0}) for rank in range(ranks)]
+            looked_up[0] = 0
+            assert sum_parallel(parts).total_j == 4.0 * ranks
+            return looked_up[0]
+
+        assert looked_up_for(80) <= 10 * looked_up_for(8)
+
 
 @pytest.mark.parametrize(
     ("facts", "phrase"),
