@@ -96,7 +96,7 @@ NEEDS_FRAMEWORK = re.compile(
     re.MULTILINE,
 )
 # These have environments of their own.
-APART = {"test_ray.py"}
+APART = {"test_ray.py", "test_spark.py"}
 
 
 @pytest.mark.parametrize("folder", ["contract", "system"])
