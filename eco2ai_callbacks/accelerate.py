@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Unpack
 
 from accelerate import Accelerator, tracking
 
-from eco2ai_callbacks.distributed.process_group import torch_store, torch_group, torch_rank
+from eco2ai_callbacks.distributed.process_group import torch_group, torch_rank, torch_store
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.integrations.accelerate_processes import pass_on
 from eco2ai_callbacks.integrations.callstack import owner

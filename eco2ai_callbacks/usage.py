@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 JOULES_PER_KWH = 3.6e6
 GRAMS_PER_KG = 1000.0
 # Two sums of times that differ by less, in seconds, are the same: it is rounding.
-_SAME_S = 1e-6
+SAME_S = 1e-6
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _set = object.__setattr__
 
@@ -173,7 +173,7 @@ class Usage:
         _set(self, "joules", MappingProxyType(dict(joules)))
         _set(self, "grams", grams)
         _set(self, "cost", cost)
-        far = {channel: beyond for channel, beyond in beyond_s.items() if abs(beyond) > _SAME_S} if beyond_s else None
+        far = {channel: beyond for channel, beyond in beyond_s.items() if abs(beyond) > SAME_S} if beyond_s else None
         _set(self, "beyond_s", MappingProxyType(far) if far else _NOTHING)
 
     def __hash__(self) -> int:
@@ -208,7 +208,7 @@ class Usage:
         if total is None or self.seconds <= 0 or not self.beyond_s:
             return None if total is None or self.seconds <= 0 else total / self.seconds
         spans = {channel: self.seconds + self.beyond_s.get(channel, 0.0) for channel in self.joules}
-        if min(spans.values()) <= _SAME_S:
+        if min(spans.values()) <= SAME_S:
             return None
         return math.fsum(joules / spans[channel] for channel, joules in self.joules.items())
 
@@ -254,40 +254,6 @@ class Usage:
 
 
 NO_USAGE = Usage()
-
-
-def sum_parallel(parts: Iterable[Usage]) -> Usage:
-    """Sum concurrent usages: energy and CO2e add up, the duration is the first one's.
-
-    Args:
-        parts: The usages.
-
-    Example:
-        >>> sum_parallel([Usage(2.0, {"cpu": 7.2}), Usage(2.1, {"cpu": 7.2})])
-        Usage(seconds=2.0, joules=mappingproxy({'cpu': 14.4}), grams=None, cost=None)
-    """
-    parts = list(parts)
-    # One exact sum for each channel: all ranks get the same figures, whatever the order.
-    channels = {channel: None for part in parts for channel in part.joules}
-    joules = {c: math.fsum(part.joules[c] for part in parts if c in part.joules) for c in channels}
-    seconds = parts[0].seconds if parts else 0.0
-    beyond_s = {c: _beyond([part for part in parts if c in part.joules], c, seconds) for c in channels}
-    grams, cost = _sum_known(part.grams for part in parts), _sum_known(part.cost for part in parts)
-    return Usage(seconds, joules, grams, cost, beyond_s)
-
-
-def _beyond(parts: list[Usage], channel: str, seconds: float) -> float:
-    """Return the seconds beyond ``seconds`` at which a channel's sum has the power that its parts have together."""
-    if not any(channel in part.beyond_s for part in parts):
-        return 0.0
-    spans = [part.seconds + part.beyond_s.get(channel, 0.0) for part in parts]
-    power_w = math.fsum(part.joules[channel] / span for part, span in zip(parts, spans, strict=True) if span > _SAME_S)
-    return math.fsum(part.joules[channel] for part in parts) / power_w - seconds if power_w > 0 else 0.0
-
-
-def _sum_known(figures: Iterable[float | None]) -> float | None:
-    known = [figure for figure in figures if figure is not None]
-    return math.fsum(known) if known else None
 
 
 def _minus(left: float | None, right: float | None) -> float | None:

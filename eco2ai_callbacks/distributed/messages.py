@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from eco2ai_callbacks.host.gpu_health import Health
 from eco2ai_callbacks.host.registry import Entry
+from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.phases.shares import Phases
-from eco2ai_callbacks.usage import NO_USAGE, Usage, sum_parallel
+from eco2ai_callbacks.usage import NO_USAGE, Usage
 
 # The channel of energy that a checkpoint holds and no log does; no meter reads it.
 CARRIED = "carried"

@@ -22,6 +22,9 @@ RANKS: tuple[Ranks, ...] = ("auto", "torch", "jax", None)
 # Seconds to wait for the other ranks. They start a training together: the framework has just synchronised them.
 WAIT_S = 30.0
 _LOOK_S = 0.01
+# Looks into the store that all waiting ranks of a job make together in a second: one thread of rank 0's host or the
+# launcher's answers them all.
+_LOOKS_PER_S = 10_000
 # Key that a rank sets when it ends early: nobody waits for it.
 _GONE = "eco2ai/gone"
 
@@ -182,7 +185,7 @@ def all_ask(store: Any, size: int, wait_s: float) -> bool:
             # The first answer is kept, if the last rank arrives at this very moment.
             store.compare_set(answer, "", "some")
             store.add("eco2ai/turn", 1)
-        time.sleep(_LOOK_S)
+        time.sleep(max(_LOOK_S, size / _LOOKS_PER_S))
     return bool(store.get(answer) == b"all")
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.record import banded
 from eco2ai_callbacks.report.of_record import OTHER, Figures, Source, plus
 from eco2ai_callbacks.runlog.tally import Tally
-from eco2ai_callbacks.usage import Method, Usage, component_of, sum_parallel
+from eco2ai_callbacks.usage import Method, Usage, component_of
 
 # Channels and methods that are kept apart. A machine has some dozens; a log that names a new one in every line must
 # not fill the memory.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.tally import Tally
-from eco2ai_callbacks.usage import Usage, sum_parallel
+from eco2ai_callbacks.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

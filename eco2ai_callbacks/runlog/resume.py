@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.runlog.anchors import MOST_BYTES
 from eco2ai_callbacks.runlog.attempts import latest_attempts
 from eco2ai_callbacks.runlog.ends import Ends, SessionEnd, ends_in
@@ -19,7 +20,7 @@ from eco2ai_callbacks.runlog.paths import files_of
 from eco2ai_callbacks.runlog.read import lines
 from eco2ai_callbacks.runlog.tail import record_in
 from eco2ai_callbacks.runlog.tally import Tally
-from eco2ai_callbacks.usage import Usage, sum_parallel
+from eco2ai_callbacks.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

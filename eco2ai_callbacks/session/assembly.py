@@ -25,6 +25,7 @@ from eco2ai_callbacks.meters.gpu.torch_cuda import used_devices, used_hip_device
 from eco2ai_callbacks.meters.meter import Meter, devices_of
 from eco2ai_callbacks.metrics import model_card
 from eco2ai_callbacks.metrics.run_facts import facts_of
+from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.paths import file_for
@@ -48,7 +49,6 @@ from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import open_sinks
 from eco2ai_callbacks.sinks.console import Console
-from eco2ai_callbacks.usage import sum_parallel
 
 
 def open_session(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import band, mapping, moment, number, text, texts
 from eco2ai_callbacks.report.stated import ExpectedTotal, expected
@@ -13,7 +14,7 @@ from eco2ai_callbacks.runlog.ends import usage_of
 from eco2ai_callbacks.runlog.read import as_written, parsed
 from eco2ai_callbacks.runlog.restore import Restorer
 from eco2ai_callbacks.runlog.validate import is_checked, is_record, unknown_schema
-from eco2ai_callbacks.usage import Usage, sum_parallel
+from eco2ai_callbacks.usage import Usage
 
 # Runs of a log that are kept, the latest ones.
 MOST_RUNS = 64

@@ -160,7 +160,7 @@ def names(page: Path) -> list[str]:
 # These name what users type, and no module.
 OF_USERS = {
     *("index.md", "start.md", "lightning.md", "transformers.md", "keras.md", "accelerate.md", "plain-loops.md"),
-    *("coming-from-carbontracker.md", "troubleshooting.md", "api.md"),
+    *("coming-from-carbontracker.md", "troubleshooting.md", "api.md", "libraries.md"),
 }
 
 

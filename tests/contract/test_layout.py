@@ -85,7 +85,7 @@ def test_a_module_holds_one_idea(path: Path) -> None:
 
 def test_the_root_holds_what_users_import_and_the_ground() -> None:
     public = {"__init__", "__main__", "auto", "lightning", "transformers", "keras", "accelerate", "tracker", "eco2ai"}
-    ground = {"record", "usage", "bands", "plain", "guard", "errors"}
+    ground = {"record", "usage", "parallel", "bands", "plain", "guard", "errors"}
     assert {path.stem for path in PACKAGE.glob("*.py")} == public | ground
 
 
@@ -96,7 +96,7 @@ NEEDS_FRAMEWORK = re.compile(
     re.MULTILINE,
 )
 # These have environments of their own.
-APART = {"test_ray.py", "test_hosts.py"}
+APART = {"test_ray.py", "test_hosts.py", "test_spark.py"}
 
 
 @pytest.mark.parametrize("folder", ["contract", "system"])

@@ -27,16 +27,19 @@ KNOWN = {
     "keras_digits.py": (("keras", "torch", "sklearn"), 5),
     "accelerate_loop.py": (("accelerate", "sklearn"), 4),
     "plain_tracker.py": ((), 3),
+    "flax_loop.py": (("flax", "optax"), 4),
 }
 # This one writes a CSV, as a script for eco2AI does.
 OF_ECO2AI = "eco2ai_script.py"
 # These have tests of their own below.
 SWEEP, NOTEBOOK, SLURM = "sweep.py", "in_a_notebook.ipynb", "slurm_job.sh"
+# This one in tests/system/test_ray.py.
+OF_RAY = "ray_train.py"
 
 
 def test_every_example_has_its_line_here() -> None:
     found = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    assert found == {*KNOWN, OF_ECO2AI, SWEEP, NOTEBOOK, SLURM}
+    assert found == {*KNOWN, OF_ECO2AI, SWEEP, NOTEBOOK, SLURM, OF_RAY}
 
 
 def test_a_sweep_is_a_run_for_each_setting_with_its_accuracy() -> None:

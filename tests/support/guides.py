@@ -19,6 +19,12 @@ class Block(NamedTuple):
     def id(self) -> str:
         return f"{self.page.name}:{self.line}"
 
+    @property
+    def section(self) -> str:
+        """The heading of the second level above the block; empty above the first one."""
+        above = self.page.read_text(encoding="utf-8").splitlines()[: self.line]
+        return next((line.removeprefix("## ") for line in reversed(above) if line.startswith("## ")), "")
+
     def compiled(self) -> object:
         # Its lines are numbered as in the page.
         return compile("\n" * self.line + self.text, str(self.page), "exec", dont_inherit=True)
@@ -45,3 +51,19 @@ def run_guide(page: Path, **given: object) -> int:
     for block in examples:
         exec(block.compiled(), names)  # type: ignore[call-overload]
     return len(examples)
+
+
+def run_section(page: Path, section: str, **given: object) -> dict[str, object]:
+    """Run a section's Python blocks one after the other in one namespace, and return that.
+
+    Args:
+        page: The page.
+        section: The section's heading.
+        given: What its reader has already, such as a model and its data.
+    """
+    names: dict[str, object] = {"__name__": "guide", **given}
+    examples = [block for block in blocks(page) if block.language == "python" and block.section == section]
+    assert examples, f"{page.name} has no example under {section!r}"
+    for block in examples:
+        exec(block.compiled(), names)  # type: ignore[call-overload]
+    return names

@@ -32,6 +32,7 @@ FLOORS: list[set[str]] = [
     {"meters", "carbon", "runlog"},
     {"calibration"},
     {"settings", "guard", "record", "host", "phases"},
+    {"parallel"},
     {"usage", "bands", "plain"},
     {"errors"},
 ]

@@ -1,20 +1,31 @@
-"""A Parquet file of records in Spark's local mode; it needs pyspark and Java, so an environment of its own runs it."""
+"""Spark: a Parquet file of records, and trainings by TorchDistributor.
+
+It needs pyspark, torch and Java, so an environment of its own runs it.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from guides import blocks
 from report_logs import folder, hostile
 from sessions import Written
 
+from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.export.forms import FORMS
 from eco2ai_callbacks.export.write import export
 from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.report.select import selected
+from eco2ai_callbacks.runlog.verify import verify
 
 sql = pytest.importorskip("pyspark.sql")
 pytest.importorskip("pyarrow")
@@ -56,3 +67,66 @@ def test_a_sum_over_what_counts_is_the_reports(spark: Any, tmp_path: Path, monke
     assert {(each[1], each[3]) for each in epochs.collect()} == {(0, 36.0), (1, 36.0)}
     types = dict(spark.table("records").dtypes)
     assert (types["start"], types["counts"], types["epoch"]) == ("timestamp", "boolean", "bigint")
+
+
+# What the reader of the example has already, and the same training on the driver's machine after it.
+BURN_S = 1.0
+BEFORE = f"""
+import json, os, time
+
+shared = os.environ["SHARED"]
+
+def train_one_epoch():
+    end = time.process_time() + {BURN_S}
+    while time.process_time() < end:
+        pass
+
+"""
+AFTER = """
+
+by_driver = TorchDistributor(num_processes=2, local_mode=True, use_gpu=False).run(train)
+print("FIGURES", json.dumps([figures, by_driver]))
+spark.stop()
+"""
+
+
+def cpu_joules_per_second() -> float:
+    """Return the watts of a busy thread, by a loop without Spark."""
+    with Tracker(console=False, region="FR", log_file=None) as run:
+        end = time.process_time() + BURN_S
+        while time.process_time() < end:
+            pass
+        return run.end_epoch(0).usage.joules["cpu"] / BURN_S
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_distributor_are_one_run_in_a_log_that_the_user_finds(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    page = Path(__file__).parents[2] / "docs" / "engines.md"
+    (example,) = [block for block in blocks(page) if "TorchDistributor" in block.text]
+    shared, driver = tmp_path / "shared", tmp_path / "driver"
+    for folder_ in (shared, driver):
+        folder_.mkdir()
+    (driver / "job.py").write_text(BEFORE + example.text + AFTER)
+    spark = {
+        "SHARED": str(shared),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_HOSTNAME": "localhost",
+        # Two executors, which are processes of their own.
+        "PYSPARK_SUBMIT_ARGS": "--master local-cluster[2,1,1024] --conf spark.ui.enabled=false pyspark-shell",
+    }
+    done = subprocess.run(
+        [sys.executable, "job.py"], cwd=driver, env=os.environ | spark, capture_output=True, text=True, check=False
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("FIGURES")] or [done.stderr]
+    figures = json.loads(line.removeprefix("FIGURES"))
+    watts = cpu_joules_per_second()
+    for log, returned in zip((shared / "eco2ai.jsonl", driver / "eco2ai.jsonl"), figures, strict=True):
+        assert verify(log).whole
+        (run,) = load(log).runs
+        assert run.ranks == (0, 1)
+        assert run.states == ("finished",)
+        assert [epoch.epoch for epoch in run.epochs] == [0, 1]
+        # Two ranks and two epochs: the executors' Java processes are not counted, and no worker is twice.
+        assert run.joules["cpu"] == pytest.approx(4 * BURN_S * watts, rel=0.15)
+        assert 0 < returned["eco2ai/total_energy_kwh"] <= run.energy_kwh

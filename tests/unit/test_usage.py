@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eco2ai_callbacks.usage import Method, Reading, Usage, component_of, kwh, sum_parallel
+from eco2ai_callbacks.parallel import sum_parallel
+from eco2ai_callbacks.usage import Method, Reading, Usage, component_of, kwh
 
 CHANNELS = st.sampled_from(["cpu", "ram", "gpu:GPU-a", "gpu:GPU-b"])
 # Figures so small that a division leaves the range of normal numbers are no figures of a meter.
@@ -148,23 +149,6 @@ class TestUsage:
     def test_nothing_added_changes_nothing(self, used: Usage):
         assert used + Usage() == used
         assert used - Usage() == used
-
-
-class TestAbreast:
-    def test_energies_add_up_and_durations_do_not(self):
-        found = sum_parallel([Usage(2.0, {"cpu": 1.0}, 3.0), Usage(2.5, {"cpu": 2.0, "ram": 4.0}), Usage(2.0, {}, 1.0)])
-        assert found == Usage(2.0, {"cpu": 3.0, "ram": 4.0}, 4.0)
-
-    def test_what_nobody_measured_is_none(self):
-        assert sum_parallel([Usage(1.0), Usage(1.0)]) == Usage(1.0)
-        assert sum_parallel([]) == Usage()
-
-    @given(st.lists(USAGES, min_size=1, max_size=6), st.randoms())
-    def test_all_get_the_same_figures_whatever_the_order(self, parts: list[Usage], chance):
-        shuffled = [parts[0], *parts[1:]]
-        chance.shuffle(shuffled)
-        one, other = sum_parallel(parts), sum_parallel(shuffled)
-        assert (one.joules, one.grams) == (other.joules, other.grams)
 
 
 @pytest.mark.parametrize(
