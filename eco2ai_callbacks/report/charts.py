@@ -112,7 +112,7 @@ def _epochs(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
             x, colour = alt.X("epoch:Q", title="epoch", axis=epoch_axis(data)), colour_by("run", legend)
             base = alt.Chart(alt.Data(values=data)).encode(x=x, color=colour, detail="attempt:N")
             ends = {"y": alt.Y(f"{name}_low:Q", title=axis), "y2": f"{name}_high:Q"}
-            band = base.mark_area(opacity=0.18).encode(**ends) + _bars(alone(data, "run", "attempt"), x, colour, ends)
+            band = _band(base.mark_area(opacity=0.18).encode(**ends), alone(data, "run", "attempt"), x, colour, ends)
             line = base.mark_line(point=len(found) <= 80, strokeWidth=2).encode(
                 y=alt.Y(f"{name}:Q", title=axis),
                 tooltip=tooltip_of(run="run", epoch="epoch", attempt="attempt", **{axis: name}),
@@ -135,9 +135,12 @@ def _epochs(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
             )
 
 
-def _bars(rows: Sequence[Row], x: alt.X, colour: Any, ends: Mapping[str, Any]) -> alt.Chart:
-    """Return the bands of single points, which an area does not show."""
-    return alt.Chart(alt.Data(values=[*rows])).mark_rule(strokeWidth=7, opacity=0.3).encode(x=x, color=colour, **ends)
+def _band(area: alt.Chart, rows: Sequence[Row], x: alt.X, colour: Any, ends: Mapping[str, Any]) -> Any:
+    """Return an area with the bands of single points, which an area does not show."""
+    if not rows:  # Vega warns of a layer without data
+        return area
+    bars = alt.Chart(alt.Data(values=[*rows])).mark_rule(strokeWidth=7, opacity=0.3)
+    return area + bars.encode(x=x, color=colour, **ends)
 
 
 def _power(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]:
@@ -228,7 +231,7 @@ def _forecasts(runs: Sequence[Run], names: Mapping[str, str]) -> Iterator[Drawn]
         base = alt.Chart(alt.Data(values=data)).encode(x=x, color=one_colour())
         y = f"energy of the whole run ({by})"
         ends = {"y": alt.Y("low:Q", title=y), "y2": "high:Q"}
-        band = base.mark_area(opacity=0.18).encode(**ends) + _bars(alone(data), x, one_colour(), ends)
+        band = _band(base.mark_area(opacity=0.18).encode(**ends), alone(data), x, one_colour(), ends)
         line = base.mark_line(point=True, strokeWidth=2).encode(
             y=alt.Y("energy:Q", title=y), tooltip=tooltip_of(progress="done", **{f"forecast ({by})": "energy"})
         )

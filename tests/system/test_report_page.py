@@ -24,7 +24,7 @@ LOOK = """({
   wide: document.documentElement.scrollWidth, view: document.documentElement.clientWidth,
   charts: document.querySelectorAll(".chart").length,
   flat: [...document.querySelectorAll(".chart svg")].filter(s => s.getBoundingClientRect().height < 40).length,
-  marks: [...document.querySelectorAll(".chart svg")].map(s => s.querySelectorAll("[class*=mark-] path").length),
+  marks: [...document.querySelectorAll(".chart svg")].map(s => s.querySelectorAll(".role-mark *").length),
   tables: [...document.querySelectorAll("figure")].map(f => f.querySelectorAll("details table tbody tr").length),
   ground: getComputedStyle(document.body).backgroundColor,
   harmed: typeof window.harmed !== "undefined"})"""
