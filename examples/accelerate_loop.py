@@ -1,7 +1,7 @@
 """Accelerate: a loop of one's own on handwritten digits, with each epoch's energy and CO2 in the rows of every tracker.
 
 Set-up: pip install 'eco2ai-callbacks[accelerate]' scikit-learn
-In two processes: accelerate launch --cpu --num_processes 2 accelerate_loop.py
+In two processes: accelerate launch --multi_gpu --num_processes 2 accelerate_loop.py
 """
 
 import torch

@@ -233,8 +233,9 @@ class Session:
             others: Usage of the other ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
         """
-        health = plain(self._health.total)
-        self._journal.summary(self.total + others, ranks, phases=self._phases.whole, gpu_health=health)
+        self._journal.summary(
+            self.total + others, ranks, phases=self._phases.whole, gpu_health=plain(self._health.total)
+        )
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
