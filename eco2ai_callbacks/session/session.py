@@ -233,9 +233,8 @@ class Session:
             others: Usage of the other ranks.
             ranks: Number of ranks that have reported usage; ``None`` where they exchange nothing.
         """
-        self._journal.summary(
-            self.total + others, ranks, phases=self._phases.whole, gpu_health=plain(self._health.total)
-        )
+        health = plain(self._health.total)
+        self._journal.summary(self.total + others, ranks, phases=self._phases.whole, gpu_health=health)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -269,8 +268,7 @@ class Session:
         return usage, record
 
     def _period(self) -> float:
-        longest_s = min(self._heartbeat_s or math.inf, self._phases.period_s, self._health.period_s)
-        return self._metering.period_s(longest_s)
+        return self._metering.period_s(min(self._heartbeat_s or math.inf, self._phases.period_s, self._health.period_s))
 
     def _leave_ended_parents(self, reading: Reading) -> None:
         if self._presence.parent_has_ended():
