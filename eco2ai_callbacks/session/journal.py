@@ -62,7 +62,7 @@ class Alone:
     """No other runs, or one around this."""
 
     def __init__(self, parent: str | None = None) -> None:
-        self.divided_with = Named()
+        self.divided_with: Named = Named()
         self._parent = parent
 
     def shared_with(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Member:
     def __init__(self, node: Node, place: Place, siblings: Siblings) -> None:
         self.node = node
         self.place = place
-        self.named = Named()
+        self.named: Named = Named()
         self.meters: Meters
         # The last reading of its meters, and the joules in it that are the tracker's own; replaced as a whole.
         self.state: tuple[Reading, Mapping[str, float]] | None = None

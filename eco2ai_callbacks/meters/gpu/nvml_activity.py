@@ -78,7 +78,8 @@ class MigActivity:
         clock: Monotonic seconds.
     """
 
-    name, sampled = "gpm", False
+    name: str = "gpm"
+    sampled: bool = False
     scope: Scope = "device"
 
     def __init__(self, nvml: Nvml, gpu: Gpu, clock: Callable[[], float]) -> None:
@@ -182,7 +183,8 @@ class ProcessActivity:
         pids: Returns the job's processes, whose ids must be the driver's.
     """
 
-    name, sampled = "processes", True
+    name: str = "processes"
+    sampled: bool = True
     scope: Scope = "job"
 
     def __init__(self, nvml: Nvml, uuid: str, pids: Callable[[], Collection[int]]) -> None:
