@@ -4,10 +4,11 @@ Set-up: pip install eco2ai-callbacks 'ray[train]' torch
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ray.train
 import torch
-from ray.train import RunConfig, ScalingConfig
+from ray.train import Checkpoint, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, prepare_model
 from torch.nn.functional import cross_entropy
 
@@ -40,7 +41,10 @@ def train(_config):
             figures = run.end_epoch(epoch, samples=len(points), planned=EPOCHS).scalars  # of the whole job
             with torch.no_grad():
                 accuracy = float((model(unseen).argmax(dim=1) == expected).float().mean())
-            ray.train.report({"epoch": epoch, "loss": loss.item(), "accuracy": accuracy, **figures})
+            row = {"epoch": epoch, "loss": loss.item(), "accuracy": accuracy, **figures}
+            with TemporaryDirectory() as folder:  # Ray's result holds the rows that come with a checkpoint
+                torch.save(net.state_dict(), Path(folder) / "net.pt")
+                ray.train.report(row, checkpoint=Checkpoint.from_directory(folder) if rank == 0 else None)
 
 
 def main():
