@@ -36,6 +36,12 @@ for args in json.loads(sys.argv[1]):
     found.append((code, *(each.buffer.getvalue().decode() for each in (out, err))))
 print(json.dumps(found))
 """
+# What no log holds, and BoAmps asks for.
+_SET = [
+    part
+    for each in ("data_type=text", "task_family=textClassification", "infra_type=onPremise", "cpus=1")
+    for part in ("--set", each)
+]
 # Commands that read a log, with what each needs beside it; those with an extra are left out where it is missing.
 READING: dict[tuple[str, ...], str] = {
     ("report", "--by", "project"): "",
@@ -53,6 +59,7 @@ READING: dict[tuple[str, ...], str] = {
     ("export", "--format", "ai-act", "--set", "name=model"): "",
     ("export", "--format", "cyclonedx", "--set", "name=model"): "",
     ("export", "--format", "spdx", "--set", "name=model"): "",
+    ("export", "--format", "boamps", *_SET): "",
     ("cite", "--format", "markdown"): "",
     ("merge", "-o", "merged.jsonl"): "",
     ("recompute", "--region", "SE", "--output", "in_sweden.jsonl"): "",
@@ -75,7 +82,7 @@ def reading(log: str) -> list[tuple[str, ...]]:
     """Return the commands that read a log, as far as their extras are installed."""
     log = str(Path(log).resolve())
     found = [(name, log, *rest) for (name, *rest), needs in READING.items() if not needs or _has(needs)]
-    return [*found, ("watch", log, "--once"), ("verify", log)]
+    return [*found, ("compare", log, "in_sweden.jsonl"), ("watch", log, "--once"), ("verify", log)]
 
 
 def _has(module: str) -> bool:
