@@ -10,7 +10,9 @@ import logging
 import pickle
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -393,6 +395,36 @@ def test_the_progress_bar_shows_the_scalars_where_that_is_asked_for(pl: ModuleTy
         fit = trainer(pl, [Eco2AICallback(prog_bar=wanted)], max_epochs=1)
         fit.fit(model(pl), loader(64))
         assert ("eco2ai/energy_kwh" in fit.progress_bar_metrics) is wanted
+
+
+def test_fits_in_threads_divide_what_the_process_uses(pl: ModuleType) -> None:
+    """As a search whose trials run in threads: what they have used is the process's, and none is inside another."""
+    nets, barrier = [model(pl) for _ in range(4)], threading.Barrier(4, timeout=60)
+
+    class Waits(pl.Callback):  # type: ignore[name-defined,misc]
+        def on_train_epoch_start(self, *_: Any) -> None:
+            barrier.wait()
+
+        def on_train_end(self, *_: Any) -> None:
+            barrier.wait()
+
+    def fit(net: Any) -> None:
+        ours = Eco2AICallback(region="FR", console=False)
+        trainer(pl, [Waits(), ours]).fit(net, loader())
+
+    with track(region="FR", console=False, log_file="around.jsonl") as around, ThreadPoolExecutor(4) as pool:
+        list(pool.map(fit, nets))
+    check_whole(rows())
+    found = by_run(rows())
+    assert len(found) == 4
+    for run, records in found.items():
+        assert {row["parent"] for row in records} == {around.run_id}
+        assert all(sorted(row["siblings"]) == sorted({*found} - {run}) for row in epochs(records))
+    counted = load("eco2ai.jsonl")
+    assert all(run.counts for run in counted)
+    trials, whole = counted.sum.joules["cpu"], around.total.joules["cpu"]
+    # Beside them the process has made trainers and data; undivided, it would be some four times as much.
+    assert 0.3 * whole < trials <= 1.001 * whole
 
 
 def test_what_a_tuner_tries_is_measured_by_a_track_around_it_and_not_taken_for_an_epoch(pl: ModuleType) -> None:
