@@ -89,7 +89,7 @@ def test_a_guide_trains_as_it_stands(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", sorted(GUIDES.keys() - {"accelerate.md"}))  # its example is on its own page
 def test_the_readme_s_example_trains_as_it_stands(name: str) -> None:
     module = f"eco2ai_callbacks.{name.removesuffix('.md')}"
     (example,) = [block for block in blocks(REPOSITORY / "README.md") if f"from {module} " in block.text]
