@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from eco2ai_callbacks.session.of_process import OfProcess
 from eco2ai_callbacks.settings import Settings
 
 
@@ -46,7 +47,7 @@ class _Started:
             self.lifetime.post(lambda _: self.lifetime.interrupt())
 
 
-class StartedByHand:
+class StartedByHand(OfProcess):
     """The trackers of a process that were started by a call of ``start``, and run.
 
     A program may start a tracker, hold no reference to it, and be measured to its end. But where it starts another one

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from eco2ai_callbacks.session.division import Division, Node
+from eco2ai_callbacks.session.of_process import OfProcess
 from eco2ai_callbacks.session.place import Place, ThreadClock
 from eco2ai_callbacks.usage import Reading
 
@@ -148,7 +149,7 @@ class Member:
         return Reading(reading.t, MappingProxyType(dict(joules)), reading.retired, reading.last_read)
 
 
-class Siblings:
+class Siblings(OfProcess):
     """The trackers of this process that are measuring.
 
     Each has meters that count the whole process. Those that were started around each other contain each other. The

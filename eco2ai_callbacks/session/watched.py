@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 
+from eco2ai_callbacks.session.of_process import OfProcess
 
-class WatchedCalls:
+
+class WatchedCalls(OfProcess):
     """The checks of a process's trackers, held by weak references. A check closes its tracker if the call is over."""
 
     def __init__(self) -> None:

@@ -128,7 +128,7 @@ INSIDE: dict[str, list[set[str]]] = {
             "calls",
             "siblings",
         },
-        {"division", "place"},
+        {"division", "place", "of_process"},
     ],
     "phases": [{"__init__"}, {"ledger"}, {"shares"}, {"clock"}, {"times"}],
     "metrics": [

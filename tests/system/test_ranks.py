@@ -321,9 +321,14 @@ BARE = (
     + """
 from eco2ai_callbacks import Tracker
 
-rank, end = int(os.environ["RANK"]), float(sys.argv[1])
+rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 run = Tracker(platform=Platform(host=host), console=False, **SETTINGS).start()
 began = time.monotonic()
+Path(f"begun{rank}.part").write_text(str(began))
+Path(f"begun{rank}.part").rename(f"begun{rank}")
+while len(times := [float(path.read_text()) for path in Path().glob("begun?")]) < ranks:
+    time.sleep(0.01)
+end = max(times) + 3  # all of them end together, however long a start took
 time.sleep(max(0.0, end - time.monotonic()) / 2)
 run.mark(epoch=0)
 time.sleep(max(0.0, end - time.monotonic()))
@@ -605,7 +610,6 @@ def test_keras_fits_that_nothing_synchronises_meet_nobody_and_are_one_run() -> N
 def test_processes_that_know_their_rank_alone_count_each_board_once(boards: NvmlStub, all_see_all: bool) -> None:
     """They begin one after the other, the highest rank first: what another will count is counted until it comes."""
     script = written(BARE)
-    end = time.monotonic() + 6.0
     processes = []
     for rank in (3, 2, 1, 0):
         environ = {
@@ -616,7 +620,7 @@ def test_processes_that_know_their_rank_alone_count_each_board_once(boards: Nvml
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": "0,1,2,3" if all_see_all else str(rank),
         }
-        processes.append(subprocess.Popen([sys.executable, script, str(end)], env=environ))
+        processes.append(subprocess.Popen([sys.executable, script], env=environ))
         time.sleep(0.3)
     assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
     job = the_job()
