@@ -636,15 +636,19 @@ def test_processes_that_know_their_rank_alone_count_each_board_once(boards: Nvml
         assert sum(counted_by(uuid).values()) == pytest.approx(WATTS * seconds, rel=0.03)
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def test_a_rank_that_is_killed_holds_up_nobody_and_leaves_the_log_whole() -> None:
     """It dies where the others are about to tell each other what they have used."""
     pytest.importorskip("torch")
     script = written(lightning())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     common = {
-        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
         "TORCHELASTIC_RUN_ID": "killed", "KILLED": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
     processes = [
@@ -678,11 +682,30 @@ def check_restarted(ranks: int) -> Job:
     return job
 
 
-def test_ranks_that_torchrun_restarts_go_on_with_their_run() -> None:
+def test_ranks_that_are_restarted_go_on_with_their_run() -> None:
+    """With the processes and variables of ``torchrun``, under which a group of gloo that is made again may hang."""
     pytest.importorskip("torch")
-    # Three restarts: a process group of gloo hangs now and then where it is made again, without us too.
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
-    run([*launcher, written(ELASTIC), "first", "1", "gloo"])
+    script, port = written(ELASTIC), free_port()
+
+    def started(attempt: int) -> list[subprocess.Popen[bytes]]:
+        common = {
+            "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "restarted",
+            "TORCHELASTIC_RESTART_COUNT": str(attempt), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        }  # fmt: skip
+        return [
+            subprocess.Popen(
+                [sys.executable, script, "first", "1", "gloo"],
+                env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            )
+            for rank in range(2)
+        ]
+
+    other, killed = started(0)
+    assert killed.wait(timeout=LIMIT_S) == -signal.SIGKILL
+    other.terminate()
+    assert other.wait(timeout=LIMIT_S) != 0
+    assert [process.wait(timeout=LIMIT_S) for process in started(1)] == [0, 0]
     check_restarted(2)
     ended = {row["rank"]: row["ended"] for row in marks("stop")}
     assert ended == {0: "finished", 1: "finished"}
