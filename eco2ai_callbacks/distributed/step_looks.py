@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from eco2ai_callbacks.distributed.messages import SharedStore
-from eco2ai_callbacks.usage import GRAMS_PER_KG, Usage
+from eco2ai_callbacks.usage import Usage
 
 # Counters hold whole numbers: mJ, and µg of CO2e.
 _PER_J = 1000
@@ -105,10 +105,9 @@ class StepLooks:
     def _tell(self, used: Usage, now: float) -> None:
         self._began = now if self._began is None else self._began
         self._last, self._now = self._now if self._now[0] else None, (self._steps, now)
-        grams = None if used.co2_kg is None else used.co2_kg * GRAMS_PER_KG
         self._store.add(self._key("mJ"), round((used.total_j or 0.0) * _PER_J))
-        if grams is not None:
-            self._store.add(self._key("ug"), round(grams * _PER_G))
+        if used.grams is not None:
+            self._store.add(self._key("ug"), round(used.grams * _PER_G))
             self._store.add(self._key("known"), 1)
         self._store.add(self._key("told"), 1)
 
