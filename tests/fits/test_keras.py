@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from known_work import KnownWork, platform
-from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
+from logcheck import by_run, by_writer, check_divided, check_whole, epochs, rows, rows_so_far, stage_sum
 
 if not os.environ.get("KERAS_BACKEND"):
     # Keras would take tensorflow, which may be missing.
@@ -284,17 +284,7 @@ def test_fits_in_threads_divide_what_the_process_uses(data: Any) -> None:
 
     with track(region="FR", console=False, log_file="around.jsonl") as around, ThreadPoolExecutor(4) as pool:
         list(pool.map(fit, nets))
-    check_whole(rows())
-    found = by_run(rows())
-    assert len(found) == 4
-    for run, records in found.items():
-        assert {row["parent"] for row in records} == {around.run_id}
-        assert all(sorted(row["siblings"]) == sorted({*found} - {run}) for row in epochs(records))
-    counted = load("eco2ai.jsonl")
-    assert all(run.counts for run in counted)
-    trials, whole = counted.sum.joules["cpu"], around.total.joules["cpu"]
-    # Beside them the process has made the threads and their data; undivided, it would be four times as much.
-    assert 0.3 * whole < trials <= 1.001 * whole
+    check_divided(4, around)
 
 
 def test_a_fit_after_a_failed_fit_closes_that_and_is_counted_by_itself(data: Any) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from known_work import KnownWork, platform
-from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, stage_sum
+from logcheck import by_run, by_writer, check_divided, check_whole, epochs, rows, rows_so_far, stage_sum
 
 torch = pytest.importorskip("torch")
 np = pytest.importorskip("numpy")
@@ -414,17 +414,7 @@ def test_fits_in_threads_divide_what_the_process_uses(pl: ModuleType) -> None:
 
     with track(region="FR", console=False, log_file="around.jsonl") as around, ThreadPoolExecutor(4) as pool:
         list(pool.map(fit, nets))
-    check_whole(rows())
-    found = by_run(rows())
-    assert len(found) == 4
-    for run, records in found.items():
-        assert {row["parent"] for row in records} == {around.run_id}
-        assert all(sorted(row["siblings"]) == sorted({*found} - {run}) for row in epochs(records))
-    counted = load("eco2ai.jsonl")
-    assert all(run.counts for run in counted)
-    trials, whole = counted.sum.joules["cpu"], around.total.joules["cpu"]
-    # Beside them the process has made trainers and data; undivided, it would be some four times as much.
-    assert 0.3 * whole < trials <= 1.001 * whole
+    check_divided(4, around)
 
 
 def test_what_a_tuner_tries_is_measured_by_a_track_around_it_and_not_taken_for_an_epoch(pl: ModuleType) -> None:

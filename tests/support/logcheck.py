@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from eco2ai_callbacks import Tracker, load
 from eco2ai_callbacks.runlog.restore import Restorer
 from eco2ai_callbacks.runlog.verify import verify
 
@@ -112,3 +113,23 @@ def epochs(found: list[Row]) -> list[Row]:
 def stage_sum(found: list[Row], stage: str, epoch: int | None, name: str = "energy_kwh") -> float:
     """Return the sum of all marks of a stage and an epoch."""
     return sum(row[name] for row in found if row["event"] in ADDING and row["stage"] == stage and row["epoch"] == epoch)
+
+
+def check_divided(trials: int, around: Tracker) -> None:
+    """Trials in threads of one process are in its log: inside of what is around them, beside each other, and its parts.
+
+    Args:
+        trials: How many there were.
+        around: The tracker around them, which has stopped and writes elsewhere.
+    """
+    check_whole(rows())
+    found = by_run(rows())
+    assert len(found) == trials
+    for run, records in found.items():
+        assert {row["parent"] for row in records} == {around.run_id}
+        assert all(sorted(row["siblings"]) == sorted({*found} - {run}) for row in epochs(records))
+    counted = load("eco2ai.jsonl")
+    assert all(run.counts for run in counted)
+    used, whole = counted.sum.joules["cpu"], around.total.joules["cpu"]
+    # Beside them the process has made the threads and their data; undivided, it would be some four times as much.
+    assert 0.3 * whole < used <= 1.001 * whole
