@@ -1,4 +1,4 @@
-"""The three exceptions of this package."""
+"""The three exceptions of this package, and the sentence about a value that is not accepted."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ class MeterUnavailable(Eco2AIError):
         self.reason = reason
         self.hint = hint
         self.wanted = wanted
+
+
+def refusal(given: str, accepted: str, where: str | None = None) -> str:
+    """Return the sentence about a value that is not accepted.
+
+    Args:
+        given: The name of the value and the value, as the user writes them.
+        accepted: What is accepted, in words.
+        where: Where the value came from, where it can come from several places.
+
+    Example:
+        >>> refusal("pue=0", "a number from 1 to 10", "argument")
+        'pue=0 (from argument) is not accepted; accepted: a number from 1 to 10.'
+    """
+    source = "" if where is None else f" (from {where})"
+    return f"{given}{source} is not accepted; accepted: {accepted}."

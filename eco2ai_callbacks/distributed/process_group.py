@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from eco2ai_callbacks.distributed.messages import Gather, Meet, SharedStore
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.guard import Guard, logger
 
 # The framework whose process group the ranks of a custom loop exchange their figures over.
@@ -52,7 +52,7 @@ def check_ranks(ranks: Ranks) -> Ranks:
         SettingsError: It is not.
     """
     if ranks not in RANKS:
-        raise SettingsError(f"ranks={ranks!r} (from argument) is not accepted: 'auto', 'torch', 'jax' or None.")
+        raise SettingsError(refusal(f"ranks={ranks!r}", "'auto', 'torch', 'jax' or None", "argument"))
     return ranks
 
 

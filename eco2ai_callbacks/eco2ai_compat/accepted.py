@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from eco2ai_callbacks.carbon.price import Price
 from eco2ai_callbacks.eco2ai_compat.errors import IncorrectPricingDict, NotNeededExtensionError
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.settings.forms import ControlCharacter, Form, choice, flag, number, text
 
 ENDING = ".csv"
@@ -110,7 +110,7 @@ def check(name: str, value: Any, where: str = "argument") -> Any:
         kind = type(error) if isinstance(error, SettingsError) else SettingsError
         said = isinstance(error, ControlCharacter | IncorrectPricingDict)
         why = f"; {error}" if said else ""
-        raise kind(f"{name}={value!r:.200} (from {where}) is not accepted: {form.accepted}{why}.") from None
+        raise kind(refusal(f"{name}={value!r:.200}", form.accepted + why, where)) from None
 
 
 def epoch_number(value: Any, name: str) -> int:
@@ -128,4 +128,4 @@ def epoch_number(value: Any, name: str) -> int:
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise SettingsError(f"{name}={value!r:.200} (from argument) is not accepted: a whole number.") from None
+        raise SettingsError(refusal(f"{name}={value!r:.200}", "a whole number", "argument")) from None

@@ -16,7 +16,7 @@ from eco2ai_callbacks.eco2ai_compat.accepted import check
 from eco2ai_callbacks.eco2ai_compat.encode import Token, cipher, copy_of
 from eco2ai_callbacks.eco2ai_compat.errors import NoCountryCodeError
 from eco2ai_callbacks.eco2ai_compat.params import UNSAVED, get_params
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.session.context import Platform
@@ -153,8 +153,11 @@ def _place(code: str, region: str | None, quiet: bool) -> tuple[str, str]:
     except SettingsError:
         near = ", ".join(spot.label for spot in places.nearest(code))
         raise SettingsError(
-            f"alpha_2_code={code!r} (from argument) is not accepted: an ISO 3166-1 code of two letters, such as 'FR'; "
-            f"nearest are {near}."
+            refusal(
+                f"alpha_2_code={code!r}",
+                f"an ISO 3166-1 code of two letters, such as 'FR'; nearest are {near}",
+                "argument",
+            )
         ) from None
     if region is None:
         return country.region, code

@@ -10,7 +10,7 @@ from typing import Any
 
 from eco2ai_callbacks.eco2ai_compat.errors import FileDoesNotExistsError
 from eco2ai_callbacks.eco2ai_compat.params import folder
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.guard import logger
 from eco2ai_callbacks.host.private import read_own
 from eco2ai_callbacks.sinks.csv_form import Form
@@ -97,8 +97,11 @@ def cipher(key: str | bytes | None = None, *, create: bool = False) -> Any:
         return Fernet(key)
     except (ValueError, TypeError):
         raise SettingsError(
-            f"the key for encoded files (from {where}) is not accepted: 32 bytes in URL-safe base64, as "
-            "cryptography.fernet.Fernet.generate_key() makes them."
+            refusal(
+                "the key for encoded files",
+                "32 bytes in URL-safe base64, as cryptography.fernet.Fernet.generate_key() makes them",
+                where,
+            )
         ) from None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from eco2ai_callbacks.eco2ai_compat.accepted import ENDING
 from eco2ai_callbacks.eco2ai_compat.encode import EXTRA
 from eco2ai_callbacks.eco2ai_compat.errors import FileDoesNotExistsError, NotNeededExtensionError
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.settings.forms import number
 from eco2ai_callbacks.sinks.csv_read import EmissionRow, read_emissions
 
@@ -53,7 +53,7 @@ def summary(
     if not Path(filename).exists():
         raise FileDoesNotExistsError(f"filename={str(filename)!r} is not there.")
     if not str(filename).endswith(ENDING):
-        raise NotNeededExtensionError(f"filename={str(filename)!r} is not accepted: a file that ends in '{ENDING}'.")
+        raise NotNeededExtensionError(refusal(f"filename={str(filename)!r}", f"a file that ends in '{ENDING}'"))
     try:
         import pandas as pd
     except ImportError:
@@ -89,7 +89,7 @@ def _price(value: Any) -> float | None:
         found: float = number("", 0.0).check(value)
     except (ValueError, TypeError, OverflowError):
         raise SettingsError(
-            f"kwh_price={value!r:.200} (from argument) is not accepted: a number of 0 or more, or None."
+            refusal(f"kwh_price={value!r:.200}", "a number of 0 or more, or None", "argument")
         ) from None
     return found
 
@@ -98,7 +98,5 @@ def _target(value: Any) -> str | None:
     if value is None or value is False:
         return None
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise SettingsError(
-            f"write_to_file={value!r:.200} (from argument) is not accepted: the name of a file, or None."
-        )
+        raise SettingsError(refusal(f"write_to_file={value!r:.200}", "the name of a file, or None", "argument"))
     return os.fspath(value)

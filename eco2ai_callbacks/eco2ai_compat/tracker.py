@@ -13,7 +13,7 @@ from eco2ai_callbacks.eco2ai_compat.arguments import BESIDE, LogFile, checked
 from eco2ai_callbacks.eco2ai_compat.errors import IncorrectMethodSequenceError
 from eco2ai_callbacks.eco2ai_compat.params import save
 from eco2ai_callbacks.eco2ai_compat.run import Run
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.session.context import Platform
 
 
@@ -148,7 +148,7 @@ class Tracker:
         values: Any = parameters_to_save if parameters_dict is None else parameters_dict
         if not (values is None or isinstance(values, Mapping)):
             name = "parameters_to_save" if parameters_dict is None else "parameters_dict"
-            raise SettingsError(f"{name}={values!r:.200} (from argument) is not accepted: values by name, or None.")
+            raise SettingsError(refusal(f"{name}={values!r:.200}", "values by name, or None", "argument"))
         self._run.end_epoch(self._run.epoch if epoch is None else epoch_number(epoch, "epoch"), values or {})
 
     def stop_training(self) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from eco2ai_callbacks.errors import refusal
 from eco2ai_callbacks.export.counters import counters
 from eco2ai_callbacks.export.forms import NotExported
 from eco2ai_callbacks.report.runs import Runs
@@ -62,9 +63,7 @@ def _next(pending: Sequence[RunCounters]) -> Sequence[RunCounters]:
 def _endpoint(options: Mapping[str, str]) -> str | None:
     found = options.get("endpoint")
     if found is not None and not found.startswith(("http://", "https://")):
-        raise NotExported(
-            f"--set endpoint={found!r} is not accepted; accepted is an address such as http://localhost:4318."
-        )
+        raise NotExported(refusal(f"--set endpoint={found!r}", "an address such as http://localhost:4318"))
     return found
 
 
@@ -77,5 +76,5 @@ def _timeout(options: Mapping[str, str]) -> float | None:
     except ValueError:
         found = math.nan
     if not 0 < found < math.inf:
-        raise NotExported(f"--set timeout_s={given!r} is not accepted; accepted is a number above 0, in seconds.")
+        raise NotExported(refusal(f"--set timeout_s={given!r}", "a number above 0, in seconds"))
     return found

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eco2ai_callbacks.errors import refusal
 from eco2ai_callbacks.export.forms import NotExported, nothing
 from eco2ai_callbacks.report.counted import CountedRecord, CountedRecords
 from eco2ai_callbacks.report.fields import band, mapping, moment, number, text, texts
@@ -122,7 +123,7 @@ def write(logs: Selection, options: Mapping[str, str], file: Path, progress: Pro
     """
     compression = options.get("compression", _COMPRESSIONS[0])
     if compression not in _COMPRESSIONS:
-        raise NotExported(f"--set compression={compression!r} is not accepted; accepted is {OPTIONS['compression']}")
+        raise NotExported(refusal(f"--set compression={compression!r}", OPTIONS["compression"].removesuffix(".")))
     found = CountedRecords(logs, progress)
     if not found.runs.runs:
         raise nothing(logs)

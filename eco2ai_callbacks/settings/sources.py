@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.settings import files
 from eco2ai_callbacks.settings.forms import ControlCharacter, Form
 from eco2ai_callbacks.settings.ray import results_folder
@@ -225,4 +225,4 @@ def _checked(name: str, raw: Any, where: str, form: Form) -> Any:
     # What numbers and paths of any kind may raise.
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         accepted = form.accepted + (f"; {error}" if isinstance(error, ControlCharacter) else "")
-        raise SettingsError(f"{name}={raw!r:.200} (from {where}) is not accepted: {accepted}.") from None
+        raise SettingsError(refusal(f"{name}={raw!r:.200}", accepted, where)) from None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 
 
 class Options:
@@ -63,7 +63,7 @@ class Options:
             found = math.nan
         if not (0 <= found <= most and math.isfinite(found)):
             accepted = "a number of 0 or more" if most == math.inf else f"a number from 0 to {most:g}"
-            raise SettingsError(f"{name}={value!r} is not accepted: {accepted}.")
+            raise SettingsError(refusal(f"{name}={value!r}", accepted))
         return found
 
     def whole(self, name: str) -> int | None:
@@ -76,7 +76,7 @@ class Options:
         if value is None:
             return None
         if not (value.isascii() and value.isdecimal() and int(value) > 0):
-            raise SettingsError(f"{name}={value!r} is not accepted: a whole number of 1 or more.")
+            raise SettingsError(refusal(f"{name}={value!r}", "a whole number of 1 or more"))
         return int(value)
 
     def choice(self, name: str, accepted: Sequence[str]) -> str | None:
@@ -87,7 +87,7 @@ class Options:
         """
         value = self.text(name)
         if value is not None and value not in accepted:
-            raise SettingsError(f"{name}={value!r} is not accepted: {', '.join(accepted)}.")
+            raise SettingsError(refusal(f"{name}={value!r}", ", ".join(accepted)))
         return value
 
     def moment(self, name: str) -> datetime | None:
@@ -102,7 +102,5 @@ class Options:
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
-            raise SettingsError(
-                f"{name}={value!r} is not accepted: a time such as 2026-11-28T12:00:00+00:00."
-            ) from None
+            raise SettingsError(refusal(f"{name}={value!r}", "a time such as 2026-11-28T12:00:00+00:00")) from None
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

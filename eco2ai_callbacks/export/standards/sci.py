@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.export.standards.boundary import OPTION, Bounded, asked, in_json, without_none
 from eco2ai_callbacks.export.standards.options import Options
 from eco2ai_callbacks.metrics.sci import per_unit
@@ -50,7 +50,7 @@ def write(runs: Sequence[Run], options: Mapping[str, str]) -> str:
     if (unit is None) != (units is None):
         given.needed("unit" if unit is None else "units")
     if units == 0:
-        raise SettingsError("units='0' is not accepted: a number above 0.")
+        raise SettingsError(refusal("units='0'", "a number above 0"))
     terms: dict[str, Any] = {
         "standard": STANDARD,
         "E_kwh": told.energy_kwh,
@@ -83,7 +83,7 @@ def _embodied(told: Bounded, options: Options) -> float | None:
     if lifespan is None or share is None:
         options.needed("lifespan_hours" if lifespan is None else "resource_share")
     if not lifespan:
-        raise SettingsError("lifespan_hours='0' is not accepted: a number above 0.")
+        raise SettingsError(refusal("lifespan_hours='0'", "a number above 0"))
     return total * (told.found.sum.seconds / _SECONDS_PER_HOUR / lifespan) * (share or 0.0)
 
 

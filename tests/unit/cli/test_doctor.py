@@ -80,7 +80,7 @@ def test_doctor_names_what_the_intensity_over_time_comes_from(tmp_path: Path) ->
 def test_doctor_refuses_a_wrong_setting_in_one_sentence() -> None:
     code, text = run("doctor", env={"ECO2AI_SCOPE": "galaxy"})
     assert code == 2
-    assert "scope='galaxy' (from ECO2AI_SCOPE) is not accepted: 'process' or 'machine'." in text
+    assert "scope='galaxy' (from ECO2AI_SCOPE) is not accepted; accepted: 'process' or 'machine'." in text
 
 
 def test_doctor_refuses_a_place_that_is_none_in_one_sentence() -> None:

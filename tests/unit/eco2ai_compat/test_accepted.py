@@ -66,7 +66,7 @@ def test_a_wrong_value_is_refused_in_one_sentence(name: str) -> None:
         with pytest.raises(SettingsError) as raised:
             check(name, value, "somewhere")
         said = str(raised.value)
-        assert said.startswith(f"{name}={value!r} (from somewhere) is not accepted: {FORMS[name].accepted}")
+        assert said.startswith(f"{name}={value!r} (from somewhere) is not accepted; accepted: {FORMS[name].accepted}")
         assert re.fullmatch(r"[^\n]+\.", said)
 
 
@@ -94,6 +94,6 @@ def test_the_number_of_an_epoch_is_whole() -> None:
     assert [epoch_number(value, "epoch") for value in (0, 7, Whole())] == [0, 7, 3]
     for wrong in (1.5, "1", True, None):
         with pytest.raises(
-            SettingsError, match=r"^start_epoch=.* \(from argument\) is not accepted: a whole number\.$"
+            SettingsError, match=r"^start_epoch=.* \(from argument\) is not accepted; accepted: a whole number\.$"
         ):
             epoch_number(wrong, "start_epoch")

@@ -82,7 +82,7 @@ def test_a_variable_comes_before_the_file(fernet: Any, monkeypatch: pytest.Monke
     assert not key_file().exists()
     monkeypatch.setenv(VARIABLE, "too short")
     with pytest.raises(
-        SettingsError, match=rf"^the key for encoded files \(from {VARIABLE}\) is not accepted: 32 bytes"
+        SettingsError, match=rf"^the key for encoded files \(from {VARIABLE}\) is not accepted; accepted: 32 bytes"
     ):
         cipher()
 

@@ -226,7 +226,7 @@ def test_wrong_arguments_of_a_training_are_refused(
     run.start_training()
     with pytest.raises(SettingsError) as raised:
         getattr(run, call)(*arguments)
-    assert str(raised.value).startswith(f"{said}(from argument) is not accepted: ")
+    assert str(raised.value).startswith(f"{said}(from argument) is not accepted; accepted: ")
     run.stop()
 
 

@@ -52,5 +52,5 @@ def test_a_collector_that_is_not_there_is_one_sentence() -> None:
 def test_a_bad_option_is_one_sentence(options: dict[str, str]) -> None:
     folder()
     ((key, value),) = options.items()
-    with pytest.raises(NotExported, match=rf"^--set {key}='{value}' is not accepted; accepted is "):
+    with pytest.raises(NotExported, match=rf"^--set {key}='{value}' is not accepted; accepted: "):
         sent(**options)

@@ -131,9 +131,11 @@ def test_an_option_that_a_form_refuses_is_one_sentence_with_its_name(monkeypatch
     training(LOG, epochs=1)
 
     def refusing(*_: Any) -> str:
-        raise SettingsError("units='0' is not accepted: a number above 0.")
+        raise SettingsError("units='0' is not accepted; accepted: a number above 0.")
 
     monkeypatch.setattr(FORMS["prometheus"].load(), "write", refusing)
-    with pytest.raises(NotExported, match=r"^--format prometheus: units='0' is not accepted: a number above 0\.$"):
+    with pytest.raises(
+        NotExported, match=r"^--format prometheus: units='0' is not accepted; accepted: a number above 0\.$"
+    ):
         written("prometheus", Path("out"))
     assert not Path("out").exists()

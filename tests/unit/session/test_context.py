@@ -82,7 +82,7 @@ def test_a_tracker_sums_over_the_ranks_of_the_group_that_it_is_told(monkeypatch:
 @pytest.mark.parametrize("ranks", ["tensorflow", True, 2, ""])
 def test_other_values_are_refused_in_one_sentence(ranks: Any) -> None:
     with pytest.raises(
-        SettingsError, match=r"^ranks=.* \(from argument\) is not accepted: 'auto', 'torch', 'jax' or None\.$"
+        SettingsError, match=r"^ranks=.* \(from argument\) is not accepted; accepted: 'auto', 'torch', 'jax' or None\.$"
     ):
         Tracker(ranks=ranks, region="FR")
 

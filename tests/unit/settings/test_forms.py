@@ -231,7 +231,7 @@ class TestValues:
         with pytest.raises(SettingsError) as refused:
             settings({name: value})
         sentence = str(refused.value)
-        assert sentence.startswith(f"{name}={value!r:.200} (from argument) is not accepted: ")
+        assert sentence.startswith(f"{name}={value!r:.200} (from argument) is not accepted; accepted: ")
         assert sentence.endswith(".")
         assert refused.value.__suppress_context__
 
@@ -239,7 +239,10 @@ class TestValues:
         with pytest.raises(ValueError, match="pue=0") as refused:
             settings({"pue": 0})
         assert isinstance(refused.value, Eco2AIError)
-        assert str(refused.value) == "pue=0 (from argument) is not accepted: a number from 1 to 10, or 'provider'."
+        assert (
+            str(refused.value)
+            == "pue=0 (from argument) is not accepted; accepted: a number from 1 to 10, or 'provider'."
+        )
 
     def test_a_tracker_refuses_them_at_construction(self):
         with pytest.raises(SettingsError, match="pue=0"):
@@ -278,14 +281,14 @@ class TestControlCharacters:
         with pytest.raises(SettingsError) as refused:
             settings({name: value})
         sentence = str(refused.value)
-        assert sentence.startswith(f"{name}={value!r} (from argument) is not accepted: {accepted(name)}")
+        assert sentence.startswith(f"{name}={value!r} (from argument) is not accepted; accepted: {accepted(name)}")
         assert sentence.isprintable()
 
     def test_the_sentence_says_so(self):
         with pytest.raises(SettingsError) as refused:
             settings(environ={"ECO2AI_PROJECT": "a\nb"})
         assert str(refused.value) == (
-            "project='a\\nb' (from ECO2AI_PROJECT) is not accepted: a text that is not empty; "
+            "project='a\\nb' (from ECO2AI_PROJECT) is not accepted; accepted: a text that is not empty; "
             "line breaks and other control characters are not."
         )
 
@@ -314,4 +317,6 @@ class TestVariables:
     def test_refused_in_a_sentence_that_names_the_variable(self, name: str, text: str):
         with pytest.raises(SettingsError) as refused:
             settings(environ={f"ECO2AI_{name.upper()}": text})
-        assert str(refused.value).startswith(f"{name}={text!r:.200} (from ECO2AI_{name.upper()}) is not accepted: ")
+        assert str(refused.value).startswith(
+            f"{name}={text!r:.200} (from ECO2AI_{name.upper()}) is not accepted; accepted: "
+        )

@@ -76,11 +76,11 @@ def test_a_place_that_is_not_known_is_left_out() -> None:
     ("options", "sentence"),
     [
         ({"task_family": ""}, "boamps needs the option task_family, which no log holds: what the model is for"),
-        ({"data_type": "smell"}, "data_type='smell' is not accepted: tabular, audio"),
+        ({"data_type": "smell"}, "data_type='smell' is not accepted; accepted: tabular, audio"),
         ({"infra_type": " "}, "boamps needs the option infra_type"),
         ({"publisher": "us"}, "boamps needs the option confidentiality"),
         ({"cpu_name": "EPYC"}, "cpu_name='EPYC' needs the option cpus: number of processors"),
-        ({"cpus": "two"}, "cpus='two' is not accepted: a whole number"),
+        ({"cpus": "two"}, "cpus='two' is not accepted; accepted: a whole number"),
         ({"quality": "high"}, "quality='high' is no option of boamps; accepted are task_family"),
     ],
     ids=["missing", "no kind", "empty", "no confidentiality", "no number", "no whole number", "unknown"],

@@ -82,9 +82,9 @@ def test_energy_of_a_checkpoint_is_no_training() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"activity": "design"}, "activity='design' is not accepted: training, fine-tuning."),
-        ({"energy_source": "sun"}, "energy_source='sun' is not accepted: coal, oil"),
-        ({"boundary": "moon"}, "boundary='moon' is not accepted: it, facility."),
+        ({"activity": "design"}, "activity='design' is not accepted; accepted: training, fine-tuning."),
+        ({"energy_source": "sun"}, "energy_source='sun' is not accepted; accepted: coal, oil"),
+        ({"boundary": "moon"}, "boundary='moon' is not accepted; accepted: it, facility."),
         ({"colour": "red"}, "colour='red' is no option of cyclonedx; accepted are name"),
     ],
     ids=["activity", "source", "boundary", "unknown"],

@@ -34,13 +34,13 @@ def test_what_is_set_has_its_kind() -> None:
 
 @pytest.mark.parametrize("value", ["x", "-1", "inf", "nan", "1e999"])
 def test_what_is_no_number_is_refused(value: str) -> None:
-    with pytest.raises(SettingsError, match=f"a='{value}' is not accepted: a number of 0 or more"):
+    with pytest.raises(SettingsError, match=f"a='{value}' is not accepted; accepted: a number of 0 or more"):
         options(a=value).number("a")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "²", "x"])
 def test_what_is_no_whole_number_is_refused(value: str) -> None:
-    with pytest.raises(SettingsError, match="is not accepted: a whole number of 1 or more"):
+    with pytest.raises(SettingsError, match="is not accepted; accepted: a whole number of 1 or more"):
         options(a=value).whole("a")
 
 

@@ -80,8 +80,8 @@ def test_hostile_names_are_texts() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"activity": "cooking"}, "activity='cooking' is not accepted: training, fine-tuning."),
-        ({"release_time": "soon"}, "release_time='soon' is not accepted: a time such as"),
+        ({"activity": "cooking"}, "activity='cooking' is not accepted; accepted: training, fine-tuning."),
+        ({"release_time": "soon"}, "release_time='soon' is not accepted; accepted: a time such as"),
     ],
     ids=["activity", "time"],
 )
