@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,9 +73,8 @@ class Arguments:
             return self._file(self.saved["file_name"], settings, host, training, running=not training)
 
         def encoded(settings: Settings, host: Host) -> CsvFile:
-            name = str(self.encode_file)
-            line = lambda values: Token(values, self.fernet)  # noqa: E731
-            return self._file(name, settings, host, training, line=line, name="encoded CSV file")
+            line = partial(Token, fernet=self.fernet)
+            return self._file(str(self.encode_file), settings, host, training, line=line, name="encoded CSV file")
 
         return (csv,) if self.encode_file is None else (csv, encoded)
 

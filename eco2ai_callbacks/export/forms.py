@@ -38,7 +38,7 @@ class TextForm(Protocol):
     """The module of a form that is a text, or that is sent."""
 
     @property
-    def OPTIONS(self) -> Mapping[str, str]:  # noqa: N802
+    def OPTIONS(self) -> Mapping[str, str]:  # noqa: N802 - a constant of the module
         """What ``--set`` accepts: the meaning of each key."""
 
     def write(self, runs: Runs, options: Mapping[str, str]) -> str:
@@ -54,7 +54,7 @@ class FileForm(Protocol):
     """The module of a form that is written record by record."""
 
     @property
-    def OPTIONS(self) -> Mapping[str, str]:  # noqa: N802
+    def OPTIONS(self) -> Mapping[str, str]:  # noqa: N802 - a constant of the module
         """What ``--set`` accepts: the meaning of each key."""
 
     def write(self, logs: Selection, options: Mapping[str, str], file: Path, progress: Progress | None = None) -> Runs:

@@ -190,7 +190,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _of_chip(chip: Path) -> Iterator[Sensor]:
     try:
-        names = os.listdir(chip)  # noqa: PTH208
+        names = os.listdir(chip)  # noqa: PTH208 - names are enough
     except OSError:
         return
     found: dict[tuple[str, int], str] = {}

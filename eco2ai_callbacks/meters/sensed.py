@@ -221,7 +221,7 @@ def has_node_sensors(context: MeterContext) -> bool:
     return bool(hwmon.beside(context.root))
 
 
-def name_node_sensors(settings: Settings, context: MeterContext) -> Iterator[Opened]:  # noqa: ARG001
+def name_node_sensors(settings: Settings, context: MeterContext) -> Iterator[Opened]:  # noqa: ARG001 - as the others
     """Name the sensors that no source reads: they are reported beside the figures, and never added."""
     raise MeterUnavailable(f"beside the figures, not added to them: {hwmon.beside(context.root)} (now)", wanted=False)
     yield  # a generator, as the others

@@ -59,7 +59,7 @@ class PerfTree:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{content}\n")
 
-    def open(self, kind: int, config: int, cpu: int) -> int:  # noqa: ARG002
+    def open(self, kind: int, config: int, cpu: int) -> int:  # noqa: ARG002 - the kernel's arguments
         """Open an event in place of the kernel."""
         if self._refusal is not None:
             raise OSError(self._refusal, os.strerror(self._refusal))

@@ -8,8 +8,8 @@ import json
 import tomllib
 from pathlib import Path
 
-import benchmark_package  # noqa: F401 (before what it makes importable)
 import pytest
+from benchmark_package import ROOT
 
 from benchmarks import page, peers, records
 from benchmarks.__main__ import command_of, report_of
@@ -17,7 +17,6 @@ from benchmarks.environments import Environment, InstallError
 from benchmarks.measures import catalogue
 from benchmarks.table import NOTHING, Row, error, figure, render
 
-ROOT = Path(__file__).parents[2]
 TRACKERS = ROOT / "benchmarks" / "probes" / "trackers"
 METHODS = {"__init__", "mark", "finish", "cpu_joules", "source"}
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import benchmark_package  # noqa: F401 (before what it makes importable)
 import pytest
+from benchmark_package import ROOT
 
 from benchmarks.ranks import SIZES, SimulatedGroup, cost, main, message
 from eco2ai_callbacks.distributed.job import JobTotals
 from eco2ai_callbacks.guard import Guard
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_simulated_ranks_add_up() -> None:

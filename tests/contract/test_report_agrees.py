@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,10 @@ def write(log: Path, run: str, rank: int, steps: list[str], stops: bool, carries
 
 def in_duckdb(folder: str) -> Mapping[str, Any] | None:
     """Energy and CO2e by run, as DuckDB adds them up; ``None`` where it is not installed."""
-    try:
-        import duckdb
-        import pyarrow  # noqa: F401
-    except ImportError:
+    if not all(map(find_spec, ("duckdb", "pyarrow"))):
         return None
+    import duckdb
+
     with selected(folder) as selection:
         export(selection, FORMS["parquet"], output=Path(folder, "runs.parquet"))
     query = f"SELECT run, SUM(energy_kwh), SUM(co2_kg) FROM '{folder}/runs.parquet' WHERE counts GROUP BY run"

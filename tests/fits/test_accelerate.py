@@ -18,15 +18,15 @@ from logcheck import check_whole, epochs, rows, stage_sum
 torch = pytest.importorskip("torch")
 accelerate = pytest.importorskip("accelerate")
 
-from accelerate.tracking import GeneralTracker  # noqa: E402 - after the skips
+from accelerate.tracking import GeneralTracker
 
-import eco2ai_callbacks.accelerate  # noqa: E402
-from eco2ai_callbacks.accelerate import PATIENCE_S, Eco2AITracker, measure_every_process  # noqa: E402
-from eco2ai_callbacks.errors import SettingsError  # noqa: E402
-from eco2ai_callbacks.runlog.aggregate import jobs  # noqa: E402
-from eco2ai_callbacks.runlog.read import records  # noqa: E402
-from eco2ai_callbacks.runlog.verify import verify  # noqa: E402
-from eco2ai_callbacks.session.context import RunContext  # noqa: E402
+import eco2ai_callbacks.accelerate
+from eco2ai_callbacks.accelerate import PATIENCE_S, Eco2AITracker, measure_every_process
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.runlog.aggregate import jobs
+from eco2ai_callbacks.runlog.read import records
+from eco2ai_callbacks.runlog.verify import verify
+from eco2ai_callbacks.session.context import RunContext
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),

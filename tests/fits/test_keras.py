@@ -23,10 +23,10 @@ if not os.environ.get("KERAS_BACKEND"):
 keras = pytest.importorskip("keras")
 np = pytest.importorskip("numpy")
 
-from eco2ai_callbacks import load, track  # noqa: E402 - after the skips
-from eco2ai_callbacks.errors import SettingsError  # noqa: E402
-from eco2ai_callbacks.keras import Eco2AICallback  # noqa: E402
-from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform  # noqa: E402
+from eco2ai_callbacks import load, track
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.keras import Eco2AICallback
+from eco2ai_callbacks.testing import Clock, FakeMeter, fake_platform
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),

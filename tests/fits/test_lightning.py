@@ -27,9 +27,9 @@ PACKAGES = [name for name in ("lightning.pytorch", "pytorch_lightning") if impor
 if not PACKAGES:
     pytest.skip("neither lightning nor pytorch_lightning is installed", allow_module_level=True)
 
-from eco2ai_callbacks import load, track  # noqa: E402 - after the skips
-from eco2ai_callbacks.errors import SettingsError  # noqa: E402 - after the skips
-from eco2ai_callbacks.lightning import Eco2AICallback  # noqa: E402
+from eco2ai_callbacks import load, track
+from eco2ai_callbacks.errors import SettingsError
+from eco2ai_callbacks.lightning import Eco2AICallback
 
 # The frameworks warn of many things of their own; our warnings stay errors.
 pytestmark = [

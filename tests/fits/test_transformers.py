@@ -19,12 +19,12 @@ from logcheck import by_run, by_writer, check_whole, epochs, rows, rows_so_far, 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skips
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from eco2ai_callbacks import load  # noqa: E402
-from eco2ai_callbacks.session.lifetime import LOOK_S  # noqa: E402
-from eco2ai_callbacks.sinks.console import amount  # noqa: E402
-from eco2ai_callbacks.transformers import Eco2AICallback  # noqa: E402
+from eco2ai_callbacks import load
+from eco2ai_callbacks.session.lifetime import LOOK_S
+from eco2ai_callbacks.sinks.console import amount
+from eco2ai_callbacks.transformers import Eco2AICallback
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),

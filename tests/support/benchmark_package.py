@@ -7,10 +7,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+ROOT = Path(__file__).parents[2]
 
 if "benchmarks" not in sys.modules:
-    spec = importlib.util.spec_from_file_location("benchmarks", FOLDER / "__init__.py")
+    spec = importlib.util.spec_from_file_location("benchmarks", ROOT / "benchmarks" / "__init__.py")
     assert spec is not None
     assert spec.loader is not None
     package = importlib.util.module_from_spec(spec)

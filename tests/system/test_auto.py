@@ -21,7 +21,7 @@ PACKAGES = [name for name in ("lightning.pytorch", "pytorch_lightning") if impor
 if not PACKAGES:
     pytest.skip("neither lightning nor pytorch_lightning is installed", allow_module_level=True)
 
-from eco2ai_callbacks.lightning import Eco2AICallback  # noqa: E402 - after the skips
+from eco2ai_callbacks.lightning import Eco2AICallback
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, collector: Server) -> Path:
 
 
 def _has_otel() -> bool:
-    try:
-        import opentelemetry.sdk  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
 
 
 def eco2ai(place: Path, *args: str) -> Any:

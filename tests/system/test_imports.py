@@ -412,7 +412,7 @@ def test_importing_one_meter_loads_no_other(meter: str, folder: str) -> None:
 
 def test_the_root_names_the_three_imports_of_the_callback() -> None:
     with pytest.raises(ImportError, match=r"eco2ai_callbacks\.lightning, .*\.transformers or .*\.keras\.$"):
-        from eco2ai_callbacks import Eco2AICallback  # noqa: F401
+        from eco2ai_callbacks import Eco2AICallback  # noqa: F401 - it raises
     assert not hasattr(eco2ai_callbacks, "Eco2AICallback")
     with pytest.raises(AttributeError, match="Nonsense"):
         _ = eco2ai_callbacks.Nonsense

@@ -18,9 +18,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from eco2ai_callbacks.calibration.fit import Point, left_out, two_lines  # noqa: E402
-from eco2ai_callbacks.calibration.solve import least_deviations, least_squares  # noqa: E402
-from eco2ai_callbacks.meters.cpu.model import (  # noqa: E402
+from eco2ai_callbacks.calibration.fit import Point, left_out, two_lines  # noqa: E402 - after the path
+from eco2ai_callbacks.calibration.solve import least_deviations, least_squares  # noqa: E402 - after the path
+from eco2ai_callbacks.meters.cpu.model import (  # noqa: E402 - after the path
     CURVE_ACTIVE,
     CURVE_BAND,
     CURVE_IDLE,

@@ -69,7 +69,7 @@ def _integrated(slot: Path, target: int) -> bool:
 
     Those alone have a voltage of the north bridge. (Linux: Documentation/gpu/amdgpu/thermal.rst)
     """
-    chips = [slot / "hwmon" / name for name in os.listdir(slot / "hwmon")]  # noqa: PTH208
+    chips = (slot / "hwmon").iterdir()
     return target not in _INSTINCT and any(text(chip / "in1_label") == "vddnb" for chip in chips)
 
 
@@ -96,7 +96,7 @@ def _nodes(root: Path) -> list[tuple[str, int, int]]:
     A node that this process may not use cannot be read, and the runtime leaves it out as well.
     """
     try:
-        numbers = sorted(int(name) for name in os.listdir(root / _NODES) if name.isdigit())  # noqa: PTH208
+        numbers = sorted(int(node.name) for node in (root / _NODES).iterdir() if node.name.isdigit())
     except OSError:
         return []
     found: list[tuple[str, int, int]] = []

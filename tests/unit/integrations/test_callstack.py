@@ -48,7 +48,10 @@ def test_callers_go_from_the_inside_out():
 class TestOwner:
     def test_it_is_the_nearest_that_fits(self):
         outer, inner = Trainer("outer"), Trainer("inner")
-        find = lambda fits: outer.fit(lambda: inner.fit(lambda: owner(Trainer, fits)))  # noqa: E731
+
+        def find(fits: Callable[[Any], bool]) -> Any:
+            return outer.fit(lambda: inner.fit(lambda: owner(Trainer, fits)))
+
         assert find(lambda trainer: True) is inner
         assert find(lambda trainer: trainer.name == "outer") is outer
         assert find(lambda trainer: False) is None

@@ -7,7 +7,6 @@ import email.utils
 import re
 import time
 import traceback
-from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -161,7 +160,9 @@ class TestServer:
             while not handler.released.wait(0.01):  # type: ignore[attr-defined]
                 handler.wfile.write(b" ")
 
-        fetch: Callable[..., Any] = lambda request: get(request, step_s=0.5, whole_s=0.1)  # noqa: E731
+        def fetch(request: Any) -> Any:
+            return get(request, step_s=0.5, whole_s=0.1)
+
         answer = served(sends(REPLY), drips) if place == "login" else served(drips)
         with serving(answer) as server, pytest.raises(Unusable, match="was not complete after"):
             ask(WattTime("CAISO_NORTH", base=server.base), f"{USER}:{PASSWORD}", BEGIN, fetch, forecast=True)
