@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from registry_entries import entry
 
 from eco2ai_callbacks.host.machine import process_started
-from eco2ai_callbacks.host.registry import Entry, Registry
+from eco2ai_callbacks.host.registry import Registry
 from eco2ai_callbacks.meters.cpu.process_tables import PsutilProcesses
 from eco2ai_callbacks.meters.cpu.processes import ProcessKey, ProcessTimes
 
@@ -24,14 +25,6 @@ def test_without_procfs_ids_that_are_gone_or_used_again_are_nobody() -> None:
     assert table.family({again: ProcessTimes(1, 0.0, 0.0), gone: ProcessTimes(1, 0.0, 0.0)}) == {}
     found = table.family({own: ProcessTimes(1, 0.0, 0.0)})
     assert own in found
-
-
-HERE = os.getpid()
-
-
-def entry(writer: str = "w", run: str = "run", host: str = "host", pid: int = HERE, **fields: object) -> Entry:
-    values = {"started": process_started(pid) or 0.0, "since": 1.0} | fields
-    return Entry(writer, run, host, pid, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from registry_entries import HERE, entry
 
-from eco2ai_callbacks.host.machine import process_identity, process_started
-from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, around_process, lineage
-
-HERE = os.getpid()
-
-
-def entry(writer: str = "w", run: str = "run", host: str = "host", pid: int = HERE, **fields: object) -> Entry:
-    values = {"started": process_started(pid) or 0.0, "since": 1.0} | fields
-    return Entry(writer, run, host, pid, **values)  # type: ignore[arg-type]
+from eco2ai_callbacks.host.machine import process_identity
+from eco2ai_callbacks.host.registry import Registry, ancestry, around_process, lineage
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 
 import pytest
+from lost_counter import check_reset_and_given_up
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.cpu.amd_energy import locate
@@ -67,14 +68,6 @@ def test_a_counter_that_shows_garbage_is_refused(tree: HwmonTree, content: str) 
 def test_a_chip_that_vanishes_is_given_up_and_a_reset_is_named(tree: HwmonTree) -> None:
     clock, folder = Clock(), chip(tree)
     cpu = opened(tree, clock)
-    clock.advance(1.0)
-    tree.set(folder, "energy3_input", 1.0)
-    cpu.interval(1.0, 1.0)
-    tree.unload(folder)
-    for _ in range(2):
-        clock.advance(1.0)
-        assert cpu.interval(1.0, 1.0) == (0.0, 0.0)
-    clock.advance(1.0)
-    with pytest.raises(OSError, match="no energy counter can be read any more"):
-        cpu.interval(1.0, 1.0)
-    assert cpu.failures[0].startswith("amd_energy: package-0 was reset")
+    check_reset_and_given_up(
+        cpu, clock, "amd_energy", lambda: tree.set(folder, "energy3_input", 1.0), lambda: tree.unload(folder)
+    )

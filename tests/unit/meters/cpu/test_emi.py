@@ -9,6 +9,7 @@ import time
 
 import pytest
 from emi_devices import FakeEmi, FakeWindows, described
+from lost_counter import check_reset_and_given_up
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.cpu import emi
@@ -147,17 +148,9 @@ def test_meters_that_cannot_be_listed_or_read_are_named() -> None:
 def test_a_device_that_vanishes_is_given_up_and_a_reset_is_named() -> None:
     clock, devices = Clock(), FakeEmi({"RAPL_Package0_PKG": 900.0})
     cpu, _ = opened(devices, clock)
-    clock.advance(1.0)
-    devices.set("RAPL_Package0_PKG", 5.0)
-    cpu.interval(1.0, 1.0)
-    devices.devices.clear()
-    for _ in range(2):
-        clock.advance(1.0)
-        assert cpu.interval(1.0, 1.0) == (0.0, 0.0)
-    clock.advance(1.0)
-    with pytest.raises(OSError, match="no energy counter can be read any more"):
-        cpu.interval(1.0, 1.0)
-    assert cpu.failures[0].startswith("EMI: package-0 was reset")
+    check_reset_and_given_up(
+        cpu, clock, "EMI", lambda: devices.set("RAPL_Package0_PKG", 5.0), lambda: devices.devices.clear()
+    )
 
 
 def test_a_system_without_a_clock_of_the_time_in_suspend_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

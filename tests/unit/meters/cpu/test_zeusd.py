@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from lost_counter import check_reset_and_given_up
 from zeusd_server import Daemon, zeusd
 
 from eco2ai_callbacks.errors import MeterUnavailable
@@ -69,17 +70,9 @@ def test_a_daemon_that_is_gone_is_given_up_and_one_that_restarted_was_reset(daem
     clock = Clock()
     daemon.cpu_uj, daemon.dram_uj = {0: 900_000_000}, {}
     cpu, _ = of_zones(client.locate(daemon.path), BARE_METAL, clock, name="zeusd", method="rapl-zeusd")
-    clock.advance(1.0)
-    daemon.cpu_uj = {0: 5_000_000}
-    cpu.interval(1.0, 1.0)
-    daemon.path.unlink()
-    for _ in range(2):
-        clock.advance(1.0)
-        assert cpu.interval(1.0, 1.0) == (0.0, 0.0)
-    clock.advance(1.0)
-    with pytest.raises(OSError, match="no energy counter can be read any more"):
-        cpu.interval(1.0, 1.0)
-    assert cpu.failures[0].startswith("zeusd: package-0 was reset")
+    check_reset_and_given_up(
+        cpu, clock, "zeusd", lambda: daemon.cpu_uj.update({0: 5_000_000}), lambda: daemon.path.unlink()
+    )
 
 
 def test_a_daemon_that_hangs_is_waited_for_no_longer_than_a_second(
