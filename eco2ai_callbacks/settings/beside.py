@@ -1,7 +1,7 @@
 """The settings for figures beside energy and CO2e, off by default: water, making, contracts, idle power, SCI.
 
-``Settings`` inherits them: one mechanism, in ``entry``, ``forms`` and ``schema``, serves the fields of both classes. Their
-declarations look alike because a helper that made a field would hide its type and default from type checkers.
+``Settings`` inherits them: one mechanism, in ``entry``, ``forms`` and ``schema``, serves the fields of both classes.
+Their declarations look alike because a helper that made a field would hide its type and default from type checkers.
 """
 
 from __future__ import annotations
