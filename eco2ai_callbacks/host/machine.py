@@ -194,17 +194,12 @@ def process_started(pid: int | None = None, proc: Path = Path("/proc")) -> float
     return process_identity(pid, proc)[0]
 
 
-def process_image(pid: int | None = None, proc: Path = Path("/proc")) -> int:
-    """Return a number of the program that a process runs, which ``execve`` changes; 0 where the system tells none.
-
-    It is the address at which the stack begins, which Linux chooses by chance for each program, and shows to the
-    process's own user (proc_pid_stat(5)).
-    """
-    return process_identity(pid, proc)[1]
-
-
 def process_identity(pid: int | None = None, proc: Path = Path("/proc")) -> tuple[float | None, int]:
-    """Return what :func:`process_started` and :func:`process_image` tell of a process, by one look."""
+    """Return the start time of a process, as :func:`process_started` does, and a number of the program that it runs.
+
+    ``execve`` changes that number. It is the address at which the stack begins, which Linux chooses by chance for each
+    program, and shows to the process's own user (proc_pid_stat(5)); 0 where the system tells none.
+    """
     pid = os.getpid() if pid is None else pid
     namespace = _namespace(os.getpid(), proc)
     if namespace.own is None:

@@ -45,8 +45,8 @@ class Entry:
         devices: UUIDs of the devices that it measures.
         channels: The channels that other processes of the host can read too (see
             :func:`~eco2ai_callbacks.distributed.ownership.shared_channels`).
-        image: The program that the process runs (see :func:`~eco2ai_callbacks.host.machine.process_image`): another one
-            after ``execve`` knows nothing of the tracker.
+        image: The program that the process runs (see :func:`~eco2ai_callbacks.host.machine.process_identity`): another
+            one after ``execve`` knows nothing of the tracker.
     """
 
     writer: str

@@ -97,18 +97,6 @@ _NUMBERS = {
 }
 
 
-def is_emissions_file(path: Path) -> bool:
-    """Return whether a file is a CSV of eco2AI.
-
-    Args:
-        path: The file.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    return form_of(head_of(path)) is not None
-
-
 def read_emissions(path: Path, *, to_the_end: bool = True) -> EmissionsFile:
     """Return the rows of a CSV of eco2AI, in any of its forms of 10 to 13 columns.
 
