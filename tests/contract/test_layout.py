@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from each_row import each_row
 
 import eco2ai_callbacks
 
@@ -56,12 +57,12 @@ MODULES = {of_module(path): path for path in sorted(PACKAGE.rglob("*.py")) if no
 TESTS = {of_test(path): path for path in sorted(UNIT.rglob("test_*.py"))}
 
 
-@pytest.mark.parametrize("place", TESTS)
+@each_row(TESTS)
 def test_a_unit_test_file_is_named_after_a_module_of_the_same_place(place: str) -> None:
     assert place in MODULES, f"{TESTS[place]} tests no module of its name: eco2ai_callbacks/{place}.py is not there"
 
 
-@pytest.mark.parametrize("place", [place for place in MODULES if place not in ELSEWHERE])
+@each_row([place for place in MODULES if place not in ELSEWHERE])
 def test_a_module_has_a_unit_test_file(place: str) -> None:
     assert place in TESTS, f"eco2ai_callbacks/{place}.py has no unit tests; and no reason in ELSEWHERE"
 
@@ -71,7 +72,7 @@ def test_what_is_tested_elsewhere_is_there_and_not_in_both_places() -> None:
     assert not ELSEWHERE.keys() & TESTS.keys()
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+@each_row(sorted(PACKAGE.rglob("*.py")), lambda path: path.relative_to(PACKAGE))
 def test_a_module_holds_one_idea(path: Path) -> None:
     """More than 300 lines, or 250 in a class, are usually two ideas."""
     text = path.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from each_row import each_row
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -212,8 +213,9 @@ def raw(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(("text", "region", "g_per_kwh", "year"), CHECKED)
-def test_a_place_is_found_by_its_spellings(text: str, region: str, g_per_kwh: float, year: int | None) -> None:
+@each_row(CHECKED)
+def test_a_place_is_found_by_its_spellings(row: tuple[str, str, float, int | None]) -> None:
+    text, region, g_per_kwh, year = row
     found = lookup(text)
     assert (found.region, found.g_per_kwh, found.year) == (region, g_per_kwh, year)
 
@@ -231,7 +233,7 @@ def test_the_table_has_214_countries() -> None:
     assert len(COUNTRIES) == 214
 
 
-@pytest.mark.parametrize("row", COUNTRIES, ids=lambda row: row["id"])
+@each_row(COUNTRIES, lambda row: row["id"])
 def test_each_country_is_found_by_codes_and_name(row: dict[str, str]) -> None:
     for text in (row["id"], row["id"].lower(), row["alpha3"], *({row["name"]} - AMBIGUOUS)):
         found = lookup(text)
@@ -243,7 +245,7 @@ def test_each_country_is_found_by_codes_and_name(row: dict[str, str]) -> None:
 AGGREGATES = [row for row in raw("countries_latest") if not row["alpha3"]]
 
 
-@pytest.mark.parametrize("row", AGGREGATES, ids=lambda row: row["id"])
+@each_row(AGGREGATES, lambda row: row["id"])
 def test_each_aggregate_is_found_by_id_and_name(row: dict[str, str]) -> None:
     assert lookup(row["id"]) == lookup(row["name"])
     assert (lookup(row["name"]).region, lookup(row["name"]).g_per_kwh) == (row["id"], float(row["g_per_kwh"]))
@@ -252,7 +254,7 @@ def test_each_aggregate_is_found_by_id_and_name(row: dict[str, str]) -> None:
 GOOGLE = {row["id"]: row for row in raw("google_regions")}
 
 
-@pytest.mark.parametrize("row", raw("cloud_regions"), ids=lambda row: row["id"])
+@each_row(raw("cloud_regions"), lambda row: row["id"])
 def test_each_cloud_region_answers_with_what_lies_around_it(row: dict[str, str]) -> None:
     found = lookup(row["id"])
     level = {"provider": "region", "egrid": "eGRID subregion"}.get(row["level"], row["level"])
@@ -266,7 +268,7 @@ def test_each_cloud_region_answers_with_what_lies_around_it(row: dict[str, str])
     assert lookup(row["id"], kind="lifecycle").g_per_kwh == float(row["country_g_per_kwh"])
 
 
-@pytest.mark.parametrize("row", raw("platform_regions"), ids=lambda row: row["id"])
+@each_row(raw("platform_regions"), lambda row: row["id"])
 def test_each_platform_region_answers_with_its_parent(row: dict[str, str]) -> None:
     assert lookup(row["id"]).g_per_kwh == lookup(row["parent"]).g_per_kwh
 
@@ -282,7 +284,7 @@ def test_eco2ais_table_is_there_in_full() -> None:
     assert len(ECO2AI) == 365
 
 
-@pytest.mark.parametrize("row", ECO2AI, ids=lambda row: f"{row['alpha_2_code']} {row['region'].strip()}")
+@each_row(ECO2AI, lambda row: f"{row['alpha_2_code']} {row['region'].strip()}")
 def test_each_row_of_eco2ais_table_is_found_by_its_own_names(row: dict[str, str]) -> None:
     found = eco2ai_lookup(row["alpha_2_code"], row["region"])
     assert found.region == WRONG.get(row["region"], (row["id"],))[0]
@@ -301,7 +303,7 @@ SHARED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [row for row in ECO2AI if row["names_of"]], ids=lambda row: row["region"].strip())
+@each_row([row for row in ECO2AI if row["names_of"]], lambda row: row["region"].strip())
 def test_eco2ais_alternative_names_mean_one_place_or_none(row: dict[str, str]) -> None:
     strangers = {"Stavropol": "RU-STA", "Moscow": "RU-MOW", "Moskva": "RU-MOW"}
     for name in row["alternative_names"].split(","):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each_row import each_row
 
 from eco2ai_callbacks.carbon import places, tables
 from eco2ai_callbacks.carbon.pue import provider_pue, provider_wue
@@ -36,7 +37,7 @@ def test_where_nobody_publishes_one_there_is_none(region: str) -> None:
     assert provider_pue(region) is None
 
 
-@pytest.mark.parametrize("row", list(tables.every("pue")), ids=lambda row: row[0])
+@each_row(list(tables.every("pue")), lambda row: row[0])
 def test_each_row_is_sound(row: list[str]) -> None:
     region, pue, year, source = row
     assert 1.0 <= float(pue) <= 2.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each_row import each_row
 
 from eco2ai_callbacks.carbon import intensity, places, tables
 
@@ -101,7 +102,7 @@ def test_the_notice_names_every_source() -> None:
     assert "to be confirmed" not in notice
 
 
-@pytest.mark.parametrize("row", list(DATASETS.values()), ids=lambda row: row[0])
+@each_row(DATASETS.values(), lambda row: row[0])
 def test_each_dataset_is_sound(row: list[str]) -> None:
     _, title, version, url, licence, kind, gases, retrieved, _ = row
     assert title
@@ -118,7 +119,7 @@ def test_each_dataset_is_used() -> None:
     assert {row[1] for row in tables.every("factors")} == set(DATASETS)
 
 
-@pytest.mark.parametrize("row", list(tables.every("factors")), ids=lambda row: f"{row[0]} {row[1]}")
+@each_row(list(tables.every("factors")), lambda row: f"{row[0]} {row[1]}")
 def test_each_factor_is_sound(row: list[str]) -> None:
     place, dataset, kind, figures = row
     assert place in IDS
@@ -142,7 +143,7 @@ def test_a_place_has_each_dataset_once_and_its_rows_stand_together() -> None:
     assert len(dict.fromkeys(order)) == sum(a != b for a, b in zip(order, [*order[1:], ""], strict=True))
 
 
-@pytest.mark.parametrize("row", PLACES, ids=lambda row: row[0])
+@each_row(PLACES, lambda row: row[0])
 def test_each_place_is_sound(row: list[str]) -> None:
     place_id, level, parent, name, called = row
     assert level in LEVELS
@@ -176,7 +177,7 @@ def test_no_country_is_missing() -> None:
             assert re.search(r"^\|=[a-z]{2}\|=[a-z]{3}\|", row[4]), row[0]
 
 
-@pytest.mark.parametrize("row", list(tables.every("spellings")), ids=lambda row: row[0])
+@each_row(list(tables.every("spellings")), lambda row: row[0])
 def test_each_spelling_leads_to_its_place(row: list[str]) -> None:
     place_id, called = row
     assert places.exists(place_id)
