@@ -99,6 +99,7 @@ def test_a_script_of_eco2ai_writes_its_csv_and_a_log_beside_it() -> None:
     assert verify(Path("emission.jsonl")).whole
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("name", KNOWN)
 def test_an_example_trains_and_shows_its_energy(name: str) -> None:
     needs, count = KNOWN[name]

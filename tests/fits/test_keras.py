@@ -93,6 +93,7 @@ def expected(run: list[dict[str, Any]]) -> list[dict[str, float]]:
     return result
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
 @pytest.mark.parametrize("validation", [0.0, 0.25])
 def test_every_callback_and_history_get_what_the_run_log_holds(data: Any, first: bool, validation: float) -> None:
@@ -212,6 +213,7 @@ def test_a_second_fit_of_the_same_callback_is_another_run(data: Any) -> None:
     check_whole(rows())
 
 
+@pytest.mark.extra
 def test_evaluate_and_predict_alone_join_the_last_run(data: Any) -> None:
     ours, net = Eco2AICallback(), model()
     net.fit(*data, epochs=1, callbacks=[ours], verbose=0)
@@ -309,6 +311,7 @@ def test_an_evaluation_after_a_failed_fit_is_not_part_of_it(data: Any) -> None:
     assert second[-2]["stage"] == "test"
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("error", [RuntimeError("the user's own"), KeyboardInterrupt()], ids=["error", "interrupt"])
 @pytest.mark.parametrize("named", [True, False], ids=["named", "found"])
 def test_backup_and_restore_goes_on_with_the_run(data: Any, error: BaseException, named: bool) -> None:
@@ -326,6 +329,7 @@ def test_backup_and_restore_goes_on_with_the_run(data: Any, error: BaseException
     assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted", "finished"]
 
 
+@pytest.mark.extra
 def test_one_line_is_printed_and_verbose_0_silences_it(data: Any, capsys: pytest.CaptureFixture[str]) -> None:
     model().fit(*data, epochs=1, callbacks=[Eco2AICallback(region="FR")], verbose=2)
     assert sum(line.startswith("eco2ai: ") for line in capsys.readouterr().err.splitlines()) == 1
@@ -395,6 +399,7 @@ def test_ranks_are_exchanged_with_only_where_the_fit_synchronises_them_or_the_us
         Eco2AICallback(ranks="all")
 
 
+@pytest.mark.extra
 def test_the_phases_of_a_fit_are_what_it_did_and_steps_have_rows() -> None:
     work = KnownWork()
     ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)

@@ -8,8 +8,6 @@ import importlib
 import importlib.util
 import logging
 import pickle
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +134,7 @@ def logged_as(run: list[dict[str, Any]]) -> list[dict[str, float]]:
     return expected
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
 def test_each_epoch_logs_what_the_run_log_holds(pl: ModuleType, first: bool) -> None:
     keeper, ours = Collects(pl), Eco2AICallback(region="FR")
@@ -235,6 +234,7 @@ def test_a_second_fit_of_the_same_callback_is_another_run(pl: ModuleType) -> Non
     check_whole(rows())
 
 
+@pytest.mark.extra
 def test_validate_test_and_predict_join_the_last_run_and_log_their_own_figures(pl: ModuleType) -> None:
     ours = Eco2AICallback()
     fit = trainer(pl, [ours], max_epochs=1, logger=importlib.import_module(f"{pl.__name__}.loggers").CSVLogger("csv"))
@@ -313,6 +313,7 @@ def test_a_fit_after_a_failed_fit_is_counted_by_itself(pl: ModuleType) -> None:
     check_whole(rows())
 
 
+@pytest.mark.extra
 def test_a_resumed_fit_goes_on_with_its_run(pl: ModuleType) -> None:
     checkpoints = importlib.import_module(f"{pl.__name__}.callbacks").ModelCheckpoint
     saver = checkpoints(dirpath="ckpt", save_last=True)
@@ -372,6 +373,7 @@ def test_early_stopping_that_insists_on_its_name_finds_a_forecast_in_the_first_e
     assert stopper.best_score > 0
 
 
+@pytest.mark.extra
 def test_one_line_is_printed_and_the_logger_level_silences_it(
     pl: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -488,33 +490,25 @@ def test_one_callback_serves_the_trainers_of_both_packages() -> None:
     assert len(by_run(rows())) == 2
 
 
-def test_the_command_line_interface_builds_it_from_its_class_path() -> None:
+def test_the_command_line_interface_builds_it_from_its_class_path(
+    pl: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("jsonargparse")
-    script = """
-import torch
-from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.demos.boring_classes import BoringModel
-if __name__ == "__main__":
-    LightningCLI(BoringModel, seed_everything_default=1)
-"""
-    if "lightning.pytorch" not in PACKAGES:
-        script = script.replace("lightning.pytorch", "pytorch_lightning")
-    Path("cli.py").write_text(script)
-    command = [
-        sys.executable, "cli.py", "fit", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
+    cli = importlib.import_module(f"{pl.__name__}.cli").LightningCLI
+    boring = importlib.import_module(f"{pl.__name__}.demos.boring_classes").BoringModel
+    arguments = [
+        "fit", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
         "--trainer.logger=false", "--trainer.enable_checkpointing=false", "--trainer.limit_train_batches=4",
         "--trainer.callbacks=eco2ai_callbacks.lightning.Eco2AICallback",
         "--trainer.callbacks.region=FR", "--trainer.callbacks.project=from-cli",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    cli(boring, args=arguments, seed_everything_default=False)
     assert rows()[-1]["project"] == "from-cli"
     assert rows()[-1]["intensity"]["region"] == "FR"
-    wrong = subprocess.run(
-        [*command[:-2], "--trainer.callbacks.pue=nonsense"], capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode != 0
-    assert "pue" in wrong.stderr
+    with pytest.raises(SystemExit) as ended:
+        cli(boring, args=[*arguments[:-2], "--trainer.callbacks.pue=nonsense"], seed_everything_default=False)
+    assert ended.value.code != 0
+    assert "pue" in capsys.readouterr().err
 
 
 def test_a_logger_that_fails_on_our_scalars_does_not_stop_the_training(pl: ModuleType) -> None:
@@ -548,6 +542,7 @@ def test_nothing_is_counted_after_a_fit_that_nobody_saw_end(pl: ModuleType) -> N
     assert rows()[-1]["ended"] == "interrupted"
 
 
+@pytest.mark.extra
 def test_the_phases_of_a_fit_are_what_it_did_and_steps_have_rows() -> None:
     pl, work = importlib.import_module(PACKAGES[0]), KnownWork()
     ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)

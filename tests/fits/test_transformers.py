@@ -97,6 +97,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self.seen.append(dict(logs))
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
 def test_each_epoch_logs_what_the_run_log_holds(first: bool) -> None:
     reporter, ours = Reporter(), Eco2AICallback(region="FR")
@@ -152,6 +153,7 @@ def test_the_reporters_of_report_to_get_the_scalars() -> None:
     assert len(events.Scalars("eval/eco2ai/energy_kwh")) == 2
 
 
+@pytest.mark.extra
 def test_report_to_names_it() -> None:
     fit = trainer([], report_to=["eco2ai"])
     fit.train()
@@ -159,6 +161,7 @@ def test_report_to_names_it() -> None:
     assert len(our_rows(fit)) == 2
 
 
+@pytest.mark.extra
 def test_all_reporters_include_it_once_its_module_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     utils = transformers.integrations.integration_utils
     assert utils.get_available_reporting_integrations().count("eco2ai") == 1
@@ -470,6 +473,7 @@ def test_evaluation_before_any_fit_opens_a_run_of_its_own() -> None:
     assert [row["stage"] for row in rows() if row["event"] == "stage"] == ["validate"]
 
 
+@pytest.mark.extra
 def test_a_resumed_fit_goes_on_with_its_run_and_nothing_is_counted_twice() -> None:
     fit = trainer([Eco2AICallback()], save_strategy="epoch", num_train_epochs=2)
     fit.train()
@@ -514,6 +518,7 @@ def test_a_checkpoint_knows_the_total_where_the_log_is_lost() -> None:
     assert rows()[0]["carried"]["energy_kwh"] == pytest.approx(saved, rel=1e-12)
 
 
+@pytest.mark.extra
 def test_one_line_is_printed_unless_transformers_is_told_to_be_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     trainer([Eco2AICallback(region="FR")]).train()
     assert sum(line.startswith("eco2ai: ") for line in capsys.readouterr().err.splitlines()) == 1
@@ -593,6 +598,7 @@ def test_a_used_callback_pickles_and_copies_without_what_is_live() -> None:
     assert len(by_run(rows())) == 3
 
 
+@pytest.mark.extra
 def test_the_phases_of_a_training_are_what_it_did_and_steps_have_rows() -> None:
     work, reporter = KnownWork(), Reporter()
     ours = Eco2AICallback.on_platform(platform(), region="FR", scalars="all", every_n_steps=4)
