@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from pathlib import Path
@@ -13,6 +14,15 @@ from nvml_stub import NvmlStub, compile_stub
 # Machines differ in speed, and no test is about it.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there before the first test out of garbage collections.
+
+    Frameworks are a million objects, and Accelerate collects after each fit of a Trainer.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -491,22 +491,24 @@ def test_one_callback_serves_the_trainers_of_both_packages() -> None:
 
 
 def test_the_command_line_interface_builds_it_from_its_class_path(
-    pl: ModuleType, capsys: pytest.CaptureFixture[str]
+    pl: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("jsonargparse")
     cli = importlib.import_module(f"{pl.__name__}.cli").LightningCLI
     boring = importlib.import_module(f"{pl.__name__}.demos.boring_classes").BoringModel
-    arguments = [
-        "fit", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
+    command = [
+        "cli.py", "fit", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
         "--trainer.logger=false", "--trainer.enable_checkpointing=false", "--trainer.limit_train_batches=4",
         "--trainer.callbacks=eco2ai_callbacks.lightning.Eco2AICallback",
         "--trainer.callbacks.region=FR", "--trainer.callbacks.project=from-cli",
     ]  # fmt: skip
-    cli(boring, args=arguments, seed_everything_default=False)
+    monkeypatch.setattr("sys.argv", command)
+    cli(boring, seed_everything_default=False)
     assert rows()[-1]["project"] == "from-cli"
     assert rows()[-1]["intensity"]["region"] == "FR"
+    monkeypatch.setattr("sys.argv", [*command[:-2], "--trainer.callbacks.pue=nonsense"])
     with pytest.raises(SystemExit) as ended:
-        cli(boring, args=[*arguments[:-2], "--trainer.callbacks.pue=nonsense"], seed_everything_default=False)
+        cli(boring, seed_everything_default=False)
     assert ended.value.code != 0
     assert "pue" in capsys.readouterr().err
 
