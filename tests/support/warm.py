@@ -11,6 +11,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+# What a launcher of ours imports before its script runs, and no more.
+IMPORTS = {
+    "lightning": ("lightning.pytorch",),
+    "transformers": ("transformers.trainer",),
+    "keras": ("keras",),
+    "accelerate": ("accelerate",),
+}
 # Imports once, then forks for each program, which goes on as `python -m MODULE ARGUMENTS` would.
 SERVER = """
 import gc, importlib, json, os, runpy, sys, tempfile

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from logcheck import Row, rows
+from warm import IMPORTS, run_module
 
 from eco2ai_callbacks.carbon.location import Place
 from eco2ai_callbacks.guard import logger
@@ -733,7 +734,9 @@ def test_a_fit_that_goes_on_survives_a_log_that_cannot_be_read() -> None:
 # --- the process ---------------------------------------------------------------------------------------------------
 
 EXITS = """
-import sys, threading
+import sys, threading, warnings
+warnings.simplefilter("ignore")
+sys.path += PATH
 import pytest
 import test_harmless as harmless
 
@@ -765,33 +768,14 @@ harmless.FITS[framework]([ours], hook, [])
 """
 
 
-@pytest.fixture(scope="module")
-def exits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """A program per framework, all at once: importing a framework takes seconds."""
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    started = {}
-    for framework in FITS:
-        folder = tmp_path_factory.mktemp(framework)
-        environ = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder), "HOME": str(folder)}
-        started[framework] = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", EXITS, framework],
-            cwd=folder,
-            env=environ,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    yield started
-    for process in started.values():
-        with process:
-            process.kill()
-
-
+@pytest.mark.xdist_group("processes with imports")
 @pytest.mark.parametrize("framework", FITS)
-def test_the_exit_code_is_the_users_own(framework: str, exits: dict[str, subprocess.Popen[str]]) -> None:
+def test_the_exit_code_is_the_users_own(framework: str) -> None:
     pytest.importorskip({"lightning": "lightning.pytorch"}.get(framework, framework))
-    said, _ = exits[framework].communicate(timeout=120)
-    assert said.splitlines()[-1] == "the user's code exits"
-    assert exits[framework].returncode == 7
+    Path("exits.py").write_text(EXITS.replace("PATH", repr([str(Path(__file__).parent), *sys.path])))
+    done = run_module(IMPORTS[framework], "exits", framework, environ=os.environ)
+    assert done.stdout.splitlines()[-1] == "the user's code exits"
+    assert done.returncode == 7
 
 
 UNDER_PRESSURE = """

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from each_row import each_row
 
 import eco2ai_callbacks
 
@@ -314,7 +315,7 @@ def test_every_module_has_its_floor() -> None:
     assert names <= {part for module in MODULES for part in module.split(".")}, "a floor names what is not there"
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+@each_row(list(files()), lambda path: path.relative_to(PACKAGE))
 def test_imports_lead_downwards(path: Path) -> None:
     here = module_of(path)
     for other in imported_modules(path) - {here}:

@@ -13,21 +13,16 @@ from typing import Any
 
 import pytest
 from logcheck import by_run, by_writer, check_whole, epochs, rows
-from warm import run_module
+from warm import IMPORTS, run_module
 
 from eco2ai_callbacks.integrations.script import launch
 
 pytest.importorskip("torch")
+# By one worker, whose processes with the imports serve all of them.
+pytestmark = pytest.mark.xdist_group("processes with imports")
 
 LAUNCHERS = ("lightning", "transformers", "keras", "accelerate")
 FRAMEWORKS = [name for name in LAUNCHERS if importlib.util.find_spec(name)]
-# What each launcher imports before its script runs, and no more.
-IMPORTS = {
-    "lightning": ("lightning.pytorch",),
-    "transformers": ("transformers.trainer",),
-    "keras": ("keras",),
-    "accelerate": ("accelerate",),
-}
 LIMIT_S = 240
 
 
