@@ -183,7 +183,7 @@ class Script:
 ANSWERS = 1 + 1 + 2 * 2
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SCRIPTS])
+@pytest.fixture(scope="module", params=list(SCRIPTS))
 def script(request: pytest.FixtureRequest, stub_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Script:
     if not installed(request.param):
         pytest.skip(f"{request.param} is not installed, or not with torch")

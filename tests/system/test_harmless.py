@@ -768,7 +768,6 @@ harmless.FITS[framework]([ours], hook, [])
 """
 
 
-@pytest.mark.xdist_group("imports")
 @pytest.mark.parametrize("framework", FITS)
 def test_the_exit_code_is_the_users_own(framework: str) -> None:
     pytest.importorskip({"lightning": "lightning.pytorch"}.get(framework, framework))

@@ -211,8 +211,6 @@ def told(programs: dict[str, tuple[Path, subprocess.Popen[str]]], name: str) -> 
     return found
 
 
-# By one worker, which starts the programs.
-@pytest.mark.xdist_group("programs")
 @pytest.mark.parametrize("framework", PROGRAMS)
 def test_a_whole_fit_leaves_the_process_no_more_than_it_would_without_us(
     framework: str, programs: dict[str, tuple[Path, subprocess.Popen[str]]]
@@ -225,7 +223,6 @@ def test_a_whole_fit_leaves_the_process_no_more_than_it_would_without_us(
     assert found["with_us"] == found["without"]
 
 
-@pytest.mark.xdist_group("programs")
 def test_a_tracker_and_the_commands_leave_the_process_not_at_all(
     programs: dict[str, tuple[Path, subprocess.Popen[str]]],
 ) -> None:

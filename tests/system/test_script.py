@@ -18,8 +18,6 @@ from warm import IMPORTS, run_module
 from eco2ai_callbacks.integrations.script import launch
 
 pytest.importorskip("torch")
-# By one worker, whose processes with the imports serve all of them.
-pytestmark = pytest.mark.xdist_group("imports")
 
 LAUNCHERS = ("lightning", "transformers", "keras", "accelerate")
 FRAMEWORKS = [name for name in LAUNCHERS if importlib.util.find_spec(name)]
