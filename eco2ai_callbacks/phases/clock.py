@@ -139,11 +139,10 @@ class PhaseClock:
             else:
                 self._others.remove(thread)
                 plus(self._gone, thread.sums(None))
-        plus(beside, self._gone)
-        own: dict[str, Times] = {}
-        for (name, _), times in self._main.sums(self._cpu_ns()).items():
-            plus(own, {name: times})
-        return Spent(own, {key: times for key, times in beside.items() if key[0] != OTHER})
+        if self._gone:
+            plus(beside, self._gone)
+        own = {name: times for (name, _), times in self._main.sums(self._cpu_ns()).items()}
+        return Spent(own, {key: times for key, times in beside.items() if key[0] != OTHER} if beside else {})
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
