@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 JOULES_PER_KWH = 3.6e6
 GRAMS_PER_KG = 1000.0
@@ -94,8 +94,7 @@ class Method:
         return replace(self, gap_j=(max(0.0, below_j), max(0.0, above_j)))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """All counters at one moment.
 
     Args:
@@ -106,9 +105,9 @@ class Reading:
     """
 
     t: float
-    joules: Mapping[str, float] = field(default_factory=dict)
+    joules: Mapping[str, float] = _NOTHING
     retired: frozenset[str] = frozenset()
-    last_read: Mapping[str, float] = field(default_factory=dict)
+    last_read: Mapping[str, float] = _NOTHING
 
     def since(self, earlier: Reading) -> dict[str, float]:
         """Return joules per channel between two readings; a channel that could not be read at the later one is absent.

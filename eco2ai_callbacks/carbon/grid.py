@@ -110,20 +110,11 @@ class Grid:
         Returns:
             The two functions; ``None`` for the cost without a price.
         """
+        cost = None if self.price is None else lambda joules, seconds: self.cost(kwh(joules), label(), seconds)
         if self.factor is None and self.over_time is None:
             grams_per_kwh = self.intensity.g_per_kwh * self.pue
-
-            def emissions(joules: float, seconds: float) -> float:
-                return kwh(joules) * grams_per_kwh
-        else:
-
-            def emissions(joules: float, seconds: float) -> float:
-                return self.emissions(joules, label(), seconds)
-
-        def cost(joules: float, seconds: float) -> float | None:
-            return self.cost(kwh(joules), label(), seconds)
-
-        return emissions, None if self.price is None else cost
+            return lambda joules, _: kwh(joules) * grams_per_kwh, cost
+        return lambda joules, seconds: self.emissions(joules, label(), seconds), cost
 
 
 def check(settings: Settings) -> None:

@@ -237,12 +237,7 @@ def _plain_members(draft: Draft) -> dict[str, Any]:
     values["start"] = draft.start
     if usage.seconds:
         values["seconds"] = usage.seconds
-    if joules:
-        values["energy_kwh"] = own["energy_kwh"]
-    if usage.grams is not None:
-        values["co2_kg"] = own["co2_kg"]
-    if usage.cost is not None:
-        values["cost"] = usage.cost
+    values |= {name: value for name, value in own.items() if name in _SUMS and value is not None}
     if further:
         values |= {name: further[name] for name in _FURTHER if name in further}
     values["attempts"] = draft.attempts
@@ -293,6 +288,7 @@ def _own_members(record: Record, standing: Standing) -> dict[str, Any]:
     return values
 
 
+_SUMS = frozenset({"energy_kwh", "co2_kg", "cost"})
 _FURTHER = ("samples", "tokens", "ended")
 _LAST = ("beside", "phases", "steps", "gpu_health")
 _NO_STAGE = DEFAULTS["stage"]
