@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 JOULES_PER_KWH = 3.6e6
 GRAMS_PER_KG = 1000.0
@@ -94,8 +94,7 @@ class Method:
         return replace(self, gap_j=(max(0.0, below_j), max(0.0, above_j)))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """All counters at one moment.
 
     Args:
@@ -106,21 +105,25 @@ class Reading:
     """
 
     t: float
-    joules: Mapping[str, float] = field(default_factory=dict)
+    joules: Mapping[str, float] = _NOTHING
     retired: frozenset[str] = frozenset()
-    last_read: Mapping[str, float] = field(default_factory=dict)
+    last_read: Mapping[str, float] = _NOTHING
 
     def since(self, earlier: Reading) -> dict[str, float]:
         """Return joules per channel between two readings; a channel that could not be read at the later one is absent.
 
         A channel that could not be read at the earlier one and can be again has the joules since it was last read.
         """
-        # Two threads' readings may overlap: where the earlier one read a channel later, the difference is no energy.
-        return {
-            channel: max(0.0, value - earlier.joules.get(channel, 0.0))
-            for channel, value in self.joules.items()
-            if channel not in self.retired or value > earlier.joules.get(channel, 0.0)
-        }
+        found: dict[str, float] = {}
+        before, retired = earlier.joules, self.retired
+        for channel, value in self.joules.items():
+            used = value - before.get(channel, 0.0)
+            if used > 0.0:
+                found[channel] = used
+            elif channel not in retired:
+                # Two threads' readings may overlap: where the earlier one read a channel later, it is no energy.
+                found[channel] = 0.0
+        return found
 
     def beyond(self, earlier: Reading) -> dict[str, float]:
         """Return by how many seconds more, or fewer, each channel's joules are of than the two readings are apart.
@@ -129,8 +132,6 @@ class Reading:
         absent.
         """
         found: dict[str, float] = {}
-        if not (self.last_read or earlier.last_read):
-            return found
         for channel in self.last_read.keys() | earlier.last_read.keys():
             late, early = self.last_read.get(channel, self.t), earlier.last_read.get(channel, earlier.t)
             found[channel] = (late - early) - (self.t - earlier.t)
@@ -190,8 +191,7 @@ class Usage:
     @property
     def energy_kwh(self) -> float | None:
         """IT energy in kWh; ``None`` where nothing was measured."""
-        total = self.total_j
-        return None if total is None else kwh(total)
+        return math.fsum(self.joules.values()) / JOULES_PER_KWH if self.joules else None
 
     @property
     def co2_kg(self) -> float | None:

@@ -101,16 +101,20 @@ class Grid:
             return None
         return self.price.cost(energy_kwh * self.pue, start, seconds)
 
-    def from_label(self, label: Callable[[], datetime]) -> tuple[CO2eOf, CostOf]:
+    def from_label(self, label: Callable[[], datetime]) -> tuple[CO2eOf, CostOf | None]:
         """Return what computes CO2e and cost of joules that were used in the seconds from a label on.
 
         Args:
             label: Returns the start of the period.
+
+        Returns:
+            The two functions; ``None`` for the cost without a price.
         """
-        return (
-            lambda joules, seconds: self.emissions(joules, label(), seconds),
-            lambda joules, seconds: self.cost(kwh(joules), label(), seconds),
-        )
+        cost = None if self.price is None else lambda joules, seconds: self.cost(kwh(joules), label(), seconds)
+        if self.factor is None and self.over_time is None:
+            grams_per_kwh = self.intensity.g_per_kwh * self.pue
+            return lambda joules, _: kwh(joules) * grams_per_kwh, cost
+        return lambda joules, seconds: self.emissions(joules, label(), seconds), cost
 
 
 def check(settings: Settings) -> None:

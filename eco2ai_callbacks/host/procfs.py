@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 _CHUNK, _HALF_PAGE = 1 << 14, 1 << 11
+# More than the first line of any file of procfs that is read for that line alone.
+_LINE = 1 << 9
 
 
 def content_of(path: str, *, whole: bool = True) -> bytes:
@@ -16,7 +18,7 @@ def content_of(path: str, *, whole: bool = True) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        content = chunk = os.read(descriptor, _CHUNK)
+        content = chunk = os.read(descriptor, _CHUNK if whole else _LINE)
         # The kernel may give a list in parts of a page; what is shorter than half of one is whole.
         while whole and len(chunk) >= _HALF_PAGE:
             chunk = os.read(descriptor, _CHUNK)

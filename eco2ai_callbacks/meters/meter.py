@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 from eco2ai_callbacks.host.gpu_health import GpuLook
 from eco2ai_callbacks.usage import Method
 
+_NONE: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -88,7 +90,8 @@ def behind_of(meter: Meter) -> frozenset[str]:
     Args:
         meter: The meter, just read.
     """
-    return frozenset(getattr(meter, "behind", ()))
+    behind = getattr(meter, "behind", None)
+    return frozenset(behind) if behind else _NONE
 
 
 def model_check_of(meter: Meter) -> Mapping[str, Any] | None:

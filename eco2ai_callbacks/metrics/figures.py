@@ -198,7 +198,7 @@ class JobFigures:
         self.outlook.reached(done, self.total, self._own())
         bands = band_factors(marked.total)
         found = self.outlook.forecast(planned, self.total, *bands)
-        if found is not None and marked.speaks:
+        if found is not None and marked.speaks and self.outlook.is_to_be_written(found):
             note(found.to_dict())
         shown = found or self.outlook.expected(planned, self.total, *bands)
         if shown is None:

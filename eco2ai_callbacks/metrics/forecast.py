@@ -10,6 +10,7 @@ cannot be predicted: the forecast is that of the plan.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -173,15 +174,16 @@ class Progress:
         if self.done is None or not self.recent or planned is None or not (0 < planned < math.inf):
             return None
         ahead = max(0.0, planned - self.done)
+        works = [epoch_cost.work for epoch_cost in self.recent]
         spans: list[Span | None] = []
         for index, (used, band) in enumerate(zip(_figures(self.total), (EXACT, energy_band, co2_band), strict=True)):
-            costs = [(epoch_cost.work, epoch_cost.used[index]) for epoch_cost in self.recent]
-            if index and not any(cost for _, cost in costs):
+            costs = [epoch_cost.used[index] for epoch_cost in self.recent]
+            if index and not any(costs):
                 spans.append(None)  # without a measurement there is no expectation
                 continue
-            rest, off = _ahead(costs, ahead)
+            rest, off = _ahead(works, costs, ahead)
             if ahead:
-                rest += math.fsum(epoch_cost.between[index] for epoch_cost in self.recent) / len(self.recent)
+                rest += math.fsum([epoch_cost.between[index] for epoch_cost in self.recent]) / len(self.recent)
             spans.append(_span(used, rest, off, band))
         seconds, joules, grams = spans
         assert seconds is not None
@@ -212,7 +214,7 @@ def _span(used: float, rest: float, off: float, band: tuple[float, float]) -> Sp
     )
 
 
-def _ahead(costs: list[tuple[float, float]], ahead: float) -> tuple[float, float]:
+def _ahead(works: list[float], costs: list[float], ahead: float) -> tuple[float, float]:
     """Return the expected cost of the remaining work, and its error.
 
     Uses the mean, not the median: costs of some epochs only (a validation every fifth) are part of it. The variance of
@@ -220,25 +222,26 @@ def _ahead(costs: list[tuple[float, float]], ahead: float) -> tuple[float, float
     from the prior. The distance between a trend and the mean is added to the error, in quadrature.
 
     Args:
-        costs: Work and cost of each past epoch.
+        works: Work of each past epoch.
+        costs: Its cost.
         ahead: The remaining work.
     """
-    behind = math.fsum(work for work, _ in costs)
-    rate = math.fsum(cost for _, cost in costs) / behind
-    squares = math.fsum((cost - rate * work) ** 2 / work for work, cost in costs)
+    behind = math.fsum(works)
+    rate = math.fsum(costs) / behind
+    squares = math.fsum([(cost - rate * work) ** 2 / work for work, cost in zip(works, costs, strict=True)])
     usual = (PRIOR_SPREAD * rate) ** 2 * behind / len(costs)
     freedom = PRIOR_WEIGHT + len(costs) - 1
     variance = (PRIOR_WEIGHT * usual + squares) / freedom
     drift = DRIFT * rate * ahead * math.sqrt(ahead / (ahead + behind))
     off = _student(freedom) * math.hypot(math.sqrt(variance * (ahead + ahead**2 / behind)), drift)
-    trend = _trend(costs)
+    trend = _trend(works, costs)
     if trend is None:
         return rate * ahead, off
     rest = _continued(*trend, behind, ahead)
     return rest, math.hypot(off, rest - rate * ahead)
 
 
-def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
+def _trend(works: list[float], costs: list[float]) -> tuple[float, float] | None:
     """Return the present level and the slope of costs per work that clearly rise or fall; ``None`` for others.
 
     Uses the Mann-Kendall test and the Theil-Sen slope, which are robust to single outliers.
@@ -246,24 +249,31 @@ def _trend(costs: list[tuple[float, float]]) -> tuple[float, float] | None:
     count = len(costs)
     if count < _FEWEST_FOR_TREND:
         return None
+    rates = [cost / work for work, cost in zip(works, costs, strict=True)]
+    if abs(_rises(rates)) - 1 < _CLEAR_TREND * math.sqrt(count * (count - 1) * (2 * count + 5) / 18):
+        return None
     points: list[tuple[float, float]] = []
     behind = 0.0
-    for work, cost in costs:
-        points.append((behind + work / 2, cost / work))
+    for work, rate in zip(works, rates, strict=True):
+        points.append((behind + work / 2, rate))
         behind += work
-    score = 0
-    # Costs are differences of growing sums, so none is negative, and the rounding error between equal ones is no step.
-    for earlier, later in combinations([rate for _, rate in points], 2):
-        if later - earlier > _SAME * later:
-            score += 1
-        elif earlier - later > _SAME * earlier:
-            score -= 1
-    if abs(score) - 1 < _CLEAR_TREND * math.sqrt(count * (count - 1) * (2 * count + 5) / 18):
-        return None
     pairs = combinations(points, 2)
     slope = _median([(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairs])
     # The mean level, not the median one: see _ahead.
     return math.fsum(rate - slope * place for place, rate in points) / count + slope * behind, slope
+
+
+def _rises(rates: list[float]) -> int:
+    """Return in how many pairs the later rate is the higher one, less those where it is the lower one.
+
+    Costs are differences of growing sums, so none is negative, and the rounding error between equal ones is no step.
+    """
+    score = 0
+    before: list[float] = []  # sorted: each rate is looked up, not compared one by one
+    for rate in rates:
+        score += bisect_left(before, rate * (1 - _SAME)) + bisect_right(before, rate / (1 - _SAME)) - len(before)
+        insort(before, rate)
+    return score
 
 
 def _median(values: list[float]) -> float:

@@ -11,6 +11,8 @@ from eco2ai_callbacks.usage import Usage
 
 # Stretches between two looks before a forecast by steps: the first holds what a run does once.
 _STRETCHES = 2
+# A forecast is written again after this part of the plan: a run of a million epochs needs no million forecasts.
+WRITTEN_EVERY = 0.01
 
 
 class Outlook:
@@ -25,6 +27,8 @@ class Outlook:
         self._progress = Progress()
         self._steps = Progress()
         self._shown = 0.0
+        # The progress at the last forecast that was written.
+        self._written: float | None = None
         # The budget that was used up first, as a sentence.
         self.over: str | None = None
         self._completed = False
@@ -43,7 +47,7 @@ class Outlook:
     def begin(self, *, continued: bool) -> None:
         """Begin a session; the progress of a continued run is unknown until the framework reports it."""
         self._progress = Progress(None if continued else 0.0)
-        self._steps, self._shown = Progress(), 0.0
+        self._steps, self._shown, self._written = Progress(), 0.0, None
 
     def resume_training(self, own: Usage) -> None:
         """Record that training resumes after an evaluation, a checkpoint or set-up.
@@ -97,6 +101,17 @@ class Outlook:
         if not (job.seconds > 0 and self._settings.forecast_after):
             return None
         return self._progress.forecast(planned, energy_band, co2_band)
+
+    def is_to_be_written(self, found: Forecast) -> bool:
+        """Return whether a forecast is to be written to the log: the first is, and each after a part of the plan.
+
+        Args:
+            found: The forecast.
+        """
+        due = self._written is None or not 0 <= found.done - self._written < WRITTEN_EVERY * found.planned
+        if due:
+            self._written = found.done
+        return due
 
     def forecast_by_steps(
         self, done: float, planned: float | None, job: Usage, energy_band: Band = EXACT, co2_band: Band = EXACT

@@ -5,19 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TypeVar
+from types import MappingProxyType, TracebackType
+from typing import Any, NamedTuple, TypeVar
 
 from eco2ai_callbacks.phases.times import OTHER, Block, ThreadTimes, Times, on_cpu_ns, plus
 
 K = TypeVar("K")
 # Names of phases that are kept apart, and their length: each record holds them.
 MOST_NAMES, LONGEST_NAME = 24, 40
+_NOTHING: Mapping[Any, Times] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """The time spent in each phase since the clock began.
 
     Args:
@@ -26,8 +25,8 @@ class Spent:
             training thread was in at its end.
     """
 
-    own: Mapping[str, Times] = field(default_factory=dict)
-    beside: Mapping[tuple[str, str], Times] = field(default_factory=dict)
+    own: Mapping[str, Times] = _NOTHING
+    beside: Mapping[tuple[str, str], Times] = _NOTHING
 
     def since(self, earlier: Spent) -> Spent:
         """Return the time spent since an earlier moment."""
@@ -139,11 +138,10 @@ class PhaseClock:
             else:
                 self._others.remove(thread)
                 plus(self._gone, thread.sums(None))
-        plus(beside, self._gone)
-        own: dict[str, Times] = {}
-        for (name, _), times in self._main.sums(self._cpu_ns()).items():
-            plus(own, {name: times})
-        return Spent(own, {key: times for key, times in beside.items() if key[0] != OTHER})
+        if self._gone:
+            plus(beside, self._gone)
+        own = {name: times for (name, _), times in self._main.sums(self._cpu_ns()).items()}
+        return Spent(own, {key: times for key, times in beside.items() if key[0] != OTHER} if beside else {})
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

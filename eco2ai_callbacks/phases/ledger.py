@@ -28,12 +28,14 @@ class PhaseLedger:
         self._split = Split()
         self._read, self._spent = opening, clock.spent()
         self._recent: dict[str, tuple[float, float]] = {}
-        self.total: dict[str, tuple[float, float]] = {}
+        self._total: dict[str, tuple[float, float]] = {}
+        # Seconds and joules of the marks since the last epoch, and of all, before the first phase was named.
+        self._unnamed_recent = self._unnamed = (0.0, 0.0)
 
     @property
     def whole(self) -> dict[str, tuple[float, float]] | None:
         """The split of all marks; ``None`` where no phase was named."""
-        return self.total if self._clock.used else None
+        return _with(self._total, self._unnamed) if self._clock.used else None
 
     @property
     def period_s(self) -> float:
@@ -73,17 +75,28 @@ class PhaseLedger:
             reading: The reading, just taken.
             usage: Usage since the last mark.
         """
-        found = self.so_far(reading, usage)
-        if self._read is reading:
-            self._split = Split()
-        else:
+        if not self._clock.used:
             self._read, self._spent = reading, self._clock.spent()
+            seconds, joules = usage.seconds, usage.total_j or 0.0
+            self._unnamed = self._unnamed[0] + seconds, self._unnamed[1] + joules
+            self._unnamed_recent = self._unnamed_recent[0] + seconds, self._unnamed_recent[1] + joules
+            return None
+        found = self.so_far(reading, usage)
+        self._split = Split()
         whole: Mapping[str, tuple[float, float]] = found or {OTHER: (usage.seconds, usage.total_j or 0.0)}
-        self.total = added(self.total, whole)
+        self._total = added(self._total, whole)
         self._recent = added(self._recent, whole)
         return found
 
     def recent(self) -> dict[str, tuple[float, float]]:
         """Return the split of all marks since the last call, with each phase that is known; empty where none is."""
-        recent, self._recent = self._recent, {}
-        return added(dict.fromkeys(self._clock.names, (0.0, 0.0)), recent) if self._clock.used else {}
+        recent, unnamed = self._recent, self._unnamed_recent
+        self._recent, self._unnamed_recent = {}, (0.0, 0.0)
+        if not self._clock.used:
+            return {}
+        return _with(added(dict.fromkeys(self._clock.names, (0.0, 0.0)), recent), unnamed)
+
+
+def _with(split: Mapping[str, tuple[float, float]], unnamed: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """Return a split with what was used before the first phase was named."""
+    return added({OTHER: unnamed} if any(unnamed) else {}, split)

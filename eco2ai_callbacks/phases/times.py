@@ -90,7 +90,8 @@ class ThreadTimes:
             if since is not None and self._since is since:
                 if cpu_ns is not None:
                     key = current, "" if self._beside is None else self._beside()
-                    plus(found, {key: (max(0, self._wall_ns() - since[0]), max(0, cpu_ns - since[1]))})
+                    wall, cpu = found.get(key, (0, 0))
+                    found[key] = wall + max(0, self._wall_ns() - since[0]), cpu + max(0, cpu_ns - since[1])
                 break
             time.sleep(0)  # lets the other thread finish its change
         return found

@@ -149,7 +149,7 @@ class Short:
         self.event: str = record.event
         self.standing: Standing
         self._names = names
-        if isinstance(record, Record):
+        if not isinstance(record, Draft):
             self._state(record, before)
         elif before.holds_for(record):
             # Made of a session's own figures: numbers that the encoder takes are valid.
@@ -225,32 +225,32 @@ def _is_bare(template: Record) -> bool:
 
 def _plain_members(draft: Draft) -> dict[str, Any]:
     """Return what :func:`_own_members` returns for the record of a draft that changes nothing that holds."""
-    usage, total, train = draft.usage, draft.total_usage, draft.train
+    usage, total, train, further = draft.usage, draft.total_usage, draft.train, draft.further
     joules, own = usage.joules, summary(usage)
-    further = draft.further.get
-    members = (
-        ("event", draft.event),
-        ("epoch", draft.epoch),
-        ("attempt", draft.attempt),
-        ("stage", None if draft.stage == _NO_STAGE else draft.stage),
-        ("start", draft.start),
-        ("seconds", usage.seconds or None),
-        ("energy_kwh", own["energy_kwh"] if joules else None),
-        ("co2_kg", own["co2_kg"]),
-        ("cost", usage.cost),
-        *((name, further(name)) for name in _FURTHER),
-        ("attempts", draft.attempts),
-        *((name, further(name)) for name in _LAST),
-    )
-    values: dict[str, Any] = {name: value for name, value in members if value is not None}
+    values: dict[str, Any] = {"event": draft.event}
+    if draft.epoch is not None:
+        values["epoch"] = draft.epoch
+    if draft.attempt is not None:
+        values["attempt"] = draft.attempt
+    if draft.stage != _NO_STAGE:
+        values["stage"] = draft.stage
+    values["start"] = draft.start
+    if usage.seconds:
+        values["seconds"] = usage.seconds
+    values |= {name: value for name, value in own.items() if name in _SUMS and value is not None}
+    if further:
+        values |= {name: further[name] for name in _FURTHER if name in further}
+    values["attempts"] = draft.attempts
+    if further:
+        values |= {name: further[name] for name in _LAST if name in further}
     if joules:
         values["joules"] = dict(joules)
     if train is not None and train is not usage and (whole := summary(train)) != own:
         values["epoch_total"] = whole
     values["total"] = so_far = {name: value for name, value in summary(total).items() if value is not None}
     so_far["joules"] = list(total.joules.values()) if list(total.joules) == list(joules) else dict(total.joules)
-    if (metrics := draft.further.get("metrics")) is not None:
-        values["metrics"] = loggable(metrics)
+    if "metrics" in further:
+        values["metrics"] = loggable(further["metrics"])
     return values
 
 
@@ -288,6 +288,7 @@ def _own_members(record: Record, standing: Standing) -> dict[str, Any]:
     return values
 
 
+_SUMS = frozenset({"energy_kwh", "co2_kg", "cost"})
 _FURTHER = ("samples", "tokens", "ended")
 _LAST = ("beside", "phases", "steps", "gpu_health")
 _NO_STAGE = DEFAULTS["stage"]

@@ -34,23 +34,20 @@ class Writer:
 
     def __init__(self, path: Path, key: str | None = None, after: str | None = None) -> None:
         self.path = path
+        self._name = str(path)
         self._key = key
         self._standing = NOTHING
         self._names: bytes | None = None
         self._ids = "", ""
         self._rank = 0
-        self._pending: deque[Short] = deque(maxlen=MAX_PENDING)
+        # The records that are kept and not written.
+        self.waiting: deque[Short] = deque(maxlen=MAX_PENDING)
         # Of what was written: the last line's hash and number, the file and its size after it, the session's first line
         # and last anchor in it.
         self._prev = after
         self._seq = -1
         self._file: tuple[int, int] | None = None
         self._size = self._start = self._anchored = 0
-
-    @property
-    def waits(self) -> int:
-        """Number of records that are kept and not written."""
-        return len(self._pending)
 
     @property
     def link(self) -> str | None:
@@ -79,7 +76,7 @@ class Writer:
             self._ids = common.run, common.writer
         short = Short(record, self._names, self._standing)
         self._standing, self._rank = short.standing, common.rank
-        self._pending.append(short)
+        self.waiting.append(short)
 
     def flush(self) -> None:
         """Write the kept records. Another thread may keep further ones meanwhile.
@@ -87,7 +84,7 @@ class Writer:
         Raises:
             OSError: The file cannot be written, or only in part; records that are not in it stay kept.
         """
-        waiting = list(self._pending)
+        waiting = list(self.waiting)
         if len(waiting) == 1:
             self._write(waiting)
             return
@@ -128,10 +125,10 @@ class Writer:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, _FLAGS, 0o644)
+            return os.open(self._name, _FLAGS, 0o644)
         except (FileNotFoundError, NotADirectoryError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self.path, _FLAGS, 0o644)
+            return os.open(self._name, _FLAGS, 0o644)
 
     def _lines(
         self, waiting: Sequence[Short], file: int, size: int, same: bool
@@ -184,8 +181,8 @@ class Writer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             self._prev, self._seq = link, short.seq
             # The oldest of more than MAX_PENDING may have been dropped meanwhile.
-            if self._pending and self._pending[0] is short:
-                self._pending.popleft()
+            if self.waiting and self.waiting[0] is short:
+                self.waiting.popleft()
             end += 1
 
 

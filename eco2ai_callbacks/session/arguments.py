@@ -62,9 +62,9 @@ class Arguments:
         if metrics is not None:
             copied = self._guard.call("tracker: metrics are left out", lambda: dict(metrics), None)
         return {
-            "epoch": self.whole_number("epoch", epoch),
-            "samples": self.whole_number("samples", samples),
-            "tokens": self.whole_number("tokens", tokens),
+            "epoch": None if epoch is None else self.whole_number("epoch", epoch),
+            "samples": None if samples is None else self.whole_number("samples", samples),
+            "tokens": None if tokens is None else self.whole_number("tokens", tokens),
             "metrics": copied,
         }
 

@@ -32,10 +32,10 @@ class Call:
     def run(self) -> None:
         """Run the function."""
         value, self._error = captured(self._fn)
-        if isinstance(self._error, SucceededError):
-            raise self._error
         if self._error is None:
             self._value = value
+        elif isinstance(self._error, SucceededError):
+            raise self._error
         self.returned = True
 
     def outcome(self) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid
@@ -27,18 +28,23 @@ class WallClock:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self.label: datetime = datetime.now().astimezone()
+        self._began_s = time.time()
 
-    def at(self, reading: Reading, seconds: float) -> datetime:
-        """Return the label of a reading: ``seconds`` after the last, unless the machine slept or the clock was set.
+    @property
+    def label(self) -> datetime:
+        """The time, with the UTC offset of its day."""
+        return datetime.fromtimestamp(self._began_s, UTC).astimezone()
+
+    def turn(self, reading: Reading, seconds: float) -> None:
+        """Begin a segment: ``seconds`` after the last began, unless the machine slept or the clock was set.
 
         Args:
             reading: The reading; it may have begun some time ago, as meters may be slow, and a GPU may hang.
             seconds: Seconds since the last one.
         """
-        looked_up = datetime.now().astimezone() - timedelta(seconds=self._clock() - reading.t)
-        expected = (self.label + timedelta(seconds=seconds)).astimezone()  # the UTC offset may change overnight
-        return expected if abs(looked_up - expected) < timedelta(seconds=1) else looked_up
+        looked_up = time.time() - (self._clock() - reading.t)
+        expected = self._began_s + seconds
+        self._began_s = expected if abs(looked_up - expected) < 1 else looked_up
 
 
 class Others(Protocol):
@@ -136,9 +142,11 @@ class Journal:
         if segment.stage == "train" and segment.epoch is not None:
             self._attempts.add(segment.epoch, segment.attempt or 1)
         intensity = grid.facts(label, usage) if grid.over_time else self._template.intensity
-        further = {**self._beside(event, usage, fields), **fields}
-        if event in ADDING_EVENTS:
-            for name, value in further.get("beside", {}).items():
+        further = {name: value for name, value in fields.items() if value is not None}
+        if added := self._beside(event, usage, fields):
+            further = {**{name: value for name, value in added.items() if value is not None}, **further}
+        if event in ADDING_EVENTS and "beside" in further:
+            for name, value in further["beside"].items():
                 self._beside_sum[name] = self._beside_sum.get(name, 0.0) + value
         others = self._others
         draft = Draft(
@@ -154,7 +162,7 @@ class Journal:
             (intensity, others.shared_with(), others.parent(), self._guard.failures, others.divided_with.runs),
             self._attempts.ranges,
             train,
-            {name: value for name, value in further.items() if value is not None},
+            further,
         )
         return self._publisher.publish(draft)
 
@@ -171,9 +179,8 @@ class Journal:
             total: Usage of the run, this segment included.
             fields: Further fields of the record.
         """
-        ends = self._wall.at(reading, usage.seconds)
         record = self.write(event, usage, segment, total, **fields)
-        self._wall.label = ends
+        self._wall.turn(reading, usage.seconds)
         self._marked = self._latest
         if self._others.divided_with.runs:
             self._others.divided_with.marked()
@@ -183,9 +190,10 @@ class Journal:
 
     def _since_mark(self, methods: Mapping[str, Method]) -> Mapping[str, Method]:
         """Return the methods for what was used since the last mark; the same object where none has gaps."""
-        if all(method.gap_j == (0.0, 0.0) for method in methods.values()):
-            return methods
-        return {channel: method.since(self._marked.get(channel)) for channel, method in methods.items()}
+        for method in methods.values():
+            if method.gap_j != (0.0, 0.0):
+                return {channel: held.since(self._marked.get(channel)) for channel, held in methods.items()}
+        return methods
 
     def bands(self, usage: Usage) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return the bands of a sum's energy and CO2e, as factors on its figures."""

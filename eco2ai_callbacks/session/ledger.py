@@ -47,13 +47,14 @@ class Ledger:
 
     def since(self, reading: Reading) -> Usage:
         """Return the usage between the last mark and this reading."""
-        joules = reading.since(self._marked)
-        seconds = max(0.0, reading.t - self._marked.t)
+        marked = self._marked
+        joules, seconds = reading.since(marked), max(0.0, reading.t - marked.t)
+        beyond_s = reading.beyond(marked) if reading.last_read or marked.last_read else {}
         if not joules:
-            return Usage(seconds, beyond_s=reading.beyond(self._marked))
+            return Usage(seconds, beyond_s=beyond_s)
         total = math.fsum(joules.values())
         cost = None if self._cost is None else self._cost(total, seconds)
-        return Usage(seconds, joules, self._emissions(total, seconds), cost, reading.beyond(self._marked))
+        return Usage(seconds, joules, self._emissions(total, seconds), cost, beyond_s)
 
     def mark(self, reading: Reading, segment: Hashable) -> Usage:
         """Close the time since the last mark as a segment, and return its usage."""

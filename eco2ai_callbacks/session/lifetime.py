@@ -97,7 +97,7 @@ class Lifetime:
         Raises:
             Eco2AIError: It is not.
         """
-        if not self.started:
+        if self._pid is None:
             raise Eco2AIError(f"{what}() was called before start()")
 
     def start(self, context: RunContext) -> ProposedRun:

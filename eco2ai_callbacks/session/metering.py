@@ -30,6 +30,8 @@ FAILED_READS, FAILED_S = 10, 60.0
 GONE = (Eco2AIError, FileNotFoundError, ProcessLookupError)
 # Shortest period, in seconds: no counter needs to be read more often.
 SHORTEST_S = 0.01
+_NONE: frozenset[str] = frozenset()
+_NEVER: Mapping[str, float] = MappingProxyType({})
 
 
 class Metering:
@@ -98,15 +100,14 @@ class Metering:
         """
         t = self._clock()
         joules: dict[str, float] = {}
-        retired: set[str] = set()
-        last_read: dict[str, float] = {}
+        retired, last_read = _NONE, _NEVER
         for slot in self._slots:
             slot.read(waited, t)
             joules |= slot.joules
             if slot.retired:
                 retired |= slot.retired
-                last_read |= {channel: slot.read_at.get(channel, t) for channel in slot.retired}
-        return Reading(t, MappingProxyType(joules), frozenset(retired), MappingProxyType(last_read))
+                last_read = {**last_read, **{channel: slot.read_at.get(channel, t) for channel in slot.retired}}
+        return Reading(t, MappingProxyType(joules), retired, last_read)
 
     def looks(self) -> bool:
         """Return whether some meter has something to report of its GPUs beside their energy."""
@@ -167,12 +168,7 @@ class _Slot:
         # A signal handler that reads inside a reading of its own thread gets the figures before.
         if self._dead or self._owed or self._reader == threading.get_ident():
             return
-        # Where another thread hangs inside this meter, training continues without it, and waits for it only once.
-        patience_s = 0.0 if self._passed_over else self._slow_s if waited else HOPELESS * self._slow_s
-        if not self._lock.acquire(timeout=patience_s):
-            if not self._passed_over:
-                self._guard.record(f"{self.meter.name}: did not answer within {patience_s:g} s")
-            self._passed_over = True
+        if not (self._lock.acquire(blocking=False) or self._wait(waited)):
             self._miss()
             return
         try:
@@ -194,6 +190,16 @@ class _Slot:
                 self._guard.call(self.meter.name, self.meter.close, None)
             self._lock.release()
 
+    def _wait(self, waited: bool) -> bool:
+        # Where another thread hangs inside this meter, training continues without it, and waits for it only once.
+        patience_s = 0.0 if self._passed_over else self._slow_s if waited else HOPELESS * self._slow_s
+        if self._lock.acquire(timeout=patience_s):
+            return True
+        if not self._passed_over:
+            self._guard.record(f"{self.meter.name}: did not answer within {patience_s:g} s")
+        self._passed_over = True
+        return False
+
     def _ask(self, waited: bool, t: float) -> None:
         began = self._clock()
         answered = self._guard.call(self.meter.name, lambda: self._take(t), False)
@@ -208,7 +214,9 @@ class _Slot:
             self._dead = self._dead or lasting
             self._miss()
         if waited:
-            self._judge(took)
+            least, self._took = min(self._took, took), took
+            if least > self._slow_s:
+                self._judge(least)
 
     def _take(self, t: float) -> bool:
         try:
@@ -226,7 +234,7 @@ class _Slot:
             return False
         behind = behind_of(self.meter)
         if not (self._lost or behind) and self.joules.keys() == found.keys():
-            self.joules, self.read_at, self.retired = dict(found), dict.fromkeys(found, t), frozenset()
+            self.joules, self.read_at, self.retired = dict(found), dict.fromkeys(found, t), _NONE
             return True
         lost = self.joules.keys() - found.keys() - self._lost
         if lost and not failures:
@@ -238,16 +246,15 @@ class _Slot:
         self.retired = self._lost | behind
         return True
 
-    def _judge(self, took: float) -> None:
+    def _judge(self, least: float) -> None:
         """Record a meter that was slow twice in a row, and retire one that was slower by ``HOPELESS``."""
-        least, self._took = min(self._took, took), took
         if least > HOPELESS * self._slow_s:
             self._dead = True
             self._miss()
-            self._guard.record(f"{self.meter.name}: took {took:.1f} s to answer, twice, and is read no more")
-        elif least > self._slow_s and not self._named_slow:
+            self._guard.record(f"{self.meter.name}: took {self._took:.1f} s to answer, twice, and is read no more")
+        elif not self._named_slow:
             self._named_slow = True
-            self._guard.record(f"{self.meter.name}: took {took:.1f} s to answer, twice")
+            self._guard.record(f"{self.meter.name}: took {self._took:.1f} s to answer, twice")
 
     def _miss(self) -> None:
         self.retired = frozenset(self.joules)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence, Sized
 
 from eco2ai_callbacks.guard import Guard, captured
 from eco2ai_callbacks.record import Record
@@ -37,12 +35,12 @@ class Publisher:
         self._writer = writer
         self._guard = guard
         self._seq = 0
-        self._log = [] if writer is None else [_Outbox("log file", _Log(writer), guard)]
+        self._log = [] if writer is None else [_Outbox("log file", writer.waiting, writer.flush, guard)]
         self._sinks = [_Records(sink, guard) for sink in sinks]
         self._console = None if console is None else _Records(console, guard)
-        self._outboxes = [*self._log, *(_Outbox(each.sink.name, each, guard) for each in self._sinks)]
-        if self._console is not None:
-            self._outboxes.append(_Outbox(self._console.sink.name, self._console, guard))
+        shown = [] if self._console is None else [self._console]
+        records = [_Outbox(each.sink.name, each.records, each.take, guard) for each in (*self._sinks, *shown)]
+        self._outboxes = [*self._log, *records]
 
     def publish(self, record: Record | Draft) -> Record | Draft:
         """Take a record for all destinations; never raises. Returns it with its number, without unwritable fields.
@@ -79,7 +77,7 @@ class Publisher:
         until = time.monotonic() + timeout_s
         for outbox in self._outboxes:
             outbox.wait(max(0.0, until - time.monotonic()))
-        return not any(outbox.waits for outbox in self._log)
+        return not any(outbox.waiting for outbox in self._log)
 
     def close(self) -> None:
         """Close every sink, once; never raises."""
@@ -99,7 +97,7 @@ class Publisher:
             record = without_unwritable(whole(record), self._guard)
         if writer is None:
             return record, True
-        _, refused = captured(functools.partial(writer.keep, record))
+        _, refused = captured(lambda: writer.keep(record))
         taken = refused is None
         if isinstance(refused, Exception):  # the check of each field records the reason
             checked = record = without_unwritable(whole(record), self._guard)
@@ -119,45 +117,31 @@ def whole(record: Record | Draft) -> Record:
     return record.record if isinstance(record, Draft) else record
 
 
-class _Contents(Protocol):
-    """What waits in an outbox."""
-
-    @property
-    def waits(self) -> int:
-        """Number of records that wait."""
-
-    def take(self) -> None:
-        """Take them to their destination; raises where it is not taken."""
-
-
 class _Outbox:
     """The records that wait for one destination, where one thread at a time takes them.
 
     Args:
         name: Name that failures begin with.
-        contents: The records.
+        waiting: The records.
+        take: Takes them to their destination; raises where they are not taken.
         guard: Records failures.
     """
 
-    def __init__(self, name: str, contents: _Contents, guard: Guard) -> None:
+    def __init__(self, name: str, waiting: Sized, take: Callable[[], None], guard: Guard) -> None:
+        self.waiting = waiting
         self._name = name
-        self._contents = contents
+        self._take = take
         self._guard = guard
         self._delivering = threading.Lock()
 
-    @property
-    def waits(self) -> int:
-        """Number of records that wait."""
-        return self._contents.waits
-
     def deliver(self) -> None:
         """Take the records to their destination, also those that come meanwhile, unless another thread does so."""
-        while self._contents.waits:
+        while self.waiting:
             if not self._delivering.acquire(blocking=False):
-                self._guard.record(f"{self._name}: does not answer; {self._contents.waits} records wait for it")
+                self._guard.record(f"{self._name}: does not answer; {len(self.waiting)} records wait for it")
                 return
             try:
-                taken = self._guard.call(self._name, self._take, False)
+                taken = self._guard.call(self._name, self._taken, False)
             finally:
                 self._delivering.release()
             if not taken:
@@ -165,28 +149,12 @@ class _Outbox:
 
     def wait(self, timeout_s: float) -> None:
         """Wait until no thread delivers."""
-        if self._contents.waits and self._delivering.acquire(timeout=timeout_s):
+        if self.waiting and self._delivering.acquire(timeout=timeout_s):
             self._delivering.release()
 
-    def _take(self) -> bool:
-        self._contents.take()
+    def _taken(self) -> bool:
+        self._take()
         return True
-
-
-class _Log:
-    """The records that wait in the run log's writer."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-
-    @property
-    def waits(self) -> int:
-        """Number of records that wait."""
-        return self._writer.waits
-
-    def take(self) -> None:
-        """Write them."""
-        self._writer.flush()
 
 
 class _Records:
@@ -196,11 +164,6 @@ class _Records:
         self.sink = sink
         self.records: deque[Record] = deque(maxlen=MAX_PENDING)
         self._guard = guard
-
-    @property
-    def waits(self) -> int:
-        """Number of records that wait."""
-        return len(self.records)
 
     def take(self) -> None:
         """Pass the oldest on; the sink that refuses it does not get it again."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import STAGES
 from eco2ai_callbacks.runlog.attempts import Attempts
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """The key of a time segment: stage, epoch, attempt."""
 
     stage: str = "other"

@@ -43,7 +43,7 @@ class MachineBusy:
     def read(self) -> float:
         """Return user + nice + system + irq + softirq; user includes guests, and iowait and steal are not busy."""
         if self._linux:
-            busy = sum(map(_busy_s, self._lines()))
+            busy = sum(map(_busy_s, self._lines())) if self._names else _busy_s(content_of(self._stat, whole=False))
         else:
             import psutil  # not needed under Linux
 
@@ -53,10 +53,8 @@ class MachineBusy:
         return self._high
 
     def _lines(self) -> Iterable[bytes]:
-        content = content_of(self._stat, whole=bool(self._names))
-        if not self._names:
-            return [content.split(b"\n", 1)[0]]
-        return [line for line in content.split(b"\n") if line.partition(b" ")[0] in self._names]
+        lines = content_of(self._stat).split(b"\n")
+        return [line for line in lines if line.partition(b" ")[0] in self._names]
 
 
 def _busy_s(line: bytes) -> float:
@@ -97,6 +95,8 @@ class JobBusy:
         # The thread may read the members during a mark.
         self._lock = threading.Lock()
         self._members: Snapshot = {}
+        # Whether the root is the only member.
+        self._alone = False
         self._departed_s = self._foreign_s = self._adopted_s = 0.0
         self._measuring: frozenset[ProcessKey] = frozenset()
         self._looked = clock()
@@ -132,7 +132,8 @@ class JobBusy:
         now = self._family()
         before = self._members
         same = now.keys() == before.keys()
-        foreign: Collection[int] = () if same and self._is_root_alone(now) else self._foreign()
+        alone = self._alone if same else self._is_root_alone(now)
+        foreign: Collection[int] = () if same and alone else self._foreign()
         heirs: Heirs = {}
         lost: Mapping[ProcessKey | None, float] = {}
         if not same:
@@ -144,9 +145,11 @@ class JobBusy:
             self._departed_s += sum(lost.values())
         if foreign or self._measuring:
             self._foreign_s += self._foreign_time(foreign, before, now, heirs, lost)
-        self._members = now
+        self._members, self._alone = now, alone
         self._looked = self._clock()
-        counted = sum([times.own_s + times.reaped_s for times in now.values()]) + self._departed_s
+        counted = self._departed_s
+        for times in now.values():
+            counted += times.own_s + times.reaped_s
         return counted - self._foreign_s - self._adopted_s
 
     def _is_root_alone(self, now: Snapshot) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -30,8 +29,7 @@ class ProcessKey(NamedTuple):
     started: float
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessTimes:
+class ProcessTimes(NamedTuple):
     """What the system reports of a process at one moment.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eco2ai_callbacks.metrics.outlook import Outlook
+from eco2ai_callbacks.metrics.outlook import WRITTEN_EVERY, Outlook
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage
 
@@ -162,3 +162,26 @@ def test_steps_give_none(settings: Settings, planned: float | None, epochs: int)
     for epoch in range(1, epochs + 1):
         outlook.reached(epoch, used(float(epoch)), used(float(epoch)))
     assert [outlook.forecast_by_steps(step, planned, used(10.0 + step)) for step in (3, 4, 5)] == [None] * 3
+
+
+def test_a_long_run_s_log_gets_a_forecast_for_each_part_of_the_plan_not_for_each_epoch() -> None:
+    outlook = Outlook(Settings(forecast_after=2))
+    for _ in range(2):  # a session that resumes or starts anew writes its first again
+        outlook.begin(continued=False)
+        written = []
+        for epoch in range(1, 1000):
+            outlook.reached(epoch, used(10.0 * epoch), used(10.0 * epoch))
+            found = outlook.forecast(1000, used(10.0 * epoch))
+            if found is not None and outlook.is_to_be_written(found):
+                written.append(epoch)
+        assert written == list(range(2, 1000, round(1000 * WRITTEN_EVERY)))
+
+
+def test_a_short_run_s_log_gets_a_forecast_for_each_epoch() -> None:
+    outlook = Outlook(Settings(forecast_after=1))
+    outlook.begin(continued=False)
+    for epoch in range(1, 10):
+        outlook.reached(epoch, used(10.0 * epoch), used(10.0 * epoch))
+        found = outlook.forecast(10, used(10.0 * epoch))
+        assert found is not None
+        assert outlook.is_to_be_written(found)

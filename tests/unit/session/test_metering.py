@@ -453,9 +453,10 @@ class TestHanging:
         waits: list[float] = []
 
         class Noting:
-            def acquire(self, timeout: float) -> bool:
-                waits.append(timeout)
-                return True
+            def acquire(self, blocking: bool = True, timeout: float = -1.0) -> bool:
+                if blocking:
+                    waits.append(timeout)
+                return blocking
 
             def release(self) -> None:
                 pass
