@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from eco2ai_callbacks.carbon.pue import provider_wue
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import GRAMS_PER_KG
@@ -90,6 +89,8 @@ def beside_for(settings: Settings, place: str, pue: float, ranks: int = 1) -> Be
     """
     wue, source = settings.wue, ""
     if isinstance(wue, str):
+        from eco2ai_callbacks.carbon.pue import provider_wue  # where the setting asks for a provider's figure
+
         known = provider_wue(place) if place else None
         wue = None if known is None else known.value
         source = known.source if known else f"no provider's figure is known for {place or 'an unknown place'}"

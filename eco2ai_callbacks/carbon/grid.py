@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from eco2ai_callbacks.carbon import beside, intensity
 from eco2ai_callbacks.carbon.intensity import Intensity
-from eco2ai_callbacks.carbon.location import Place, locate
-from eco2ai_callbacks.carbon.pue import provider_pue
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.settings import Settings
@@ -167,6 +165,8 @@ def grid_for(
     place, found_by, doubt = settings.region, _origin(settings), ""
     if place is None:
         environ = os.environ if environ is None else environ
+        from eco2ai_callbacks.carbon.location import Place, locate  # where no region is set
+
         found = guard.call("place", lambda: locate(environ=environ, root=root), Place(None, "unknown", "none"))
         place, found_by, doubt = found.region, found.found_by, found.doubt
     warning = ""
@@ -238,6 +238,8 @@ def _pue(settings: Settings, place: str | None) -> tuple[float, str]:
     if not isinstance(settings.pue, str):
         origin = settings.origin.get("pue", "argument")
         return settings.pue, "default: no overhead counted" if origin == "default" else f"setting ({origin})"
+    from eco2ai_callbacks.carbon.pue import provider_pue  # where the setting asks for a provider's figure
+
     known = provider_pue(place) if place else None
     if known is None:
         return 1.0, f"no provider's figure is known for {place or 'an unknown place'}: no overhead counted"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from eco2ai_callbacks.carbon import tables
-from eco2ai_callbacks.carbon.zones import regions_of_zone
 from eco2ai_callbacks.errors import SettingsError
 
 WORLD = "WORLD"
@@ -156,6 +155,8 @@ def _everywhere(text: str, key: str) -> Iterator[list[Spot]]:
     yield [_part(row) for row in tables.rows("subdivisions", text.strip().upper())]
     yield [place(row[0]) for row in tables.rows_with("spellings", f"|{key}|")]
     yield [_part(row) for row in _parts_called(key)]
+    from eco2ai_callbacks.carbon.zones import regions_of_zone  # for a text that is no code and no name
+
     yield [place(region) for region in regions_of_zone(text) if exists(region) and _is_named(region, text)]
     yield from _displayed(text)
 

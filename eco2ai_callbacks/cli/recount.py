@@ -13,8 +13,8 @@ from eco2ai_callbacks.metrics.sci import score
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.report.fields import texts
 from eco2ai_callbacks.runlog.hashing import LINK_DIGITS
+from eco2ai_callbacks.runlog.prior import inheriting_rank
 from eco2ai_callbacks.runlog.read import Line
-from eco2ai_callbacks.runlog.resume import inheriting_rank
 from eco2ai_callbacks.runlog.tally import Tally, carried_usage
 from eco2ai_callbacks.usage import GRAMS_PER_KG, JOULES_PER_KWH, Usage
 

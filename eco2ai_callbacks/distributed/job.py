@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from eco2ai_callbacks.distributed.messages import (
     Gather,
@@ -16,9 +16,11 @@ from eco2ai_callbacks.distributed.messages import (
     remote_failures,
     sum_ranks,
 )
-from eco2ai_callbacks.distributed.step_looks import StepLooks
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.usage import Usage
+
+if TYPE_CHECKING:
+    from eco2ai_callbacks.distributed.step_looks import StepLooks
 
 M = TypeVar("M")
 
@@ -102,6 +104,8 @@ class JobTotals:
         starts = self.exchange(RankStart(failures=self._reasons()) if start is None else start)
         self._guard.add_remote(remote_failures(starts, self._rank))
         if self._gather is not None and self._store is not None and len(starts) > 1:
+            from eco2ai_callbacks.distributed.step_looks import StepLooks  # where ranks share a store
+
             self._looks = StepLooks(self._store, f"look/{starts[0].token}", len(starts), LOOK_S)
         return starts
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Iterable
 
 from eco2ai_callbacks.host.registry import Entry
-from eco2ai_callbacks.meters.exclusive import ExclusiveMeter
 from eco2ai_callbacks.meters.meter import Meter
 
 
@@ -44,6 +43,8 @@ def drop_channels_owned_elsewhere(
         others: All ranks' trackers.
         clock: Monotonic seconds.
     """
+    from eco2ai_callbacks.meters.exclusive import ExclusiveMeter  # where ranks share a machine
+
     kept: list[Meter] = []
     for meter in meters:
         taken = {c for c in shared_channels([meter]) if taken_since(c, mine, others) is not None}
@@ -67,6 +68,8 @@ def yield_channels_when_taken(
         living: The trackers of the run that run now on this host.
         clock: Monotonic seconds.
     """
+    from eco2ai_callbacks.meters.exclusive import ExclusiveMeter  # where ranks share a machine
+
     return [
         ExclusiveMeter(meter, lambda c: taken_since(c, mine, living()), clock) if shared_channels([meter]) else meter
         for meter in meters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +124,8 @@ def _is_guest(vendor: str, kernel: str, sys: Path) -> bool:
 
 
 def _read_elsewhere() -> Host:
+    import platform  # not needed under Linux
+
     system = platform.system()
     threads = _cpu_count()
     processor = other_processor(system)
@@ -149,7 +150,9 @@ def _cpu_count() -> int:
 
 
 def _fallback_boot_id() -> str:
-    import psutil  # not needed under Linux
+    import platform  # neither is needed under Linux
+
+    import psutil
 
     return f"{platform.node()}-{int(psutil.boot_time())}"
 

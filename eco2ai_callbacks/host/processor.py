@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from eco2ai_callbacks.host.arm import core_name, firmware_name
-from eco2ai_callbacks.host.smbios import processor_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +40,8 @@ def linux_processor(info: Mapping[str, str], threads: int, sys: Path) -> Process
         # POWER's kernel gives the chip, and its vector unit after a comma.
         name = name or info.get("cpu", "").partition(",")[0].strip()
         return Processor(name, info.get("vendor_id", ""), _decimal(info.get("cpu family")), _decimal(info.get("model")))
+    from eco2ai_callbacks.host.arm import core_name, firmware_name  # for the processors that need it
+
     core = core_name(info, threads)
     # A kernel with 32-bit programs calls every core "ARMv7 Processor rev 3 (v7l)".
     found = firmware_name(_firmware_version(sys), threads) or core or name
@@ -52,6 +49,8 @@ def linux_processor(info: Mapping[str, str], threads: int, sys: Path) -> Process
 
 
 def _firmware_version(sys: Path) -> str:
+    from eco2ai_callbacks.host.smbios import processor_version
+
     try:
         return processor_version((sys / "firmware/dmi/tables/DMI").read_bytes())
     except OSError:  # a board without SMBIOS, or another user than root
@@ -66,26 +65,36 @@ def other_processor(system: str) -> Processor:
     """
     if system == "Darwin":
         return _darwin()
-    return _windows() if system == "Windows" else Processor(platform.processor())
+    return _windows() if system == "Windows" else Processor(_by_python())
 
 
 def _darwin() -> Processor:
     name = _sysctl("machdep.cpu.brand_string").rstrip(b"\0").decode(errors="replace").strip()
     # An Intel interpreter on Apple's chip may be told "VirtualApple" by the translation.
+    import platform  # not needed under Linux
+
     if platform.machine() == "arm64" or "Apple" in name:
         return Processor(name if name.startswith("Apple ") else "Apple", "Apple")
     vendor = _sysctl("machdep.cpu.vendor").rstrip(b"\0").decode(errors="replace")
     family, number = _sysctl("machdep.cpu.family"), _sysctl("machdep.cpu.model")
     return Processor(
-        name or platform.processor(),
+        name or _by_python(),
         vendor,
         int.from_bytes(family, "little") if family else None,
         int.from_bytes(number, "little") if number else None,
     )
 
 
+def _by_python() -> str:
+    import platform  # not needed under Linux
+
+    return platform.processor()
+
+
 def _sysctl(key: str) -> bytes:
     """Return a kernel variable's bytes by sysctlbyname(3); none where there is no such variable."""
+    import ctypes  # not needed under Linux
+
     try:
         call = ctypes.CDLL(None).sysctlbyname
     except (OSError, AttributeError, TypeError):
@@ -105,7 +114,7 @@ def _windows() -> Processor:
     numbers = re.search(r"(?:Intel64|AMD64|x86) Family (\d+) Model (\d+)", values["Identifier"])
     arm = values["Identifier"].startswith("ARM")
     return Processor(
-        values["ProcessorNameString"] or platform.processor(),
+        values["ProcessorNameString"] or _by_python(),
         "ARM" if arm else values["VendorIdentifier"],
         int(numbers[1]) if numbers else None,
         int(numbers[2]) if numbers else None,

@@ -7,13 +7,12 @@ processes instead.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from eco2ai_callbacks.host.machine import ancestors, process_identity
@@ -91,7 +90,10 @@ class Registry:
         folder = self._folder(create=True)
         self._sweep(folder)
         whole = folder / f".{entry.writer}"
-        whole.write_text(json.dumps(asdict(entry) | {"numbered_by": self._pid_namespace()}), encoding="utf-8")
+        whole.write_text(
+            json.dumps({name: getattr(entry, name) for name in _DEFAULTS} | {"numbered_by": self._pid_namespace()}),
+            encoding="utf-8",
+        )
         whole.replace(folder / f"{entry.writer}.json")
 
     def leave(self, writer: str) -> None:
@@ -285,4 +287,4 @@ def _parsed(content: bytes) -> tuple[Entry | None, str]:
 
 
 _LISTS = ("devices", "channels")
-_DEFAULTS = {f.name: None if f.default is dataclasses.MISSING else f.default for f in dataclasses.fields(Entry)}
+_DEFAULTS = {f.name: None if f.default is MISSING else f.default for f in fields(Entry)}

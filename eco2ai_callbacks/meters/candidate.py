@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.cpu.busy import JobBusy
-from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 from eco2ai_callbacks.meters.meter import Meter
 from eco2ai_callbacks.settings import Settings
+
+if TYPE_CHECKING:
+    from eco2ai_callbacks.meters.gpu.nvml_driver import Nvml
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,22 @@ from collections.abc import Iterator
 from eco2ai_callbacks.errors import SettingsError
 from eco2ai_callbacks.meters.candidate import MeterContext, Opened
 from eco2ai_callbacks.meters.cpu.sources import CpuSources
-from eco2ai_callbacks.meters.gpu import nvml
-from eco2ai_callbacks.meters.ram import RamModel
+from eco2ai_callbacks.meters.gpu.nvml_library import require
 from eco2ai_callbacks.settings import Settings
 
 
 def open_nvml(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     """Open the NVIDIA GPUs that the setting ``gpus`` asks for."""
     job = context.job
+    environ = os.environ if context.environ is None else context.environ
+    require(settings.gpus, environ, context.gpu_uuids, context.nvml)
+    from eco2ai_callbacks.meters.gpu.nvml import open_nvml  # where the driver is
+
     try:
-        meter = nvml.open_nvml(
+        meter = open_nvml(
             settings.gpus,
             sample_s=settings.sample_s,
-            environ=os.environ if context.environ is None else context.environ,
+            environ=environ,
             job_pids=(lambda: job.pids) if job else tuple,
             used_by_framework=context.gpu_uuids,
             clock=context.clock,
@@ -51,6 +54,8 @@ def cpu_sources(settings: Settings, context: MeterContext) -> CpuSources:
 
 def open_ram_model(settings: Settings, context: MeterContext) -> Iterator[Opened]:
     """Open the model of the memory."""
+    from eco2ai_callbacks.meters.ram import RamModel  # where no counter measures the memory
+
     pids = (lambda job=context.job: job.pids) if context.job else None
     model = RamModel(settings.ram_w_per_gib, pids, context.proc, context.clock)
     yield model, model.detail

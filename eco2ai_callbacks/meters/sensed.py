@@ -5,7 +5,6 @@ Their modules are imported where their hardware is.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +25,11 @@ def has_amd(context: MeterContext) -> bool:
 
 def has_amdsmi(context: MeterContext) -> bool:
     """Return whether there is such a chip, and AMD's library for it."""
-    return has_amd(context) and (context.amdsmi is not None or importlib.util.find_spec("amdsmi") is not None)
+    if context.amdsmi is not None or not has_amd(context):
+        return has_amd(context)
+    import importlib.util
+
+    return importlib.util.find_spec("amdsmi") is not None
 
 
 def open_amdsmi(settings: Settings, context: MeterContext) -> Iterator[Opened]:
@@ -199,7 +202,9 @@ def open_grace(settings: Settings, context: MeterContext) -> Iterator[Opened]:
 
 def has_pmic(context: MeterContext) -> bool:
     """Return whether this is a Raspberry Pi 5."""
-    from eco2ai_callbacks.meters.cpu import pmic
+    if not (context.root / "proc/device-tree/model").exists():
+        return False
+    from eco2ai_callbacks.meters.cpu import pmic  # on boards alone
 
     return pmic.exists(context.root)
 

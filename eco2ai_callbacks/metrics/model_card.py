@@ -12,7 +12,6 @@ from eco2ai_callbacks.carbon import places
 from eco2ai_callbacks.carbon.intensity import Intensity
 from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.meters.meter import Device
-from eco2ai_callbacks.metrics import front_matter
 from eco2ai_callbacks.usage import Usage
 
 FIELD = "co2_eq_emissions"
@@ -129,6 +128,8 @@ def merged(text: str, values: Mapping[str, Any]) -> str:
         ImportError: PyYAML is not installed.
         ValueError: The card's metadata is no YAML, or no mapping.
     """
+    from eco2ai_callbacks.metrics import front_matter  # where a card is written
+
     old = front_matter.parsed(text).get(FIELD)
     extra = {name: value for name, value in old.items() if name not in KEYS} if isinstance(old, Mapping) else {}
     return front_matter.with_field(text, FIELD, {**values, **extra})

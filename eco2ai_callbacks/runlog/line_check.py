@@ -12,7 +12,8 @@ from typing import Any
 
 from eco2ai_callbacks.runlog.chain_check import Fault, Found, written_at
 from eco2ai_callbacks.runlog.hashing import canonical, is_signed, line_hmac
-from eco2ai_callbacks.runlog.read import as_written, raw_lines
+from eco2ai_callbacks.runlog.parse import as_written
+from eco2ai_callbacks.runlog.read import raw_lines
 from eco2ai_callbacks.runlog.sums import same
 from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import kwh

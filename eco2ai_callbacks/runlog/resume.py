@@ -7,8 +7,8 @@ suffice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eco2ai_callbacks.parallel import sum_parallel
@@ -17,29 +17,11 @@ from eco2ai_callbacks.runlog.attempts import latest_attempts
 from eco2ai_callbacks.runlog.ends import Ends, SessionEnd, ends_in
 from eco2ai_callbacks.runlog.hashing import LINK_DIGITS
 from eco2ai_callbacks.runlog.paths import files_of
+from eco2ai_callbacks.runlog.prior import PriorUsage, inheriting_rank
 from eco2ai_callbacks.runlog.read import lines
 from eco2ai_callbacks.runlog.tail import record_in
 from eco2ai_callbacks.runlog.tally import Tally
 from eco2ai_callbacks.usage import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class PriorUsage:
-    """The usage of a run before this session.
-
-    Args:
-        usage: Sum of this rank's part.
-        attempts: How often each epoch was begun.
-        continues: The writer that wrote last, and the hash of its last line.
-        job: Sum of all ranks' parts, as far as this log holds them.
-        note: What may be missing from it, as one clause; ``None`` where nothing is.
-    """
-
-    usage: Usage = field(default_factory=Usage)
-    attempts: Mapping[int, int] = field(default_factory=dict)
-    continues: Mapping[str, str] | None = None
-    job: Usage = field(default_factory=Usage)
-    note: str | None = None
 
 
 def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> PriorUsage:
@@ -63,11 +45,6 @@ def load_prior(path: Path, run: str, rank: int = 0, world_size: int = 1) -> Prio
         best = _prior(Ends(found.by_rank), rank, world_size) or PriorUsage()
         return replace(best, note=f"the sessions of run {run} overlap or lack totals, and are not all counted")
     return replace(prior, note=found.note)
-
-
-def inheriting_rank(rank: int, world_size: int) -> int:
-    """Return the rank that continues a rank's usage: the same one, or the first where there are fewer ranks now."""
-    return rank if rank < world_size else 0
 
 
 # --- the last records -----------------------------------------------------------------------------------------------

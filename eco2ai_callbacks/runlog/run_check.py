@@ -9,7 +9,7 @@ from typing import Any
 
 from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.runlog.chain_check import Fault, Found
-from eco2ai_callbacks.runlog.resume import inheriting_rank
+from eco2ai_callbacks.runlog.prior import inheriting_rank
 from eco2ai_callbacks.runlog.shapes import Figures, Mark
 from eco2ai_callbacks.runlog.sums import all_same, figures
 from eco2ai_callbacks.runlog.tally import Tally

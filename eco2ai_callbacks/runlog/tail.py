@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from eco2ai_callbacks.runlog.read import LONGEST, parsed
+from eco2ai_callbacks.runlog.parse import LONGEST, parsed
 from eco2ai_callbacks.runlog.validate import is_record, unknown_schema
 
 # Bytes of the first block; each one is twice the one before, up to the largest.

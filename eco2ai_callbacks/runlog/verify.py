@@ -33,8 +33,9 @@ from eco2ai_callbacks.runlog.line_check import (
     record_of,
     text_lines,
 )
+from eco2ai_callbacks.runlog.parse import as_written, is_torn
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.read import Progress, as_written, is_torn
+from eco2ai_callbacks.runlog.read import Progress
 from eco2ai_callbacks.runlog.run_check import RunCheck
 from eco2ai_callbacks.runlog.shapes import Mark, Shapes
 from eco2ai_callbacks.runlog.validate import unknown_schema

@@ -11,7 +11,7 @@ from eco2ai_callbacks.guard import Guard, captured
 from eco2ai_callbacks.plain import loggable
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import canonical
-from eco2ai_callbacks.runlog.read import parsed
+from eco2ai_callbacks.runlog.parse import parsed
 from eco2ai_callbacks.runlog.validate import is_field
 
 # JSON and floats hold any smaller number.

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from eco2ai_callbacks.carbon.grid import Grid
+from eco2ai_callbacks.distributed import ownership
 from eco2ai_callbacks.distributed.launcher import rank_from, ranks_here
 from eco2ai_callbacks.distributed.messages import ProposedRun, RankStart
-from eco2ai_callbacks.distributed.ownership import (
-    drop_channels_owned_elsewhere,
-    shared_channels,
-    yield_channels_when_taken,
-)
 from eco2ai_callbacks.guard import Guard, logger
 from eco2ai_callbacks.host.package import package_version
 from eco2ai_callbacks.host.registry import Registry
@@ -29,10 +26,9 @@ from eco2ai_callbacks.parallel import sum_parallel
 from eco2ai_callbacks.phases.ledger import PhaseLedger
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.paths import file_for
-from eco2ai_callbacks.runlog.resume import PriorUsage, load_prior
+from eco2ai_callbacks.runlog.prior import PriorUsage
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.write import Writer
-from eco2ai_callbacks.session.baseline import Baseline, measure_baseline
 from eco2ai_callbacks.session.beside import BesideFigures, beside_figures
 from eco2ai_callbacks.session.context import Platform, RunContext
 from eco2ai_callbacks.session.gpu_health import HealthLedger
@@ -48,7 +44,9 @@ from eco2ai_callbacks.session.stages import Stages
 from eco2ai_callbacks.session.worker import Worker
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.sinks import open_sinks
-from eco2ai_callbacks.sinks.console import Console
+
+if TYPE_CHECKING:
+    from eco2ai_callbacks.session.baseline import Baseline
 
 
 def open_session(
@@ -68,6 +66,8 @@ def open_session(
     rank, world_size = context.rank or rank_from(environ)
     prior = PriorUsage()
     if log is not None and run.continued:
+        from eco2ai_callbacks.runlog.resume import load_prior  # for a run that goes on
+
         prior = guard.call("log file", lambda: load_prior(log, run.run, rank, world_size), prior)
         if prior.note is not None:
             guard.record(f"log file: {prior.note}")
@@ -104,11 +104,14 @@ def open_session(
             stack.callback(meter.close)
         writer = None if log is None else Writer(file_for(log, identity.writer), environ.get("ECO2AI_LOG_KEY"))
         sinks = open_sinks(settings, host, platform.sinks, guard)
-        publisher = Publisher(
-            writer, sinks, guard, console=Console(log=log, environ=environ) if settings.console and speaks else None
-        )
+        console = None
+        if settings.console and speaks:
+            from eco2ai_callbacks.sinks.console import Console  # where a line is printed
+
+            console = Console(log=log, environ=environ)
+        publisher = Publisher(writer, sinks, guard, console=console)
         stack.callback(publisher.close)
-        presence.measures([each.uuid for each in devices_of(found.meters)], shared_channels(found.meters))
+        presence.measures([each.uuid for each in devices_of(found.meters)], ownership.shared_channels(found.meters))
         return PreparedSession(
             settings=settings,
             platform=platform,
@@ -182,6 +185,8 @@ class PreparedSession:
         settings, platform, guard = self.settings, self.platform, self.guard
         if not settings.baseline_s or self.context.alone:
             return self
+        from eco2ai_callbacks.session.baseline import measure_baseline
+
         metering = Metering(self.found.meters, guard, platform.clock, worker.outside)
         others, sleep = self.presence.shared_with(), platform.sleep
         found = measure_baseline(
@@ -257,9 +262,9 @@ class PreparedSession:
         if self.context.gather is not None:
             ranks = tuple(start.entry for start in starts if start.entry is not None)
             self.presence.joins(ranks)
-            return drop_channels_owned_elsewhere(meters, entry, ranks, clock)
+            return ownership.drop_channels_owned_elsewhere(meters, entry, ranks, clock)
         if self.identity.world_size > 1 or self.settings.run_id is not None:
-            return yield_channels_when_taken(meters, entry, self.presence.same_run, clock)
+            return ownership.yield_channels_when_taken(meters, entry, self.presence.same_run, clock)
         return list(meters)
 
     def _template(self, meters: Sequence[Meter]) -> Record:

@@ -11,14 +11,13 @@ from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import Host
 from eco2ai_callbacks.meters.meter import Meter, model_check_of
-from eco2ai_callbacks.metrics import sci
 from eco2ai_callbacks.record import ADDING_EVENTS
-from eco2ai_callbacks.session.baseline import Baseline
 from eco2ai_callbacks.settings import Settings
 from eco2ai_callbacks.usage import Usage, kwh
 
 if TYPE_CHECKING:
     from eco2ai_callbacks.calibration.wall import WallFit
+    from eco2ai_callbacks.session.baseline import Baseline
 
 
 class BesideFigures:
@@ -94,6 +93,8 @@ class BesideFigures:
         unit = self._sci_unit
         if unit is None:
             return None
+        from eco2ai_callbacks.metrics import sci  # where the setting asks for a score
+
         units = sci.units_of(unit, epochs=self._epochs, samples=self._samples, tokens=self._tokens)
         return sci.score(unit, units, Usage(grams=self._grams).co2_kg, self._embodied_kg)
 

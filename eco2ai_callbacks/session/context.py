@@ -20,7 +20,6 @@ from eco2ai_callbacks.meters.discovery import Discovery, MeterContext, discover
 from eco2ai_callbacks.phases.clock import PhaseClock
 from eco2ai_callbacks.session.by_hand import StartedByHand
 from eco2ai_callbacks.session.identity import Checkpoint, new_id
-from eco2ai_callbacks.session.launch import Launch
 from eco2ai_callbacks.session.place import ThreadClock, thread_clock
 from eco2ai_callbacks.session.siblings import Siblings
 from eco2ai_callbacks.session.watched import WatchedCalls
@@ -149,6 +148,8 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
     together = context.gather is not None or size < 2
     if together and restarts(platform.variables) is None:
         return ProposedRun(new_id())
+    from eco2ai_callbacks.session.launch import Launch  # where a launcher has started several ranks
+
     # Numbers of their own, so that an evaluation of one rank does not shift the numbers of its fits.
     number = -1 - platform.evaluations() if context.alone else platform.number()
     log = None if settings.log_file is None else settings.log_file.absolute()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eco2ai_callbacks.parallel import sum_parallel
-from eco2ai_callbacks.runlog.resume import PriorUsage, inheriting_rank
+from eco2ai_callbacks.runlog.prior import PriorUsage, inheriting_rank
 from eco2ai_callbacks.usage import Usage
 
 # "1e5" is a number too.

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.host.machine import process_identity, process_started
 from eco2ai_callbacks.host.registry import Entry, Registry, ancestry, around_process, lineage
-from eco2ai_callbacks.runlog.unfinished import unfinished
 from eco2ai_callbacks.session.context import Platform
 from eco2ai_callbacks.session.identity import SessionIdentity
 from eco2ai_callbacks.session.siblings import Member, Named
@@ -190,6 +189,8 @@ def unfinished_runs(settings: Settings, platform: Platform, first_epoch: int = 0
     """
     if settings.log_file is None:
         return []
+    from eco2ai_callbacks.runlog.unfinished import unfinished  # at the start of a fit that may continue a run
+
     host = platform.host().hash
     writers = {entry.writer for entry in Registry(host, platform.registry).living()}
     return unfinished(settings.log_file.absolute(), settings.project, host, writers, first_epoch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager
@@ -24,6 +23,8 @@ def around_each_call(function: Callable[P, R], around: Around) -> Callable[P, R]
         function: The function.
         around: Returns the context manager of one call.
     """
+    import inspect  # for a decorated function only; it takes long to import
+
     wrapped: Callable[..., Any]
     if inspect.iscoroutinefunction(function):
         wrapped = _coroutine(function, around)

@@ -1,7 +1,6 @@
 """The settings as keyword arguments."""
 
-from __future__ import annotations
-
+# Without annotations as strings, each of which ``TypedDict`` would compile.
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime

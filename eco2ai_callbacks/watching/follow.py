@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from eco2ai_callbacks.runlog.anchors import SPACING
+from eco2ai_callbacks.runlog.parse import LONGEST
 from eco2ai_callbacks.runlog.paths import files_of
-from eco2ai_callbacks.runlog.read import LONGEST
 
 # Bytes at the end of a log that are read at first. Each session that is running states all that holds for it once in
 # ``SPACING`` bytes.

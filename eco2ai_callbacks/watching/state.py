@@ -11,7 +11,7 @@ from eco2ai_callbacks.report.fields import band, mapping, moment, number, text, 
 from eco2ai_callbacks.report.stated import ExpectedTotal, expected
 from eco2ai_callbacks.report.sums import Band
 from eco2ai_callbacks.runlog.ends import usage_of
-from eco2ai_callbacks.runlog.read import as_written, parsed
+from eco2ai_callbacks.runlog.parse import as_written, parsed
 from eco2ai_callbacks.runlog.restore import Restorer
 from eco2ai_callbacks.runlog.validate import is_checked, is_record, unknown_schema
 from eco2ai_callbacks.usage import Usage

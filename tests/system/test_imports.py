@@ -183,7 +183,9 @@ INSIDE: dict[str, list[set[str]]] = {
         {"nvml_division", "nvml_health"},
         {"nvml_board", "nvml_activity", "nvml_domains", "pci_opening", "amd_devices", "amd_selection"},
         {"nvml_driver", "pci_selection"},
-        {"selection", "nvml_binding", "sharing", "aside", "amd_metrics", "framework_devices"},
+        {"nvml_binding"},
+        {"nvml_library"},
+        {"selection", "sharing", "aside", "amd_metrics", "framework_devices"},
     ],
     "calibration": [
         {"__init__"},
@@ -216,13 +218,14 @@ INSIDE: dict[str, list[set[str]]] = {
         {"verdict"},
         {"aggregate", "run_check", "line_check", "writable"},
         {"resume", "unfinished", "chain_check"},
+        {"prior"},
         {"ends"},
         {"anchors"},
         {"tail"},
         {"read", "sums"},
         {"restore"},
         {"short"},
-        {"attempts", "draft", "tally", "validate", "paths", "hashing", "inferred", "shapes"},
+        {"parse", "attempts", "draft", "tally", "validate", "paths", "hashing", "inferred", "shapes"},
     ],
     "sinks": [
         {"__init__"},
@@ -337,10 +340,18 @@ HEAVY = ("numpy", "pandas", "torch", "lightning", "pytorch_lightning", "transfor
 # What is needed only on some machines, or by the command line.
 LAZY = ("pynvml", "psutil", "click")
 # Of the standard library, what no setting, file or counter has asked for.
-UNUSED = ("tomllib", "secrets", "hmac", "difflib", "pickle", "csv")
+UNUSED = (
+    *("tomllib", "secrets", "hmac", "difflib", "pickle", "csv", "platform", "decimal"),
+    *("ctypes", "importlib.util"),
+)
 ON_DEMAND = (
     *("calibration.store", "calibration.fit", "meters.cpu.calibrated", "meters.cpu.rapl", "meters.cpu.counters"),
-    *("carbon.over_time", "carbon.price", "carbon.similar", "sinks.csv"),
+    *("carbon.over_time", "carbon.price", "carbon.similar", "sinks.csv", "sinks.console"),
+    *("carbon.location", "carbon.pue", "carbon.signals", "carbon.zones"),
+    *("meters.gpu.nvml", "meters.gpu.nvml_driver", "meters.gpu.nvml_board", "meters.gpu.aside", "meters.cpu.pmic"),
+    *("meters.exclusive", "distributed.step_looks", "session.launch", "session.baseline"),
+    *("metrics.front_matter", "metrics.sci"),
+    *("runlog.ends", "runlog.read", "runlog.restore", "runlog.resume", "runlog.unfinished"),
 )
 
 
@@ -365,7 +376,7 @@ import sys
 from eco2ai_callbacks import Tracker
 with Tracker(region="FR", log_file="eco2ai.jsonl", console=False, gpus=(), powercap_root="none") as run:
     run.mark()
-loaded = {{name.partition(".")[0] for name in sys.modules}}
+loaded = {{part for name in sys.modules for part in (name, name.partition(".")[0])}}
 assert not loaded & {{*{(*HEAVY, *LAZY, *UNUSED)!r}}}, loaded
 ours = {{*sys.modules}} & {{"eco2ai_callbacks." + name for name in {ON_DEMAND!r}}}
 assert not ours, ours

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from eco2ai_callbacks.record import Record
-from eco2ai_callbacks.runlog.read import parsed, records
+from eco2ai_callbacks.runlog.parse import parsed
+from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
 from eco2ai_callbacks.runlog.write import Writer
 

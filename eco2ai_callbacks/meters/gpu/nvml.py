@@ -18,7 +18,8 @@ from eco2ai_callbacks.meters.gpu.nvml_division import Division, divided
 from eco2ai_callbacks.meters.gpu.nvml_domains import VIRTUAL_HINT, domains, is_guest
 from eco2ai_callbacks.meters.gpu.nvml_driver import Listing, Nvml
 from eco2ai_callbacks.meters.gpu.nvml_health import States
-from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose, hides_all
+from eco2ai_callbacks.meters.gpu.nvml_library import require
+from eco2ai_callbacks.meters.gpu.selection import Choice, Part, choose
 from eco2ai_callbacks.meters.gpu.sharing import is_shared, own_processes, sees_host_pids
 from eco2ai_callbacks.meters.meter import Device
 from eco2ai_callbacks.usage import Method
@@ -63,10 +64,7 @@ def open_nvml(
         {'gpu:GPU-8932f937': 0.0}
         >>> meter.close()
     """
-    if not gpus:
-        raise MeterUnavailable("no GPU is selected")
-    if gpus in ("auto", "visible") and not used_by_framework and hides_all(environ):
-        raise MeterUnavailable("no GPU is selected: CUDA_VISIBLE_DEVICES hides them all")
+    require(gpus, environ, used_by_framework, library)
     nvml = driver.load_nvml() if library is None else library
     driver.initialise(nvml)
     with contextlib.ExitStack() as stack:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eco2ai_callbacks.errors import MeterUnavailable
+from eco2ai_callbacks.meters.gpu.nvml_library import MODULE
 
 if TYPE_CHECKING:
     from importlib import metadata
 
-MODULE, PACKAGE = "pynvml", "nvidia-ml-py"
+PACKAGE = "nvidia-ml-py"
 # Without these no board can be listed; what else a binding lacks is a matter of each answer.
 _REQUIRED = ("NVMLError", "nvmlInit", "nvmlShutdown", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex")
 # What the import of a module that was made for another Python or another machine ends with.

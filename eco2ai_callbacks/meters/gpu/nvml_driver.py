@@ -4,14 +4,13 @@ from __future__ import annotations
 
 # ruff: noqa: N802  the names are those of nvml.h
 import contextlib
-import ctypes
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.gpu import nvml_binding
+from eco2ai_callbacks.meters.gpu.nvml_library import NO_DRIVER, require_driver
 from eco2ai_callbacks.meters.gpu.selection import UNNAMED, Gpu, MigDevice, Part
 
 # Return codes of nvml.h (nvmlReturn_t).
@@ -38,9 +37,9 @@ _REASONS = {
     NOT_SUPPORTED: "not supported",
     NO_PERMISSION: "insufficient permissions",
     6: "not found",
-    9: "no NVIDIA driver",
+    9: NO_DRIVER,
     TIMEOUT: "no answer in time",
-    NO_LIBRARY: "no NVIDIA driver",
+    NO_LIBRARY: NO_DRIVER,
     FUNCTION_NOT_FOUND: "not supported by this driver",
     LOST: "the GPU is lost",
     NEEDS_RESET: "the GPU needs a reset",
@@ -90,19 +89,8 @@ def load_nvml() -> Nvml:
     Raises:
         MeterUnavailable: Where it is not installed or cannot be used, or where there is no driver for it.
     """
-    # Without the driver's library the binding is not needed, and its import takes longer than all else at a start.
-    if sys.platform == "linux" and nvml_binding.MODULE not in sys.modules and not _is_library_there():
-        raise MeterUnavailable(reason(NO_LIBRARY), hint(NO_LIBRARY))
+    require_driver()
     return cast(Nvml, nvml_binding.load())
-
-
-def _is_library_there() -> bool:
-    """Return whether the driver's library can be loaded, by the name by which the binding does so."""
-    try:
-        ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return False
-    return True
 
 
 def initialise(nvml: Nvml) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -76,11 +75,10 @@ def unsupported(
         >>> unsupported(Path("machine"), {}, system="Linux", machine="x86_64")
         ()
     """
-    system, machine = system or platform.system(), machine or platform.machine()
     found: dict[str, tuple[str, bool]] = {
         "gpu:amd": ("AMD GPU (ROCm)", _amd(root)),
         "gpu:intel": ("Intel GPU (XPU)", _intel(root)),
-        "gpu:apple": ("Apple GPU (MPS)", system == "Darwin" and machine == "arm64"),
+        "gpu:apple": ("Apple GPU (MPS)", _apple(system, machine)),
         "tpu:google": ("Google TPU", _tpu(root)),
         "hpu:intel": ("Intel Gaudi (HPU)", any(_matching(root, "dev/hl[0-9]*")) or _HABANA in _vendors(root, "accel")),
         "neuron:aws": ("AWS Neuron", any(_matching(root, "dev/neuron[0-9]*"))),
@@ -93,6 +91,14 @@ def unsupported(
         if domain not in present:
             found[domain] = name, True
     return tuple(name for domain, (name, present) in found.items() if present and domain not in covered)
+
+
+def _apple(system: str | None, machine: str | None) -> bool:
+    if (system or sys.platform).lower() != "darwin":
+        return False
+    import platform  # takes long to import
+
+    return (machine or platform.machine()) == "arm64"
 
 
 def _amd(root: Path) -> bool:
@@ -172,25 +178,25 @@ def _vendors(root: Path, kind: str) -> frozenset[str]:
 def _matching(root: Path, pattern: str) -> list[Path]:
     """Return the paths below a folder that match a pattern, whose parts are names, ``*``, ``name*`` or ``name[0-9]*``.
 
-    Compiling the patterns of ``Path.glob`` takes most of the time of a start.
+    Compiling the patterns of ``Path.glob`` takes most of the time of a start, and paths as objects much of the rest.
     """
-    found = [root]
+    found = [str(root)]
     for part in pattern.split("/"):
         if "*" not in part:
-            found = [folder / part for folder in found]
+            found = [f"{folder}/{part}" for folder in found]
             continue
         begin, digit, _ = part.partition("[0-9]*")
         begin = begin.removesuffix("*")
         found = [
-            folder / name
+            f"{folder}/{name}"
             for folder in found
             for name in _names(folder)
             if name.startswith(begin) and (not digit or name[len(begin) : len(begin) + 1] in _DIGITS)
         ]
-    return sorted(path for path in found if path.exists())
+    return sorted(Path(path) for path in found if os.path.exists(path))  # noqa: PTH110
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names are enough
     except OSError:

@@ -6,13 +6,11 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from altered import KEY, texts, whole, write
 
 from eco2ai_callbacks.runlog.chain_check import Found
 from eco2ai_callbacks.runlog.hashing import canonical, line_hmac, signed
 from eco2ai_callbacks.runlog.line_check import first_written, is_spelt, own_faults, record_lines
-from eco2ai_callbacks.runlog.read import is_torn
 
 ROW = {"run": "r", "writer": "w", "seq": 0, "event": "epoch", "joules": {"cpu": 3.6e6}, "energy_kwh": 1.0}
 
@@ -45,15 +43,6 @@ def test_only_the_writers_spelling_is_its_own() -> None:
     assert is_spelt(ROW, text)
     assert not is_spelt(ROW, text + " ")
     assert not is_spelt({"loss": float("inf")}, '{"loss":1e999}')
-
-
-@pytest.mark.parametrize(
-    ("text", "torn"),
-    [('{"sch', True), ('{"schema":1,"run', True), ("\0\0", True), ("x", False), ("{}", False)],
-    ids=["key", "record", "zeros", "text", "object"],
-)
-def test_a_record_that_was_cut_off_is_torn(text: str, torn: bool) -> None:
-    assert is_torn(text) is torn
 
 
 def test_the_lines_of_a_file_and_when_its_first_record_was_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from sessions import Written
 
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.runlog.hashing import LINK_DIGITS, line_hash
-from eco2ai_callbacks.runlog.read import lines, parsed, records, total
+from eco2ai_callbacks.runlog.read import lines, records, total
 from eco2ai_callbacks.runlog.tally import carried_usage
 from eco2ai_callbacks.runlog.validate import is_record
 from eco2ai_callbacks.usage import Usage
@@ -149,15 +149,6 @@ class TestForm:
     )
     def test_what_is_absent_is_null(self, name: str, good: object):
         assert is_record(RECORD | {name: good})
-
-
-class TestParsed:
-    @pytest.mark.parametrize("text", ["", "{", "NaN", "Infinity", "-Infinity", '{"a":NaN}', "1e999", "[" * 100_000])
-    def test_what_is_no_json_is_none(self, text: str):
-        assert parsed(text) is None
-
-    def test_numbers_come_back(self):
-        assert parsed('{"a":[1,-0.5,1e-9]}') == {"a": [1, -0.5, 1e-9]}
 
 
 class TestTotal:
