@@ -69,8 +69,8 @@ def test_a_sum_over_what_counts_is_the_reports(spark: Any, tmp_path: Path, monke
     assert (types["start"], types["counts"], types["epoch"]) == ("timestamp", "boolean", "bigint")
 
 
-# What the reader of the example has already, which counts its own CPU time, and the same training on the driver's machine
-# after it. The model's watts of a busy thread stand in the log: a loop in this process would count its Java process too.
+# What the reader of the example has already, which counts its own CPU time, and the same training on the driver's
+# machine after it. The log states the watts of a busy thread: a loop in this process would count its Java process too.
 BURN_S = 1.0
 BEFORE = f"""
 import json, os, time
