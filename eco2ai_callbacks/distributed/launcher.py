@@ -104,7 +104,10 @@ def launched_ids(
     number: int = 0,
     launcher_of: Callable[[str], object] | None = None,
 ) -> tuple[str, ...]:
-    """Return the ids that :func:`launched_id` gives a launch whose hosts and ranks change in number, the present first.
+    """Return the ids that a launch's run may have, whose hosts and ranks change in number; a new run's first.
+
+    The first one is the launching process's, whatever port the first rank listens at: ``torchrun`` may choose another
+    one each time that it starts ranks. The others are those that :func:`launched_id` gives on one host and on several.
 
     Args:
         environ: The launcher's variables.
@@ -115,8 +118,11 @@ def launched_ids(
     launcher = _launcher(environ)
     if launcher is None:
         return ()
-    now = environ.get(launcher.local_size, "") == environ[launcher.size]
-    found = [_id(launcher, environ, host, number, launcher_of, alone=alone) for alone in (now, not now)]
+    # A process that makes several launches without a name tells them apart by their ports alone.
+    named = environ.get(launcher.job[0], "") not in _UNNAMED
+    anywhere = {**environ, "MASTER_ADDR": "", "MASTER_PORT": ""} if named else environ
+    places = ((anywhere, True), (environ, True), (environ, False))
+    found = [_id(launcher, at, host, number, launcher_of, alone=alone) for at, alone in places]
     return tuple(dict.fromkeys(each for each in found if each is not None))
 
 

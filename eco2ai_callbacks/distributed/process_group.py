@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from eco2ai_callbacks.distributed.meeting import Meeting
 from eco2ai_callbacks.distributed.messages import Gather, Meet, SharedStore
 from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.guard import Guard, logger
@@ -21,12 +21,6 @@ Ranks = Literal["auto", "torch", "jax"] | None
 RANKS: tuple[Ranks, ...] = ("auto", "torch", "jax", None)
 # Seconds to wait for the other ranks. They start a training together: the framework has just synchronised them.
 WAIT_S = 30.0
-_LOOK_S = 0.01
-# Looks into the store that all waiting ranks of a job make together in a second: one thread of rank 0's host or the
-# launcher's answers them all.
-_LOOKS_PER_S = 10_000
-# Key that a rank sets when it ends early: nobody waits for it.
-_GONE = "eco2ai/gone"
 
 
 class Group(NamedTuple):
@@ -101,25 +95,26 @@ def torch_group(modules: Mapping[str, Any] = sys.modules, wait_s: float = WAIT_S
     if group.get_world_size() < 2:
         return None
     store = _store(group)
-    size = group.get_world_size()
-    if store is not None and not Guard().call("ranks", lambda: all_ask(store(), size, wait_s), True):
+    rank, size = group.get_rank(), group.get_world_size()
+    meeting = None if store is None else Meeting(store, rank, size)
+    if meeting is not None and not Guard().call("ranks", lambda: meeting.all_ask(wait_s), True):
         logger.warning("not all %d ranks measure, or not at the same time: each knows its own part alone", size)
         return None
 
     def meet(able: bool) -> bool:
-        if store is None:
+        if meeting is None:
             return able
         if not able:
-            Guard().call("ranks", lambda: store().set(_GONE, "yes"), None)
+            Guard().call("ranks", meeting.leave, None)
             return False
-        return Guard().call("ranks", lambda: all_ask(store(), size, wait_s), False)
+        return Guard().call("ranks", lambda: meeting.all_ask(wait_s), False)
 
     def gather(told: Any) -> list[Any]:
         heard: list[Any] = [None] * group.get_world_size()
         group.all_gather_object(heard, told)
         return heard
 
-    return Group(group.get_rank(), group.get_world_size(), gather, meet)
+    return Group(rank, size, gather, meet)
 
 
 def torch_rank(modules: Mapping[str, Any] = sys.modules) -> tuple[int, int] | None:
@@ -161,32 +156,6 @@ def _store(group: Any) -> Callable[[], Any] | None:
     """Return what opens the group's store; ``None`` where this version of torch has none."""
     found: Callable[[], Any] | None = getattr(getattr(group, "distributed_c10d", None), "_get_default_store", None)
     return found
-
-
-def all_ask(store: Any, size: int, wait_s: float) -> bool:
-    """Return whether all ranks call this at about the same time; the result is the same on all that do.
-
-    Once a rank has ended early, those that are waiting wait no longer.
-
-    Args:
-        store: A store of ``torch.distributed`` that they share.
-        size: Number of ranks.
-        wait_s: Seconds that the first one waits for the last.
-    """
-    turn = store.add("eco2ai/turn", 0)
-    answer = f"eco2ai/{turn}/answer"
-    until = time.monotonic() + wait_s
-    if store.add(f"eco2ai/{turn}/asking", 1) == size:
-        # Before the answer, so that a rank that has it uses the next turn.
-        store.add("eco2ai/turn", 1)
-        store.compare_set(answer, "", "all")
-    while not store.check([answer]):
-        if time.monotonic() > until or store.check([_GONE]):
-            # The first answer is kept, if the last rank arrives at this very moment.
-            store.compare_set(answer, "", "some")
-            store.add("eco2ai/turn", 1)
-        time.sleep(max(_LOOK_S, size / _LOOKS_PER_S))
-    return bool(store.get(answer) == b"all")
 
 
 def has_jax_group(modules: Mapping[str, Any] = sys.modules) -> bool:

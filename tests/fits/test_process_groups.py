@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from fake_torch import Torch
 
+from eco2ai_callbacks.distributed.meeting import Meeting
 from eco2ai_callbacks.distributed.messages import (
     RankUsage,
 )
-from eco2ai_callbacks.distributed.process_group import all_ask, jax_group, torch_group
+from eco2ai_callbacks.distributed.process_group import jax_group, torch_group
 from eco2ai_callbacks.usage import Usage
 
 
@@ -35,16 +36,18 @@ def test_a_lightning_strategy_with_ways_of_its_own_is_asked_for_each_rank_s_word
 
 
 def test_ranks_agree_on_whether_all_of_them_ask() -> None:
+    """In one store, as torchrun keeps it for ranks that it starts again."""
     torch = pytest.importorskip("torch")
     store = torch.distributed.HashStore()
 
     def ask(ranks: int, wait_s: float) -> list[bool]:
         with ThreadPoolExecutor(ranks) as pool:
-            return list(pool.map(lambda rank: all_ask(store, 3, wait_s), range(ranks)))
+            return list(pool.map(lambda rank: Meeting(lambda: store, rank, 3).all_ask(wait_s), range(ranks)))
 
     assert ask(3, wait_s=30.0) == [True] * 3
     assert ask(2, wait_s=0.1) == [False] * 2
     assert ask(1, wait_s=0.1) == [False]
+    Meeting(lambda: store, 0, 3).leave()
     assert ask(3, wait_s=30.0) == [True] * 3
 
 

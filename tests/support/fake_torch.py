@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import types
 from typing import Any
 
 
 class Store:
-    """A store of a process group, in this process."""
+    """A store of a process group, in this process, which threads may use for ranks."""
 
     def __init__(self) -> None:
         self.held: dict[str, str] = {}
+        self._one = threading.RLock()
 
     def add(self, key: str, amount: int) -> int:
-        self.held[key] = str(int(self.held.get(key, "0")) + amount)
-        return int(self.held[key])
+        with self._one:
+            self.held[key] = str(int(self.held.get(key, "0")) + amount)
+            return int(self.held[key])
 
     def set(self, key: str, value: str) -> None:
         self.held[key] = value
@@ -26,9 +29,10 @@ class Store:
         return all(key in self.held for key in keys)
 
     def compare_set(self, key: str, expected: str, value: str) -> bytes:
-        if self.held.get(key, "") == expected:
-            self.held[key] = value
-        return self.get(key)
+        with self._one:
+            if self.held.get(key, "") == expected:
+                self.held[key] = value
+            return self.get(key)
 
 
 class Torch:

@@ -139,7 +139,12 @@ INSIDE: dict[str, list[set[str]]] = {
         {"forecast", "budget", "model_card", "run_facts"},
         {"scalars", "front_matter", "sci"},
     ],
-    "distributed": [{"__init__"}, {"job", "process_group"}, {"step_looks"}, {"messages", "ownership", "launcher"}],
+    "distributed": [
+        {"__init__"},
+        {"job", "process_group"},
+        {"step_looks"},
+        {"messages", "ownership", "launcher", "meeting"},
+    ],
     "meters": [
         {"__init__"},
         {"discovery"},

