@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,11 +17,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from guides import run_section
-from logcheck import by_run, rows
 from sweeps import PAGE, SECTIONS, Watched, check_sweep, left
 
 from eco2ai_callbacks import load, track
 from eco2ai_callbacks.cli import main
+from eco2ai_callbacks.runlog.verify import verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # what the libraries say of so small a training
 
@@ -144,4 +146,61 @@ def test_an_example_s_search_is_one_run_with_its_trials_inside(section: str, wat
     assert row["energy_kwh"] == pytest.approx(around.energy_kwh)
     # The trackers of the callbacks that somebody still holds, and the example's own.
     names.clear()
+    assert left() == (0, [])
+
+
+def test_a_trial_of_hyperband_is_no_continuation_of_another_run(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = for_keras_tuner()
+    import keras
+    import keras_tuner
+
+    from eco2ai_callbacks.keras import Eco2AICallback
+
+    def build(choices: Any) -> Any:
+        net = keras.Sequential([keras.layers.Dense(choices.Int("units", 1, 64)), keras.layers.Dense(1)])
+        net.compile("sgd", "mse")
+        return net
+
+    x, y = given["x"][:32], given["y"][:32]
+    ours = Eco2AICallback(project="trials", **SETTINGS)
+    build(keras_tuner.HyperParameters()).fit(x, y, epochs=2, callbacks=[ours])  # a run that the copies know of
+    tuner = keras_tuner.Hyperband(build, "val_loss", max_epochs=2, factor=2, directory="tuning")
+    with track(project="search", **SETTINGS):
+        tuner.search(x, y, validation_split=0.25, callbacks=[ours])
+    assert verify(Path("eco2ai.jsonl")).whole
+    before, search, *trials = load("eco2ai.jsonl").runs
+    assert (before.parent, search.project) == (None, "search")
+    assert len(trials) == len(tuner.oracle.trials)
+    assert {run.parent for run in trials} == {search.id}
+    begun = sorted(tuner.oracle.get_trial(each).hyperparameters["tuner/initial_epoch"] for each in tuner.oracle.trials)
+    assert sorted(run.epochs[0].epoch for run in trials) == begun
+    assert {0, 1} == set(begun)
+    assert "counted as a new one" not in caplog.text
+
+
+def test_trials_by_name_are_runs_and_one_that_is_pruned_keeps_its_epochs(watched: Watched) -> None:
+    given = for_hugging_face()
+    import optuna
+    from transformers import Trainer, TrainingArguments
+
+    import eco2ai_callbacks.transformers  # noqa: F401 - makes the name known
+
+    class Second(optuna.pruners.BasePruner):  # type: ignore[misc]
+        def prune(self, study: Any, trial: Any) -> bool:
+            return bool(trial.number == 1)
+
+    args = TrainingArguments("out", num_train_epochs=2, eval_strategy="epoch", report_to=["eco2ai"], disable_tqdm=True)
+    data = {"train_dataset": given["train_data"], "eval_dataset": given["eval_data"]}
+    trainer = Trainer(args=args, model_init=given["make_model"], **data)
+
+    def choose(trial: Any) -> dict[str, float]:
+        return {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)}
+
+    with track(project="search", **SETTINGS):
+        trainer.hyperparameter_search(choose, n_trials=3, backend="optuna", pruner=Second())
+    _, trials = check_sweep(watched, inside=3)
+    assert [[epoch.epoch for epoch in run.epochs] for run in trials] == [[0, 1], [0], [0, 1]]
+    del trainer, trials
     assert left() == (0, [])
