@@ -119,6 +119,7 @@ def for_hugging_face() -> dict[str, Any]:
 
 def for_optuna() -> dict[str, Any]:
     pytest.importorskip("optuna")
+    pytest.importorskip("lightning.pytorch")
     return {"make_model": lightning_model, "train_data": lightning_data(), "val_data": lightning_data()}
 
 
