@@ -175,7 +175,7 @@ class Eco2AICallback(keras.callbacks.Callback):
         group = self._group() if fit else None
         return self._lifecycle.begin(
             fit=fit,
-            checkpoint=self._lifecycle.continued(first_epoch) if first_epoch > 0 else None,
+            checkpoint=self._lifecycle.continued(first_epoch) if first_epoch > 0 and not _in_search() else None,
             done=first_epoch if fit else None,
             call=call_of(calls, "keras"),
             rank=(group.rank, group.size) if group else torch_rank(),
@@ -262,6 +262,11 @@ class Eco2AICallback(keras.callbacks.Callback):
             if self._alone:
                 self._lifecycle.end()
         self._alone = False
+
+
+def _in_search() -> bool:
+    """Return whether Keras Tuner has called: a trial goes on with another one's model, and is a run of its own."""
+    return call_of(("search",), "keras_tuner") is not None
 
 
 def _sizes() -> tuple[int, int, int] | None:

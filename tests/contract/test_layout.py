@@ -97,7 +97,7 @@ NEEDS_FRAMEWORK = re.compile(
     re.MULTILINE,
 )
 # These have environments of their own.
-APART = {"test_ray.py", "test_hosts.py", "test_spark.py"}
+APART = {"test_ray.py", "test_hosts.py", "test_spark.py", "test_sweeps.py", "test_deepspeed.py"}
 
 
 @pytest.mark.parametrize("folder", ["contract", "system"])

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -195,6 +196,31 @@ def test_generators_without_a_length_are_no_hindrance(data: Any) -> None:
     assert len(epochs(rows())) == 2
 
 
+@pytest.mark.parametrize("planned", [20, None], ids=["steps", "open"])
+def test_a_stream_without_an_end_has_rows_and_forecasts_by_steps(
+    data: Any, planned: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eco2ai_callbacks.metrics.figures.LOOK_S", 0.0)
+
+    def batches() -> Any:
+        while True:
+            yield data[0][:16], data[1][:16]
+
+    class Stops(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = batch == 19
+
+    listed = [Eco2AICallback(every_n_steps=8, gpus=()), Stops()]
+    model().fit(batches(), steps_per_epoch=planned, callbacks=listed, verbose=0)
+    check_whole(rows())
+    assert [row["epoch"] for row in epochs(rows())] == [0]
+    windows = [tuple(row["steps"]) for row in rows() if row["steps"]]
+    assert windows == [(8, 8, None, None), (16, 8, None, None), (20, 4, None, None)]
+    told = [row["metrics"] for row in rows() if row["event"] == "forecast"]
+    # Keras counts in epochs. Where no end is known there is nothing to forecast.
+    assert {(each["epochs"], each["planned"]) for each in told} == ({(0, 1)} if planned else set())
+
+
 def test_stopping_in_mid_epoch_still_closes_epoch_and_run(data: Any) -> None:
     class Stops(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -327,6 +353,20 @@ def test_backup_and_restore_goes_on_with_the_run(data: Any, error: BaseException
     check_whole(rows())
     assert [(row["epoch"], row["attempt"]) for row in epochs(rows())] == [(0, 1), (1, 2), (2, 1)]
     assert [row["ended"] for row in rows() if row["event"] == "stop"] == ["interrupted", "finished"]
+
+
+@pytest.mark.parametrize("module", ["keras_tuner.src.engine.base_tuner", "mine"], ids=["search", "own code"])
+def test_a_later_first_epoch_in_a_search_of_keras_tuner_continues_no_run(data: Any, module: str) -> None:
+    def search(fit: Any) -> None:
+        fit()
+
+    called = FunctionType(search.__code__, {"__name__": module})
+    ours = Eco2AICallback()
+    model().fit(*data, epochs=1, callbacks=[ours], verbose=0)
+    trial = copy.deepcopy(ours)
+    called(lambda: model().fit(*data, initial_epoch=1, epochs=2, callbacks=[trial], verbose=0))
+    runs = [[row["epoch"] for row in epochs(run)] for run in by_run(rows()).values()]
+    assert runs == ([[0, 1]] if module == "mine" else [[0], [1]])
 
 
 @pytest.mark.extra

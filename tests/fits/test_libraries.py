@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sweeps
 from guides import blocks, run_section
 from logcheck import epochs, rows
 
@@ -179,4 +180,5 @@ def test_an_example_trains_as_it_stands_and_shows_each_epoch_s_energy(section: s
 
 
 def test_every_example_of_the_page_is_tested() -> None:
-    assert {block.section for block in blocks(PAGE) if block.language == "python"} == SECTIONS.keys()
+    tested = SECTIONS.keys() | set(sweeps.SECTIONS)
+    assert {block.section for block in blocks(PAGE) if block.language == "python"} == tested

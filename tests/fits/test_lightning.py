@@ -289,6 +289,33 @@ def test_a_dataset_without_a_length_is_no_hindrance(pl: ModuleType) -> None:
     assert len(epochs(rows())) == 2
 
 
+@pytest.mark.parametrize("planned", [20, -1], ids=["max_steps", "open"])
+def test_a_stream_without_an_end_has_rows_and_forecasts_by_steps(
+    pl: ModuleType, planned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eco2ai_callbacks.metrics.figures.LOOK_S", 0.0)
+
+    class Stream(torch.utils.data.IterableDataset):  # type: ignore[name-defined,misc]
+        def __iter__(self) -> Any:
+            while True:
+                yield torch.randn(16), 0
+
+    class Stops(pl.Callback):  # type: ignore[name-defined,misc]
+        def on_train_batch_end(self, fit: Any, *_: Any) -> None:
+            fit.should_stop = fit.global_step == 20
+
+    listed = [Eco2AICallback(every_n_steps=8, gpus=()), Stops()]
+    fit = trainer(pl, listed, max_epochs=-1, max_steps=planned)
+    fit.fit(model(pl), torch.utils.data.DataLoader(Stream(), batch_size=2))
+    check_whole(rows())
+    assert [row["epoch"] for row in epochs(rows())] == [0]
+    windows = [tuple(row["steps"]) for row in rows() if row["steps"]]
+    assert windows == [(8, 8, 16, None), (16, 8, 16, None), (20, 4, 8, None)]
+    told = [row["metrics"] for row in rows() if row["event"] == "forecast"]
+    # Where no end is known there is nothing to forecast.
+    assert {(each["epochs"], each["planned"]) for each in told} == ({(0, 20)} if planned == 20 else set())
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_was_used_until_an_exception_is_in_the_log(pl: ModuleType, error: type[BaseException]) -> None:
     fit = trainer(pl, [Eco2AICallback()])

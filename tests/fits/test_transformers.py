@@ -390,6 +390,25 @@ def test_a_dataset_without_a_length_is_no_hindrance() -> None:
     assert [row["epoch"] for row in epochs(rows())] == [0, 1, 2]
 
 
+def test_a_stream_without_an_end_has_rows_and_forecasts_by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eco2ai_callbacks.metrics.figures.LOOK_S", 0.0)
+
+    class Stream(torch.utils.data.IterableDataset):  # type: ignore[misc]
+        def __iter__(self) -> Any:
+            while True:
+                yield Texts()[0]
+
+    fit = trainer([Eco2AICallback(every_n_steps=8, gpus=())], data=Stream(), max_steps=20)
+    fit.train()
+    check_whole(rows())
+    assert [row["epoch"] for row in epochs(rows())] == [0]
+    windows = [tuple(row["steps"]) for row in rows() if row["steps"]]
+    assert windows == [(8, 8, 64, None), (16, 8, 64, None), (20, 4, 32, None)]
+    assert [row["step"] for row in fit.state.log_history if "eco2ai/step_j_per_step" in row] == [8, 16]
+    told = [row["metrics"] for row in rows() if row["event"] == "forecast"]
+    assert {(each["epochs"], each["planned"]) for each in told} == {(0, 20)}
+
+
 def test_the_search_for_a_batch_size_is_one_run_whose_first_try_counts() -> None:
     data = Failing(40, RuntimeError("CUDA out of memory."))
     fit = trainer([Eco2AICallback()], data=data, auto_find_batch_size=True)
