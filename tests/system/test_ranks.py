@@ -376,8 +376,8 @@ leave()
 """.replace("LIMIT", str(LIMIT_S))
 )
 
-# A rank of a job whose nodes come and go. Each part trains two epochs and waits for what the test does to its nodes: its
-# first node alone; both, until the second one dies while the first one trains; the first one again, to its end.
+# A rank of a job whose nodes come and go. Each part trains two epochs and waits for what the test does to its nodes:
+# its first node alone; both, until the second one dies while the first one trains; the first one again, to its end.
 NODES = (
     PRELUDE
     + """
