@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +32,7 @@ class Meeting:
 
     def __init__(self, store: Callable[[], Any], rank: int, size: int) -> None:
         self._open, self._rank, self._size = store, rank, size
-        self._word = uuid.uuid4().hex if rank == 0 else None
+        self._word = os.urandom(8).hex() if rank == 0 else None
         # All ranks meet alike, so they count alike.
         self._turn = 0
         self._pause_s = max(_LOOK_S, size / _LOOKS_PER_S)

@@ -137,7 +137,7 @@ INSIDE: dict[str, list[set[str]]] = {
         {"figures"},
         {"outlook", "epoch_report"},
         {"forecast", "budget", "model_card", "run_facts"},
-        {"scalars", "front_matter", "sci"},
+        {"scalars", "front_matter", "sci", "ahead"},
     ],
     "distributed": [
         {"__init__"},

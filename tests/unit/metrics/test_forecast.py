@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import math
 import statistics
 import sys
@@ -18,16 +17,8 @@ from eco2ai_callbacks import Tracker
 from eco2ai_callbacks.distributed.messages import RankUsage
 from eco2ai_callbacks.errors import Eco2AIError
 from eco2ai_callbacks.host.machine import Host
-from eco2ai_callbacks.metrics.forecast import (
-    DRIFT,
-    PRIOR_SPREAD,
-    PRIOR_WEIGHT,
-    RECENT,
-    Forecast,
-    Progress,
-    Span,
-    _rises,
-)
+from eco2ai_callbacks.metrics.ahead import DRIFT, PRIOR_SPREAD, PRIOR_WEIGHT
+from eco2ai_callbacks.metrics.forecast import RECENT, Forecast, Progress, Span
 from eco2ai_callbacks.metrics.scalars import forecast_scalars
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.session.context import Platform, RunContext
@@ -516,12 +507,3 @@ def test_on_a_terminal_it_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch)
         "\r\033[Keco2ai: forecast of the whole run after 1 epoch (10% of it): "
         "1 kWh (500 Wh to 2 kWh), 400 g (200 g to 800 g) CO2e, 60 s (50 s to 70 s)\n"
     )
-
-
-@given(st.lists(st.one_of(st.floats(0.0, 1e9), st.sampled_from([0.0, 1.0, 1.0 + 1e-9, 1.1, 2.0])), max_size=RECENT))
-def test_rises_are_those_of_all_pairs(rates: list[float]) -> None:
-    # Two that differ by rounding alone are no step; how far that goes may be rounded too.
-    pairs = list(itertools.combinations(rates, 2))
-    assume(all(abs(abs(b - a) - 1e-6 * max(a, b)) > 1e-12 * max(a, b) or a == b for a, b in pairs))
-    steps = [(b > a) - (b < a) for a, b in pairs if abs(b - a) > 1e-6 * max(a, b)]
-    assert _rises(rates) == sum(steps)
