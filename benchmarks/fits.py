@@ -205,7 +205,9 @@ def main(args: Sequence[str] | None = None) -> int:
         parser.error(f"fits: {unknown[0]} is not one of {', '.join(FITS)}")
     for name in ("epochs", "rounds", "loop_s"):
         if not getattr(given, name) > 0:
-            parser.error(f"--{name.replace('_', '-')}: {getattr(given, name)} is not accepted: it must be above 0")
+            parser.error(
+                f"--{name.replace('_', '-')}: {getattr(given, name)} is not accepted; accepted: a number above 0"
+            )
     names = given.fits or [name for name, (module, _) in FITS.items() if importlib.util.find_spec(module)]
     if missing := [name for name in names if not importlib.util.find_spec(FITS[name][0])]:
         parser.error(f"fits: {missing[0]} is not installed")

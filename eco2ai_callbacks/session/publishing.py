@@ -16,6 +16,11 @@ from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
 from eco2ai_callbacks.sinks import Sink
 
 
+# A destination that a thread has been waiting for this long, in seconds, is said not to answer: half of the time that a
+# program waits for its record.
+LATE_S = 0.5
+
+
 class Publisher:
     """The output of one session: numbers its records and passes each on; failures are recorded.
 
@@ -133,13 +138,18 @@ class _Outbox:
         self._take = take
         self._guard = guard
         self._delivering = threading.Lock()
+        # Since when a thread delivers.
+        self._since_s = 0.0
 
     def deliver(self) -> None:
         """Take the records to their destination, also those that come meanwhile, unless another thread does so."""
         while self.waiting:
             if not self._delivering.acquire(blocking=False):
-                self._guard.record(f"{self._name}: does not answer; {len(self.waiting)} records wait for it")
+                # Two threads may come at the same time, as at the end of a run: the first takes what the second brings.
+                if time.monotonic() - self._since_s > LATE_S:
+                    self._guard.record(f"{self._name}: does not answer; {len(self.waiting)} records wait for it")
                 return
+            self._since_s = time.monotonic()
             try:
                 taken = self._guard.call(self._name, self._taken, False)
             finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import benchmark_package  # noqa: F401 (before what it makes importable)
 import pytest
+from benchmark_package import ROOT
 
 from benchmarks.fits import FITS, Cost, cost, loop_ratio, main, table
 
@@ -40,8 +40,8 @@ def test_a_loop_s_process_uses_what_its_thread_does_and_the_tracker_s() -> None:
     ("args", "reason"),
     [
         (["torch"], "fits: torch is not one of lightning, transformers, keras"),
-        (["--epochs", "0"], "--epochs: 0 is not accepted: it must be above 0"),
-        (["--loop-s", "-1"], "--loop-s: -1.0 is not accepted: it must be above 0"),
+        (["--epochs", "0"], "--epochs: 0 is not accepted; accepted: a number above 0"),
+        (["--loop-s", "-1"], "--loop-s: -1.0 is not accepted; accepted: a number above 0"),
     ],
 )
 def test_an_argument_that_is_not_accepted_is_named(
@@ -51,3 +51,8 @@ def test_an_argument_that_is_not_accepted_is_named(
         main(args)
     assert end.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+def test_the_page_has_its_table() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert table({}) in page

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,31 @@ def test_a_number_that_is_none_is_refused_and_leaves_no_gap_in_the_numbers(
     assert [row["seq"] for row in rows(tmp_path / "log.jsonl")] == [0, 1]
     (failure,) = guard.failures
     assert failure.startswith("log file: Out of range float values are not JSON compliant")
+
+
+@pytest.mark.parametrize(("late_s", "said"), [(60.0, ()), (0.0, ("slow: does not answer; 1 records wait for it",))])
+def test_a_destination_does_not_answer_once_a_thread_has_waited_for_it(
+    late_s: float, said: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("eco2ai_callbacks.session.publishing.LATE_S", late_s)
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(Taking):
+        name = "slow"
+
+        def write(self, record: Record) -> None:
+            begun.set()
+            assert may_end.wait(60)
+            super().write(record)
+
+    sink, guard = Slow(), Guard()
+    publisher = Publisher(None, [sink], guard)
+    publisher.publish(RECORD)
+    first = threading.Thread(target=publisher.deliver)
+    first.start()
+    assert begun.wait(60)
+    publish(publisher)  # by a second thread, while the first one delivers
+    assert guard.failures == said
+    may_end.set()
+    first.join(60)
+    assert [record.seq for record in sink.seen] == [0, 1]
