@@ -18,6 +18,7 @@ import pytest
 from logcheck import close, full
 from nvml_stub import NvmlStub
 
+from eco2ai_callbacks.report.load import load
 from eco2ai_callbacks.runlog.aggregate import Job, jobs
 from eco2ai_callbacks.runlog.read import records
 from eco2ai_callbacks.runlog.verify import verify
@@ -376,8 +377,8 @@ leave()
 """.replace("LIMIT", str(LIMIT_S))
 )
 
-# A rank of a job whose nodes come and go. Each part trains two epochs and waits for what the test does to its nodes:
-# its first node alone; both, until the second one dies while the first one trains; the first one again, to its end.
+# A rank of a job whose nodes come and go. Each part trains two epochs: the first node alone, until another one comes;
+# both, until the second one dies while the first one trains; the first one again, to its end.
 NODES = (
     PRELUDE
     + """
@@ -388,7 +389,6 @@ from eco2ai_callbacks import Tracker
 rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 part = f"{size} after {os.environ['TORCHELASTIC_RESTART_COUNT']}"
 dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=600))
-SETTINGS["heartbeat_s"] = 0.1  # what a kill may cost
 run = Tracker(ranks="auto", platform=Platform(host=host), console=False, **SETTINGS).start()
 began, saved, shown = time.process_time(), Path("epochs"), {}
 reached = int(saved.read_text()) if saved.exists() else 0
@@ -404,8 +404,9 @@ for epoch in range(reached, reached + 2):
     if rank == 0:
         saved.write_text(str(epoch + 1))
 if part == "2 after 0" and rank == 1:
+    while saved.read_text() != str(epoch + 1):  # rank 0 may still be in the barrier
+        time.sleep(0.1)
     told(killed=time.time())
-    time.sleep(0.5)
     os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 elif part == "2 after 0":
@@ -728,7 +729,7 @@ def test_a_rank_that_is_killed_holds_up_nobody_and_leaves_the_log_whole() -> Non
 def check_restarted(ranks: int) -> Job:
     job = the_job()
     assert job.said == f"{ranks} ranks"
-    cpu_s = sum(json.loads(path.read_text())["cpu_s"] for path in Path().glob("rank*attempt*.json"))
+    cpu_s = sum(json.loads(path.read_text())["cpu_s"] for path in Path().glob("rank* of *.json"))
     assert busy_s(job) == pytest.approx(cpu_s, rel=0.05)
     return job
 
@@ -787,6 +788,7 @@ def test_ranks_of_their_own_are_restarted_and_become_fewer_and_the_run_s_total_s
     assert close(sum(totals.values()), job.total.energy_kwh or 0.0)
 
 
+@pytest.mark.nodes
 def test_a_node_that_comes_and_dies_leaves_the_run_s_total_right() -> None:
     pytest.importorskip("torch")
     script, port = written(NODES), free_port()
@@ -816,3 +818,24 @@ def test_a_node_that_comes_and_dies_leaves_the_run_s_total_right() -> None:
         for node in nodes:
             node.kill()
     assert first.returncode == 0, printed[-5000:]
+    job = check_restarted(2)
+    # Both have shown the figures of both while both were there, and one its own alone.
+    shown = {path.stem: json.loads(path.read_text())["shown"] for path in Path().glob("rank* after *.json")}
+    assert shown["rank0 of 2 after 0"] == shown["rank1 of 2 after 0"]
+    for told_by, epochs in (("rank0 of 1 after 0", "01"), ("rank0 of 2 after 0", "23"), ("rank0 of 1 after 1", "45")):
+        assert shown[told_by].keys() == set(epochs)
+    assert all(close(shown["rank0 of 2 after 0"][str(epoch)], summed(epoch)) for epoch in (2, 3))
+    # The one that is left meets a closed connection, whose time-out is 10 minutes, and waits for nobody of its own.
+    (died,) = (json.loads(path.read_text())["killed"] for path in Path().glob("rank1 of 2*.json"))
+    left = json.loads(Path("rank0's end.json").read_text())
+    assert left["at"] - died < 60
+    assert verify(Path("eco2ai.jsonl")).whole
+    # The first rank goes on with the part of the one that is no more; until then a reader is told that it has no end.
+    last = marks("stop")[-1]
+    assert (last["ended"], last["world_size"]) == ("finished", 1)
+    assert close(last["total"]["energy_kwh"], job.total.energy_kwh or 0.0)
+    before = [line for line in Path("eco2ai.jsonl").read_text().splitlines() if last["writer"] not in line]
+    Path("before.jsonl").write_text("\n".join([*before, ""]))
+    (parted,) = load("before.jsonl").runs
+    assert parted.ranks == (0, 1)
+    assert set(parted.states) == {"interrupted", "unfinished"}
