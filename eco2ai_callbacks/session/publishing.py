@@ -15,7 +15,6 @@ from eco2ai_callbacks.runlog.writable import are_writable, without_unwritable
 from eco2ai_callbacks.runlog.write import MAX_PENDING, Writer
 from eco2ai_callbacks.sinks import Sink
 
-
 # A destination that a thread has been waiting for this long, in seconds, is said not to answer: half of the time that a
 # program waits for its record.
 LATE_S = 0.5
