@@ -146,7 +146,8 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
         return ProposedRun(continued, True)
     rank, size = context.rank or rank_from(platform.variables)
     together = context.gather is not None or size < 2
-    if together and restarts(platform.variables) is None:
+    attempt = restarts(platform.variables)
+    if together and attempt is None:
         return ProposedRun(new_id())
     from eco2ai_callbacks.session.launch import Launch  # where a launcher has started several ranks
 
@@ -158,6 +159,7 @@ def propose_run(settings: Settings, platform: Platform, context: RunContext) -> 
         return launch.of_job() or ProposedRun(new_id())
     proposed = launch.of_rank()
     if context.store is not None:
-        agreed = context.store.agree(f"run/{number}", new_id() if proposed is None else proposed.run)
+        # A store outlives the ranks that torchrun starts again, with what those before have agreed on.
+        agreed = context.store.agree(f"run/{attempt or 0}/{number}", new_id() if proposed is None else proposed.run)
         return ProposedRun(agreed, proposed is not None and proposed == ProposedRun(agreed, True))
     return proposed or ProposedRun(new_id())

@@ -108,8 +108,23 @@ def test_ranks_that_nothing_synchronises_agree_on_the_first_one_s_run() -> None:
     context = RunContext(rank=(0, 2), store=SharedStore(held.setdefault, nothing_counts))
     one, two = (proposed(replace(context, rank=(rank, 2))) for rank in (0, 1))
     assert one == two
-    assert list(held) == ["run/0"]
+    assert list(held) == ["run/0/0"]
     assert proposed(RunContext(rank=(0, 1), store=SharedStore(held.setdefault, nothing_counts))).run != one.run
+
+
+def test_ranks_that_torchrun_starts_again_agree_anew_in_the_store_of_those_before() -> None:
+    asked: list[str] = []
+
+    def agree(key: str, value: str) -> str:
+        asked.append(key)
+        return value
+
+    for count in ("0", "1"):
+        environ = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RESTART_COUNT": count}
+        platform = fake_platform(Clock(), environ=environ, number=lambda: 0)
+        context = RunContext(rank=(0, 2), store=SharedStore(agree, nothing_counts))
+        propose_run(resolve({"region": "FR", "log_file": None}), platform, context)
+    assert asked == ["run/0/0", "run/1/0"]
 
 
 def test_an_evaluation_of_one_rank_does_not_shift_the_numbers_of_its_fits() -> None:
@@ -124,4 +139,4 @@ def test_an_evaluation_of_one_rank_does_not_shift_the_numbers_of_its_fits() -> N
     for alone in (True, False, True, False):
         context = RunContext(rank=(0, 2), alone=alone, store=SharedStore(agree, nothing_counts))
         propose_run(resolve({"region": "FR"}), platform, context)
-    assert asked == ["run/-1", "run/0", "run/-2", "run/1"]
+    assert asked == ["run/0/-1", "run/0/0", "run/0/-2", "run/0/1"]
