@@ -114,6 +114,8 @@ class Draft:
         return self._record
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what copying looks for before there are any fields
+            raise AttributeError(name)
         return getattr(self.record, name)
 
     @property

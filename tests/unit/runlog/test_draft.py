@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -131,3 +132,8 @@ def test_a_whole_record_is_made_once_with_its_number() -> None:
     assert one.record is one.record
     assert (one.record.seq, one.record.samples, one.record.total) == (3, 50_000, one.total)
     assert one.energy_kwh == USAGE.energy_kwh
+
+
+def test_a_draft_can_be_copied() -> None:
+    one = draft(3)
+    assert copy.copy(one).record == copy.deepcopy(one).record == one.record
