@@ -540,9 +540,9 @@ def the_log_turns_into_a_folder(world: World) -> None:
 
 @fault("log file: not today (RuntimeError)")
 def writing_the_log_raises_for_a_while(world: World) -> None:
-    flush = Writer.flush
-    world.patch.setattr(Writer, "flush", raises(RuntimeError("not today")))
-    world.midway = lambda: world.patch.setattr(Writer, "flush", flush)
+    write = Writer._write
+    world.patch.setattr(Writer, "_write", raises(RuntimeError("not today")))
+    world.midway = lambda: world.patch.setattr(Writer, "_write", write)
 
 
 @fault("log file: no record (TypeError)", recorded=False)
@@ -622,14 +622,14 @@ def nobody_can_be_told_that_the_place_is_unknown(world: World) -> None:
     broken = Broken()
     logger.addHandler(broken)
     del world.settings["region"]
-    world.patch.setattr("eco2ai_callbacks.carbon.grid.locate", lambda **_: Place(None, "unknown", "none"))
+    world.patch.setattr("eco2ai_callbacks.carbon.location.locate", lambda **_: Place(None, "unknown", "none"))
     world.after = lambda: logger.removeHandler(broken)
 
 
 @fault("place: nowhere (RuntimeError)")
 def looking_for_the_place_raises(world: World) -> None:
     del world.settings["region"]
-    world.patch.setattr("eco2ai_callbacks.carbon.grid.locate", raises(RuntimeError("nowhere")))
+    world.patch.setattr("eco2ai_callbacks.carbon.location.locate", raises(RuntimeError("nowhere")))
 
 
 # --- the tests -----------------------------------------------------------------------------------------------------
