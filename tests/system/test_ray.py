@@ -25,6 +25,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 EPOCHS = 3
 # A loop spends so much CPU time in an epoch.
 BURN_S = 0.5
+# The steps of a fit's epoch share them.
+STEPS = 4
+FIT_EPOCHS = 4
 # Ray's own limit of a minute is short where others work on the same processors.
 WORKERS_START_S = 300
 # Where Ray leaves the token of its nodes: a test has another home.
@@ -56,8 +59,8 @@ def start(**how: Any) -> None:
                 raise
 
 
-def burn() -> None:
-    end = time.process_time() + BURN_S
+def burn(seconds: float = BURN_S) -> None:
+    end = time.process_time() + seconds
     while time.process_time() < end:
         pass
 
@@ -132,6 +135,39 @@ def test_the_example_shows_each_epoch_of_both_workers(tmp_path: Path) -> None:
     assert 0 < float(total) <= (run.energy_kwh or 0.0) * 1e9 + 0.06
 
 
+def counting(folder: Path) -> None:
+    """Let the trackers of this process leave, beside what they measure, the CPU time that it counts itself."""
+
+    def counted(method: Any) -> Any:
+        def call(tracker: Tracker, *args: Any, **kwargs: Any) -> Any:
+            found = method(tracker, *args, **kwargs)
+            with (folder / f"{os.getpid()}.cpu").open("a") as file:
+                print(time.process_time(), file=file)
+            return found
+
+        return call
+
+    for name in ("start", "end_epoch", "stop"):
+        setattr(Tracker, name, counted(getattr(Tracker, name)))
+
+
+def check_cpu_time(log: Path, run: Run, folder: Path) -> None:
+    """Hold a run's joules to the CPU time of its processes, up to its end or the latest epoch that it has ended."""
+    pids = {row["pid"] for row in rows(log)}
+    files = [folder / f"{pid}.cpu" for pid in pids]
+    assert sorted(folder.glob("*.cpu")) == sorted(files)
+    times = [[float(line) for line in file.read_text().splitlines()] for file in files]
+    assert run.joules["cpu"] == pytest.approx(cpu_j(run, sum(each[-1] - each[0] for each in times)), rel=0.05)
+
+
+def kill_once(config: dict[str, Any], epoch: float, rank: int) -> None:
+    """End the second worker as the system would, where the test wants it and not again."""
+    flag = Path(config["folder"]) / "killed"
+    if config["killed"] and (epoch, rank) == (2, 1) and not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def lightning(config: dict[str, Any]) -> None:
     import lightning.pytorch as pl
     import ray.train
@@ -146,6 +182,7 @@ def lightning(config: dict[str, Any]) -> None:
             self.layer = torch.nn.Linear(4, 1)
 
         def training_step(self, batch: Any, _: int) -> Any:
+            burn(BURN_S / STEPS)
             return self.layer(batch[0]).pow(2).mean()
 
         def configure_optimizers(self) -> Any:
@@ -153,15 +190,14 @@ def lightning(config: dict[str, Any]) -> None:
 
     class Killed(pl.Callback):
         def on_train_epoch_start(self, trainer: Any, _: Any) -> None:
-            flag = Path(config["flag"])
-            if trainer.current_epoch == 2 and trainer.global_rank == 1 and not flag.exists():
-                flag.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+            kill_once(config, trainer.current_epoch, trainer.global_rank)
 
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(32, 4)), batch_size=4)
+    counting(Path(config["folder"]))
+    size = 4 * STEPS * ray.train.get_context().get_world_size()
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(size, 4)), batch_size=4)
     trainer = prepare_trainer(
         pl.Trainer(
-            max_epochs=4,
+            max_epochs=FIT_EPOCHS,
             accelerator="cpu",
             devices="auto",
             strategy=RayDDPStrategy(),
@@ -180,23 +216,11 @@ def lightning(config: dict[str, Any]) -> None:
             trainer.fit(Net(), loader, ckpt_path=str(Path(folder) / "checkpoint.ckpt"))
 
 
-def test_a_killed_worker_of_lightning_goes_on_with_the_same_run(tmp_path: Path) -> None:
-    pytest.importorskip("lightning")
-    result = train(lightning, tmp_path, "lightning", flag=str(tmp_path / "killed"))
-    log = tmp_path / "lightning" / "eco2ai.jsonl"
-    assert verify(log).whole
-    (run,) = load(log).runs
-    assert run.ranks == (0, 1)
-    assert len(run.writers) == 4
-    assert {epoch.epoch for epoch in run.epochs} == {0, 1, 2, 3}
-    # What the checkpoint did not hold counts too: the killed worker's part of the epochs after it.
-    assert 0 < result.metrics["eco2ai/total_energy_kwh"] <= run.energy_kwh
-
-
 def hugging_face(config: dict[str, Any]) -> None:
+    import ray.train
     import torch
     from ray.train.huggingface.transformers import RayTrainReportCallback, prepare_trainer
-    from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainingArguments
+    from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
     from eco2ai_callbacks.transformers import Eco2AICallback
 
@@ -209,34 +233,67 @@ def hugging_face(config: dict[str, Any]) -> None:
             self.post_init()
 
         def forward(self, x: Any, labels: Any = None) -> Any:
+            burn(BURN_S / STEPS)
             out = self.layer(x)
             return {"loss": (out - labels).pow(2).mean(), "logits": out}
 
-    data = [{"x": torch.randn(4), "labels": torch.zeros(1)} for _ in range(32)]
+    class Killed(TrainerCallback):
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            kill_once(config, state.epoch, args.process_index)
+
+    counting(Path(config["folder"]))
+    size = 4 * STEPS * ray.train.get_context().get_world_size()
+    data = [{"x": torch.randn(4), "labels": torch.zeros(1)} for _ in range(size)]
     arguments = TrainingArguments(
-        output_dir=config["output"],
-        num_train_epochs=2,
+        output_dir=str(Path(config["folder"]) / "output"),
+        num_train_epochs=FIT_EPOCHS,
+        per_device_train_batch_size=4,
         report_to="none",
         use_cpu=True,
         disable_tqdm=True,
         save_strategy="epoch",
         logging_strategy="epoch",
     )
-    trainer = Trainer(
-        Net(), arguments, train_dataset=data, callbacks=[Eco2AICallback(console=False), RayTrainReportCallback()]
-    )
-    prepare_trainer(trainer).train()
+    callbacks = [Eco2AICallback(console=False), RayTrainReportCallback(), Killed()]
+    trainer = prepare_trainer(Trainer(Net(), arguments, train_dataset=data, callbacks=callbacks))
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        trainer.train()
+    else:
+        with checkpoint.as_directory() as folder:
+            trainer.train(resume_from_checkpoint=str(Path(folder) / "checkpoint"))
 
 
-def test_the_trainer_of_hugging_face_is_one_run_of_both_workers(tmp_path: Path) -> None:
-    pytest.importorskip("transformers")
-    result = train(hugging_face, tmp_path, "hugging_face", output=str(tmp_path / "output"))
-    log = tmp_path / "hugging_face" / "eco2ai.jsonl"
+FITS = [pytest.param(lightning, id="lightning"), pytest.param(hugging_face, id="transformers")]
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_fit_is_one_run_with_every_worker_once(tmp_path: Path, fit: Any) -> None:
+    pytest.importorskip(fit.__name__.replace("hugging_face", "transformers"))
+    result = train(fit, tmp_path, "fit", workers=3, folder=str(tmp_path), killed=False)
+    log = tmp_path / "fit" / "eco2ai.jsonl"
+    assert verify(log).whole
+    (run,) = load(log).runs
+    assert (run.ranks, run.states) == ((0, 1, 2), ("finished",))
+    assert [epoch.epoch for epoch in run.epochs] == list(range(FIT_EPOCHS))
+    check_cpu_time(log, run, tmp_path)
+    assert 0 < result.metrics["eco2ai/energy_kwh"] < run.energy_kwh
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_fit_goes_on_with_the_same_run_where_a_worker_was_killed(tmp_path: Path, fit: Any) -> None:
+    pytest.importorskip(fit.__name__.replace("hugging_face", "transformers"))
+    result = train(fit, tmp_path, "fit", folder=str(tmp_path), killed=True)
+    log = tmp_path / "fit" / "eco2ai.jsonl"
     assert verify(log).whole
     (run,) = load(log).runs
     assert run.ranks == (0, 1)
-    assert [epoch.epoch for epoch in run.epochs] == [0, 1]
-    assert 0 < result.metrics["eco2ai/energy_kwh"] < run.energy_kwh
+    assert len(run.writers) == 4
+    # Ray may not have kept the latest checkpoint yet: then an epoch more was begun twice.
+    assert {epoch.epoch for epoch in run.epochs} == set(range(FIT_EPOCHS))
+    check_cpu_time(log, run, tmp_path)
+    # What the checkpoint did not hold counts too: the killed worker's part of the epochs after it.
+    assert 0 < result.metrics["eco2ai/total_energy_kwh"] <= run.energy_kwh
 
 
 def trial(config: dict[str, Any]) -> None:
