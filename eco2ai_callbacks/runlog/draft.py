@@ -113,11 +113,6 @@ class Draft:
             )
         return self._record
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # what copying looks for before there are any fields
-            raise AttributeError(name)
-        return getattr(self.record, name)
-
     @property
     def plain(self) -> bool:
         """Whether its bands follow from its joules: each channel has a method, and none has gaps."""

@@ -70,7 +70,7 @@ class Writer:
         Raises:
             ValueError: The record holds NaN, infinity or a field that readers would refuse; it is dropped.
         """
-        common = record.template if type(record) is Draft else record
+        common = record.template if isinstance(record, Draft) else record
         if self._names is None or common.run != self._ids[0] or common.writer != self._ids[1]:
             self._names = names_of(common.run, common.writer)
             self._ids = common.run, common.writer

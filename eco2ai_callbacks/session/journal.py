@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
 from eco2ai_callbacks.carbon.grid import Grid
@@ -18,6 +18,9 @@ from eco2ai_callbacks.session.siblings import Named
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
+# Clocks are set forward and back at quarters of an hour alone: so long, in seconds, a UTC offset is looked up once.
+_OFFSET_HOLDS_S = 900
+
 
 class WallClock:
     """The wall-clock time at which the current segment began: a label, never a duration.
@@ -29,11 +32,16 @@ class WallClock:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began_s = time.time()
+        self._quarter = -1.0
+        self._zone: tzinfo | None = None
 
     @property
     def label(self) -> datetime:
         """The time, with the UTC offset of its day."""
-        return datetime.fromtimestamp(self._began_s, UTC).astimezone()
+        quarter = self._began_s // _OFFSET_HOLDS_S
+        if quarter != self._quarter:
+            self._quarter, self._zone = quarter, datetime.fromtimestamp(self._began_s, UTC).astimezone().tzinfo
+        return datetime.fromtimestamp(self._began_s, self._zone)
 
     def turn(self, reading: Reading, seconds: float) -> None:
         """Begin a segment: ``seconds`` after the last began, unless the machine slept or the clock was set.

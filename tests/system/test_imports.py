@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -375,11 +376,14 @@ def test_the_tracker_pulls_in_no_framework(module: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
-def test_a_start_without_a_card_pulls_in_no_third_party_module(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gpus", ["auto", ()])
+def test_a_start_without_a_card_pulls_in_no_third_party_module(tmp_path: Path, gpus: str | tuple[()]) -> None:
+    if gpus and find_library("nvidia-ml"):
+        pytest.skip("this machine has a driver")
     code = f"""
 import sys
 from eco2ai_callbacks import Tracker
-with Tracker(region="FR", log_file="eco2ai.jsonl", console=False, gpus=(), powercap_root="none") as run:
+with Tracker(region="FR", log_file="eco2ai.jsonl", console=False, gpus={gpus!r}, powercap_root="none") as run:
     run.mark()
 loaded = {{part for name in sys.modules for part in (name, name.partition(".")[0])}}
 assert not loaded & {{*{(*HEAVY, *LAZY, *UNUSED)!r}}}, loaded

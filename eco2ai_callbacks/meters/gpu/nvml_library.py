@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -48,10 +49,20 @@ def require_driver() -> None:
 
 def _is_there() -> bool:
     """Return whether the driver's library can be loaded, by the name by which the binding does so."""
-    import ctypes  # takes long to import, and is needed by no other part of a start
-
     try:
-        ctypes.CDLL("libnvidia-ml.so.1")
+        _load("libnvidia-ml.so.1")
     except OSError:
         return False
     return True
+
+
+def _load(library: str) -> None:
+    """Load a library as ctypes does; the rest of ctypes takes longer to import than most of a start."""
+    try:
+        from _ctypes import dlopen
+    except ImportError:  # another make of Python
+        import ctypes
+
+        ctypes.CDLL(library)
+    else:
+        dlopen(library, os.RTLD_NOW)

@@ -131,7 +131,7 @@ def test_a_whole_record_is_made_once_with_its_number() -> None:
     one = draft(3)
     assert one.record is one.record
     assert (one.record.seq, one.record.samples, one.record.total) == (3, 50_000, one.total)
-    assert one.energy_kwh == USAGE.energy_kwh
+    assert one.record.energy_kwh == USAGE.energy_kwh
 
 
 def test_a_draft_can_be_copied() -> None:

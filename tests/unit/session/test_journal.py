@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from eco2ai_callbacks.carbon.grid import Grid
 from eco2ai_callbacks.carbon.intensity import user
@@ -11,7 +14,7 @@ from eco2ai_callbacks.carbon.over_time import Asked, OverTime
 from eco2ai_callbacks.guard import Guard
 from eco2ai_callbacks.record import Record
 from eco2ai_callbacks.session.journal import Alone, Journal, WallClock
-from eco2ai_callbacks.session.publishing import Publisher
+from eco2ai_callbacks.session.publishing import Publisher, whole
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.testing import Clock
 from eco2ai_callbacks.usage import Reading, Usage
@@ -49,6 +52,29 @@ def test_a_mark_begins_where_the_last_one_ended() -> None:
     assert abs((begun[1] - begun[0]).total_seconds() - 0.2) < 0.01
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no other zone in this process")
+@pytest.mark.parametrize(("zone", "offsets"), [("Europe/Paris", (1, 2)), ("Australia/Lord_Howe", (11, 11))])
+def test_a_label_has_the_offset_of_its_moment(
+    monkeypatch: pytest.MonkeyPatch, zone: str, offsets: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        change_s = 1_774_746_000.0  # 2026-03-29 01:00 UTC, when Europe's summer time begins
+        labels: list[datetime] = []
+        monkeypatch.setattr(time, "time", lambda: change_s + len(labels) - 1.5)
+        wall = WallClock(Clock())
+        for _ in range(3):
+            labels.append(wall.label)
+            wall.turn(Reading(0.0), 1.0)
+        assert [label.timestamp() - change_s for label in labels] == [-1.5, -0.5, 0.5]
+        before, after = (timedelta(hours=hours) for hours in offsets)
+        assert [label.utcoffset() for label in labels] == [before, before, after]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_the_console_gets_the_start_with_all_ranks_usage_and_the_end_once() -> None:
     found, publisher, shown = journal(Clock())
     found.begin(Usage(seconds=30.0), Usage(seconds=10.0))
@@ -76,9 +102,9 @@ def test_a_record_holds_the_mean_factor_of_its_time_and_the_console_that_of_the_
     stop = found.mark("stop", Usage(5.0, {"cpu": 3.6e6}, 160.0), Segment(), Reading(10.0), Usage(), ended="finished")
     found.summary(Usage(10.0, {"cpu": 7.2e6}, 260.0), None)
     publisher.deliver()
-    assert [(record.intensity or {})["g_per_kwh"] for record in (half, stop)] == [50.0, 80.0]
-    assert (half.intensity or {})["static_g_per_kwh"] == 100.0
-    assert (half.intensity or {})["source"].startswith("function ")
+    assert [(whole(record).intensity or {})["g_per_kwh"] for record in (half, stop)] == [50.0, 80.0]
+    assert (whole(half).intensity or {})["static_g_per_kwh"] == 100.0
+    assert (whole(half).intensity or {})["source"].startswith("function ")
     assert [(record.intensity or {})["g_per_kwh"] for record in shown.records] == [50.0, 65.0]
 
 
@@ -91,6 +117,6 @@ def test_the_runs_that_a_segment_was_divided_with_are_named_until_the_mark_after
     found.begin(Usage(), Usage())
     others.divided_with.set(("sibling",))
     others.divided_with.set(())
-    marks = [found.mark("stage", Usage(5.0), Segment(), Reading(5.0), Usage()) for _ in range(2)]
+    marks = [whole(found.mark("stage", Usage(5.0), Segment(), Reading(5.0), Usage())) for _ in range(2)]
     assert [record.siblings for record in marks] == [("sibling",), ()]
     assert {(record.parent, record.shared_with) for record in marks} == {("around", ())}

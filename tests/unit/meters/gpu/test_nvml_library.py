@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import sys
 from types import ModuleType
@@ -13,8 +14,17 @@ from eco2ai_callbacks.errors import MeterUnavailable
 from eco2ai_callbacks.meters.gpu.nvml_library import MODULE, NO_DRIVER, require, require_driver
 
 
+@pytest.fixture(params=["CPython", "another Python"])
+def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[object, str]:
+    """What loads a library: where it is, and its name there."""
+    if request.param == "CPython":
+        return _ctypes, "dlopen"
+    monkeypatch.setitem(sys.modules, "_ctypes", None)
+    return ctypes, "CDLL"
+
+
 @pytest.fixture(params=[True, False], ids=["library", "no library"])
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, loader: tuple[object, str]) -> bool:
     """A Linux machine with the driver's library, or without, on which nothing has imported the binding."""
 
     def load(name: str, *_: object) -> object:
@@ -24,7 +34,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         return object()
 
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(*loader, load)
     monkeypatch.delitem(sys.modules, MODULE, raising=False)
     return bool(request.param)
 
