@@ -53,16 +53,13 @@ def _plain(text: str) -> str:
     if not text.isascii():
         text = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", text))
         text = unicodedata.normalize("NFC", text)
-    text = re.sub("['’ʼ‘`ʻʹ´.\"“”«»]", "", text.casefold())
-    for letter, plain in _LETTERS:
-        text = text.replace(letter, plain)
-    return text
+    return text.casefold().translate(_PLAIN)
 
 
-# Letters without a decomposition in Unicode.
-_LETTERS = (
-    *(("ø", "o"), ("ł", "l"), ("đ", "d"), ("ð", "d"), ("ı", "i"), ("þ", "th"), ("æ", "ae"), ("œ", "oe")),
-    ("&", " and "),
+# Apostrophes and quotes, and letters without a decomposition in Unicode.
+_PLAIN = str.maketrans(
+    dict.fromkeys("'’ʼ‘`ʻʹ´.\"“”«»", "")
+    | {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe", "&": " and "}
 )
 
 

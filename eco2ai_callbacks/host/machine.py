@@ -91,7 +91,8 @@ def read_host(proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> Host:
     vendor = vendor or _text(sys / "firmware/devicetree/base/compatible").replace("\0", " ").strip()
     flags = info.get("flags", "").split()
     kernel = _text(proc / "version")
-    threads = len(re.findall(r"^cpu\d+ ", _text(proc / "stat"), re.MULTILINE)) or _cpu_count()
+    threads = sum(line.startswith("cpu") and line[3:4].isdigit() for line in _text(proc / "stat").splitlines())
+    threads = threads or _cpu_count()
     processor = linux_processor(info, threads, sys)
     return Host(
         boot_id=_text(proc / "sys/kernel/random/boot_id").strip() or _fallback_boot_id(),

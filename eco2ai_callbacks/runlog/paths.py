@@ -49,7 +49,9 @@ def file_system(path: Path, mounts: Path) -> str:
         fields, types = left.split(" "), right.split(" ")
         if len(fields) < 5:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
+        point = fields[4]
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)
         inside = where == point or where.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, types[0]

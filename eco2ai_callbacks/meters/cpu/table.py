@@ -121,7 +121,7 @@ def _of_all(name: str, what: str) -> Family:
 
 
 # Words in a name, as hypervisors and cores spell them. The first that is found counts. A pattern is
-# compiled only where a name holds one of the words before it, without which it cannot match.
+# compiled only where a name holds one of the texts before it, without which it cannot match.
 _BY_WORD: tuple[tuple[str, str, Family], ...] = (
     ("sandy", r"sandy ?bridge", _SANDY_BRIDGE),
     ("ivy", r"ivy ?bridge", _IVY_BRIDGE),
@@ -140,31 +140,31 @@ _BY_WORD: tuple[tuple[str, str, Family], ...] = (
     ("epyc-milan", r"epyc-milan", _EPYC_3),
     ("epyc-genoa", r"epyc-genoa", _epyc("EPYC 4th generation")),
     ("epyc-turin", r"epyc-turin", _epyc("EPYC 5th generation")),
-    ("xeon", r"xeon.*\be[357]-\d{4}\w* ?v2\b", _IVY_BRIDGE),
-    ("xeon", r"xeon.*\be[357]-\d{4}\w* ?v3\b", _HASWELL),
-    ("xeon", r"xeon.*\be[357]-\d{4}\w* ?v4\b", _BROADWELL),
+    ("v2", r"xeon.*\be[357]-\d{4}\w* ?v2\b", _IVY_BRIDGE),
+    ("v3", r"xeon.*\be[357]-\d{4}\w* ?v3\b", _HASWELL),
+    ("v4", r"xeon.*\be[357]-\d{4}\w* ?v4\b", _BROADWELL),
     ("xeon", r"xeon.*\b(?:platinum|gold|silver|bronze) \d1\d\d|xeon.*\bw-21\d\d", _SKYLAKE),
     ("xeon", r"xeon.*\b(?:platinum|gold|silver|bronze) \d2\d\d|xeon.*\bw-[23]2\d\d", _CASCADE_LAKE),
-    ("epyc", r"\bepyc 7[\da-z]{2}1[a-z]{0,2}\b", _EPYC_1),
-    ("epyc", r"\bepyc 7[\da-z]{2}2[a-z]{0,2}\b", _EPYC_2),
-    ("epyc", r"\bepyc 7[\da-z]{2}3[a-z]{0,2}\b", _EPYC_3),
+    ("epyc 7", r"\bepyc 7[\da-z]{2}1[a-z]{0,2}\b", _EPYC_1),
+    ("epyc 7", r"\bepyc 7[\da-z]{2}2[a-z]{0,2}\b", _EPYC_2),
+    ("epyc 7", r"\bepyc 7[\da-z]{2}3[a-z]{0,2}\b", _EPYC_3),
     # Three figures or letters, then the generation, then a part's letters: 9R14, 9V64H, 7V73X, 8C24P.
-    ("epyc", r"\bepyc [89][\da-z]{2}4[a-z]{0,2}\b", _epyc("EPYC 4th generation")),
-    ("epyc", r"\bepyc 9[\da-z]{2}5[a-z]{0,2}\b", _epyc("EPYC 5th generation")),
+    ("epyc 8|epyc 9", r"\bepyc [89][\da-z]{2}4[a-z]{0,2}\b", _epyc("EPYC 4th generation")),
+    ("epyc 9", r"\bepyc 9[\da-z]{2}5[a-z]{0,2}\b", _epyc("EPYC 5th generation")),
     # The desktop's chip under a server's name.
-    ("epyc", r"\bepyc 4[\da-z]{3}[a-z]{0,2}\b", _client("EPYC 4000")),
-    ("graviton neoverse ampere", r"graviton ?2|neoverse-n1|ampere.*altra", _GRAVITON_2),
+    ("epyc 4", r"\bepyc 4[\da-z]{3}[a-z]{0,2}\b", _client("EPYC 4000")),
+    ("graviton|neoverse|ampere", r"graviton ?2|neoverse-n1|ampere.*altra", _GRAVITON_2),
     (
-        "graviton neoverse grace ampere axion cobalt",
+        "graviton|neoverse|grace|ampere|axion|cobalt",
         r"graviton|neoverse|\bgrace\b|ampere|\baxion\b|\bcobalt\b",
         _arm("Neoverse"),
     ),
     (
-        "kunpeng thunderx a64fx monaka ftc nvidia falkor saphira x-gene",
+        "kunpeng|thunderx|a64fx|monaka|ftc|nvidia|falkor|saphira|x-gene",
         r"kunpeng|thunderx|a64fx|monaka|\bftc\d|nvidia olympus|falkor|saphira|x-gene",
         _arm("ARM server"),
     ),
-    ("ryzen athlon", r"\b(?:ryzen|athlon)\b(?!.*threadripper)", _client("Ryzen")),
+    ("ryzen|athlon", r"\b(?:ryzen|athlon)\b(?!.*threadripper)", _client("Ryzen")),
 )
 
 # Model numbers of x86 family 6, from Linux's arch/x86/include/asm/intel-family.h.
@@ -227,7 +227,7 @@ def family(host_vendor: str, cpu_family: int | None, cpu_number: int | None, nam
     if (match := _WINDOWS.search(text)) and cpu_number is None:
         cpu_family, cpu_number, vendor = int(match[1]), int(match[2]), match[3] or vendor
     for words, pattern, generation in _BY_WORD:
-        if any(word in text for word in words.split()) and re.search(pattern, text):
+        if any(word in text for word in words.split("|")) and re.search(pattern, text):
             return generation
     if vendor == "genuineintel" or "intel" in text:
         return _intel(cpu_family, cpu_number, text)
