@@ -13,6 +13,12 @@ from eco2ai_callbacks.errors import SettingsError
 _DAY_S = 86_400.0
 
 
+class PriceError(SettingsError):
+    """A price is not accepted; ``reason`` says why, as one clause."""
+
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
     """The price of a kilowatt-hour, by the time of day.
@@ -22,7 +28,7 @@ class Price:
         spans: ``(from, to, price)`` in seconds since midnight, in order and without gaps.
 
     Raises:
-        SettingsError: The value is neither.
+        PriceError: The value is neither.
 
     Example:
         >>> Price({"8:00-20:00": 0.2, "20:00-8:00": 0.1}).cost(2.0, datetime(2026, 1, 1, 19), 7200.0)
@@ -101,8 +107,10 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}"
 
 
-def _refused(value: object, why: str) -> SettingsError:
-    return SettingsError(
-        f"price={value!r} is not accepted, {why}; accepted are a number from 0 on, or spans that cover the day once, "
-        "like {'8:00-20:00': 0.2, '20:00-8:00': 0.1}"
+def _refused(value: object, reason: str) -> PriceError:
+    error = PriceError(
+        f"price={value!r} is not accepted, {reason}; accepted are a number from 0 on, or spans that cover the day "
+        "once, like {'8:00-20:00': 0.2, '20:00-8:00': 0.1}"
     )
+    error.reason = reason
+    return error

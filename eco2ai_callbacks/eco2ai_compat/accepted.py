@@ -9,7 +9,7 @@ from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from eco2ai_callbacks.carbon.price import Price
+from eco2ai_callbacks.carbon.price import Price, PriceError
 from eco2ai_callbacks.eco2ai_compat.errors import IncorrectPricingDict, NotNeededExtensionError
 from eco2ai_callbacks.errors import SettingsError, refusal
 from eco2ai_callbacks.settings.forms import ControlCharacter, Form, choice, flag, number, text
@@ -48,9 +48,8 @@ def _prices(value: Any) -> Mapping[str, float]:
         raise TypeError
     try:
         Price(value)
-    except SettingsError as error:
-        why = str(error).split(" is not accepted, ", 1)[-1].split(";", 1)[0]
-        raise IncorrectPricingDict(why) from None
+    except PriceError as error:
+        raise IncorrectPricingDict(error.reason) from None
     return dict(value)
 
 

@@ -79,6 +79,8 @@ def test_errors_have_eco2ais_names() -> None:
         check("electricity_pricing", {"8:00-20:00": 0.2, "0:00-8:00": 0.2})
     with pytest.raises(IncorrectPricingDict, match=r"; two spans cover 18:00\.$"):
         check("electricity_pricing", {"8:30-20:00": 1, "18:00-3:00": 1, "3:00-8:30": 1})
+    with pytest.raises(IncorrectPricingDict, match=r"; '8:00; 20:00' is no span like '8:00-20:00'\.$"):
+        check("electricity_pricing", {"8:00; 20:00": 0.1})
 
 
 def test_without_a_table_of_zones_every_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
