@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -217,18 +216,6 @@ def test_nothing_to_run_is_a_question_of_usage() -> None:
     done = subprocess.run(RUN, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Usage:" in done.stderr
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_in_a_shell() -> Iterator[None]:
-    """A test run in the background, or by nohup, hands ignored signals down to the commands that it starts."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
-    for number, handler in before.items():
-        if handler is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 # --- signals --------------------------------------------------------------------------------------------------------

@@ -87,7 +87,6 @@ STUCK = """
 import os, signal, sys, threading
 from eco2ai_callbacks import Tracker
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # else a shell's background job ignores it
 held = os.open("log.jsonl", os.O_RDWR)  # else it is emptied when its last user closes it
 run = Tracker(region="FR", log_file="log.jsonl", console=False).start()
 for _ in range(20):

@@ -362,6 +362,9 @@ for epoch in range(reached, reached + 2):
     burn(0.4)
     if killed and epoch == reached + 1:
         tell(f"{rank} of {part}, attempt {attempt}", cpu_s=time.process_time() - began)
+        # Once one is killed, the launcher ends the others, which may not have come so far.
+        while len(list(Path().glob(f"rank* of {part}, attempt {attempt}.json"))) < int(os.environ["WORLD_SIZE"]):
+            time.sleep(0.05)
         time.sleep(0.5)
         if str(rank) == killed:
             os.kill(os.getpid(), signal.SIGKILL)
