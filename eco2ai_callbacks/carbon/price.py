@@ -53,6 +53,8 @@ class Price:
 
     def mean(self, start: datetime, seconds: float) -> float:
         """Return the mean price over a period; the price at its start where its length is 0."""
+        if len(self.spans) == 1:  # exact, whatever the time of day is
+            return self.spans[0][2]
         at = start.hour * 3600.0 + start.minute * 60.0 + start.second + start.microsecond / 1e6
         if seconds <= 0:
             return next(price for begin, end, price in self.spans if begin <= at < end)

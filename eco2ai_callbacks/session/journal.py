@@ -18,8 +18,9 @@ from eco2ai_callbacks.session.siblings import Named
 from eco2ai_callbacks.session.stages import Segment
 from eco2ai_callbacks.usage import Method, Reading, Usage
 
-# Clocks are set forward and back at quarters of an hour alone: so long, in seconds, a UTC offset is looked up once.
-_OFFSET_HOLDS_S = 900
+# In this century, clocks were set forward and back at whole minutes alone (tz database): so long, in seconds, a UTC
+# offset is looked up once.
+_OFFSET_HOLDS_S = 60
 
 
 class WallClock:
@@ -32,15 +33,15 @@ class WallClock:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began_s = time.time()
-        self._quarter = -1.0
+        self._minute = -1.0
         self._zone: tzinfo | None = None
 
     @property
     def label(self) -> datetime:
         """The time, with the UTC offset of its day."""
-        quarter = self._began_s // _OFFSET_HOLDS_S
-        if quarter != self._quarter:
-            self._quarter, self._zone = quarter, datetime.fromtimestamp(self._began_s, UTC).astimezone().tzinfo
+        minute = self._began_s // _OFFSET_HOLDS_S
+        if minute != self._minute:
+            self._minute, self._zone = minute, datetime.fromtimestamp(self._began_s, UTC).astimezone().tzinfo
         return datetime.fromtimestamp(self._began_s, self._zone)
 
     def turn(self, reading: Reading, seconds: float) -> None:

@@ -264,13 +264,13 @@ def hugging_face(config: dict[str, Any]) -> None:
             trainer.train(resume_from_checkpoint=str(Path(folder) / "checkpoint"))
 
 
-FITS = [pytest.param(lightning, id="lightning"), pytest.param(hugging_face, id="transformers")]
+FITS = {"lightning": lightning, "transformers": hugging_face}
 
 
-@pytest.mark.parametrize("fit", FITS)
-def test_a_fit_is_one_run_with_every_worker_once(tmp_path: Path, fit: Any) -> None:
-    pytest.importorskip(fit.__name__.replace("hugging_face", "transformers"))
-    result = train(fit, tmp_path, "fit", workers=3, folder=str(tmp_path), killed=False)
+@pytest.mark.parametrize("framework", FITS)
+def test_a_fit_is_one_run_with_every_worker_once(tmp_path: Path, framework: str) -> None:
+    pytest.importorskip(framework)
+    result = train(FITS[framework], tmp_path, "fit", workers=3, folder=str(tmp_path), killed=False)
     log = tmp_path / "fit" / "eco2ai.jsonl"
     assert verify(log).whole
     (run,) = load(log).runs
@@ -280,10 +280,10 @@ def test_a_fit_is_one_run_with_every_worker_once(tmp_path: Path, fit: Any) -> No
     assert 0 < result.metrics["eco2ai/energy_kwh"] < run.energy_kwh
 
 
-@pytest.mark.parametrize("fit", FITS)
-def test_a_fit_goes_on_with_the_same_run_where_a_worker_was_killed(tmp_path: Path, fit: Any) -> None:
-    pytest.importorskip(fit.__name__.replace("hugging_face", "transformers"))
-    result = train(fit, tmp_path, "fit", folder=str(tmp_path), killed=True)
+@pytest.mark.parametrize("framework", FITS)
+def test_a_fit_goes_on_with_the_same_run_where_a_worker_was_killed(tmp_path: Path, framework: str) -> None:
+    pytest.importorskip(framework)
+    result = train(FITS[framework], tmp_path, "fit", folder=str(tmp_path), killed=True)
     log = tmp_path / "fit" / "eco2ai.jsonl"
     assert verify(log).whole
     (run,) = load(log).runs

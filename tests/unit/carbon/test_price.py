@@ -64,6 +64,12 @@ def test_spans_that_cover_the_day_once_are_accepted_in_any_order(value: dict[str
     assert Price(value).spans[-1][1] == 86_400.0
 
 
+@pytest.mark.parametrize("value", [0.2, {"0:00-24:00": 0.2}])
+def test_a_constant_price_is_the_mean_of_any_time_exactly(value: float | dict[str, float]) -> None:
+    for minutes in range(0, 1440, 7):
+        assert Price(value).mean(NOON + timedelta(minutes=minutes, microseconds=123_457), 1_800.0) == 0.2
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [

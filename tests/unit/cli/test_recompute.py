@@ -87,7 +87,7 @@ def test_a_place_is_counted_again_by_hand(log: Path) -> None:
     assert (stop.intensity or {})["g_per_kwh"] == sweden.g_per_kwh
     before = (stop.intensity or {})["before"]
     assert before == {
-        "co2_kg": 0.5 * 50.0 * 1.25 / 1000, "cost": pytest.approx(0.125), "pue": 1.25, "g_per_kwh": 50.0,
+        "co2_kg": 0.5 * 50.0 * 1.25 / 1000, "cost": 0.5 * 0.2 * 1.25, "pue": 1.25, "g_per_kwh": 50.0,
         "total_co2_kg": was[-1].total and was[-1].total["co2_kg"],
     }  # fmt: skip
     first = (now[0].intensity or {})["before"]

@@ -52,15 +52,22 @@ def test_a_mark_begins_where_the_last_one_ended() -> None:
     assert abs((begun[1] - begun[0]).total_seconds() - 0.2) < 0.01
 
 
-@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no other zone in this process")
-@pytest.mark.parametrize(("zone", "offsets"), [("Europe/Paris", (1, 2)), ("Australia/Lord_Howe", (11, 11))])
+@pytest.mark.parametrize(
+    ("zone", "change", "before_h", "after_h"),
+    [
+        ("CET-1CEST,M3.5.0,M10.5.0/3", datetime(2026, 3, 29, 1, tzinfo=UTC), 1, 2),
+        # Newfoundland's until 2011: a minute after midnight.
+        ("NST3:30NDT2:30,M3.2.0/0:01,M11.1.0/0:01", datetime(2026, 3, 8, 3, 31, tzinfo=UTC), -3.5, -2.5),
+        ("UTC", datetime(2026, 3, 29, 1, tzinfo=UTC), 0, 0),
+    ],
+)
 def test_a_label_has_the_offset_of_its_moment(
-    monkeypatch: pytest.MonkeyPatch, zone: str, offsets: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, zone: str, change: datetime, before_h: float, after_h: float
 ) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        change_s = 1_774_746_000.0  # 2026-03-29 01:00 UTC, when Europe's summer time begins
+        change_s = change.timestamp()
         labels: list[datetime] = []
         monkeypatch.setattr(time, "time", lambda: change_s + len(labels) - 1.5)
         wall = WallClock(Clock())
@@ -68,7 +75,7 @@ def test_a_label_has_the_offset_of_its_moment(
             labels.append(wall.label)
             wall.turn(Reading(0.0), 1.0)
         assert [label.timestamp() - change_s for label in labels] == [-1.5, -0.5, 0.5]
-        before, after = (timedelta(hours=hours) for hours in offsets)
+        before, after = (timedelta(hours=hours) for hours in (before_h, after_h))
         assert [label.utcoffset() for label in labels] == [before, before, after]
     finally:
         monkeypatch.undo()
